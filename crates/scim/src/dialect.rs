@@ -1,0 +1,1 @@
+//! Where real clients deviate: one small rule each, with its source.

@@ -1,0 +1,148 @@
+//! Why a call was refused, as `google.rpc.ErrorInfo` beside the status code.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+const DOMAIN: &str = "rollcall";
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $code:ident;)*) => {
+        /// The reasons that services give, each with its gRPC status code.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, for exhaustive tests.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The text in `ErrorInfo.reason`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The status code it travels under.
+            pub fn code(self) -> Code {
+                match self { $(Self::$name => Code::$code,)* }
+            }
+
+            fn from_text(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// RFC 7644 table 9.
+    InvalidFilter = "INVALID_FILTER", InvalidArgument;
+    /// RFC 7644 table 9.
+    InvalidPath = "INVALID_PATH", InvalidArgument;
+    /// RFC 7644 table 9.
+    InvalidSyntax = "INVALID_SYNTAX", InvalidArgument;
+    /// RFC 7644 table 9.
+    InvalidValue = "INVALID_VALUE", InvalidArgument;
+    /// RFC 7644 table 9.
+    Mutability = "MUTABILITY", InvalidArgument;
+    /// RFC 7644 table 9.
+    NoTarget = "NO_TARGET", InvalidArgument;
+    /// RFC 7644 table 9.
+    TooMany = "TOO_MANY", InvalidArgument;
+    /// Another resource has this value.
+    Uniqueness = "UNIQUENESS", AlreadyExists;
+    /// A request field is malformed; not the SCIM client's fault.
+    InvalidArgument = "INVALID_ARGUMENT", InvalidArgument;
+    /// No such user in this organization.
+    UserNotFound = "USER_NOT_FOUND", NotFound;
+    /// No such group in this organization.
+    GroupNotFound = "GROUP_NOT_FOUND", NotFound;
+    /// No such organization.
+    OrganizationNotFound = "ORGANIZATION_NOT_FOUND", NotFound;
+    /// No such SCIM token in this organization.
+    TokenNotFound = "TOKEN_NOT_FOUND", NotFound;
+    /// If-Match names no current version.
+    VersionMismatch = "VERSION_MISMATCH", FailedPrecondition;
+    /// The organization's SCIM switch is off.
+    ScimDisabled = "SCIM_DISABLED", PermissionDenied;
+    /// The plan does not include `scim`, or it has lapsed.
+    PlanLapsed = "PLAN_LAPSED", PermissionDenied;
+    /// Unknown, expired or revoked: one answer for all.
+    TokenInvalid = "TOKEN_INVALID", Unauthenticated;
+    /// A gRPC call without a valid credential.
+    CredentialInvalid = "CREDENTIAL_INVALID", Unauthenticated;
+    /// Others kept changing the same row; try again.
+    Contended = "CONTENDED", Aborted;
+    /// More than can be taken now; try again in a second.
+    Busy = "BUSY", ResourceExhausted;
+    /// The database or a service cannot be reached.
+    Unavailable = "UNAVAILABLE", Unavailable;
+    /// Our fault; logged where it happened.
+    Internal = "INTERNAL", Internal;
+}
+
+/// What a failed call says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// For a person; safe to show.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal for this reason.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let details = ErrorDetails::with_error_info(refusal.reason.as_str(), DOMAIN, HashMap::new());
+        Self::with_error_details(refusal.reason.code(), refusal.message, details)
+    }
+}
+
+/// Reads a status back. One that carries no reason of ours came from the transport: its text may name addresses, so it
+/// is not passed on.
+pub fn refusal(status: &Status) -> Refusal {
+    let info = status.get_details_error_info();
+    if let Some(reason) = info.filter(|i| i.domain == DOMAIN).and_then(|i| Reason::from_text(&i.reason)) {
+        return Refusal::new(reason, status.message());
+    }
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+            Refusal::new(Reason::Unavailable, "A part of the service cannot be reached. Try again shortly.")
+        }
+        Code::ResourceExhausted => Refusal::new(Reason::Busy, "Too much at once. Try again in a second."),
+        Code::Unauthenticated => Refusal::new(Reason::CredentialInvalid, status.message()),
+        _ => Refusal::new(Reason::Internal, "Something went wrong on our side."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_survives_the_wire() {
+        for &reason in Reason::ALL {
+            let status = Status::from(Refusal::new(reason, "why"));
+            let headers = {
+                let mut map = http::HeaderMap::new();
+                status.add_header(&mut map).expect("headers");
+                map
+            };
+            let back = Status::from_header_map(&headers).expect("status");
+            assert_eq!(refusal(&back), Refusal::new(reason, "why"));
+        }
+    }
+
+    #[test]
+    fn a_foreign_status_does_not_leak_its_text() {
+        let status = Status::new(Code::Unknown, "tcp connect error 10.0.0.3:5432");
+        assert_eq!(refusal(&status).reason, Reason::Internal);
+        assert!(!refusal(&status).message.contains("10.0.0.3"));
+    }
+}
