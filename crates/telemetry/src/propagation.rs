@@ -33,7 +33,6 @@ impl Injector for Metadata<'_> {
 
 /// A tonic interceptor: writes the current span's `traceparent` and `tracestate` into the request's metadata. Writes
 /// nothing where no trace is recorded. Never refuses.
-#[expect(clippy::result_large_err, reason = "the signature of a tonic interceptor")]
 pub fn inject(mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
     let context = tracing::Span::current().context();
     TraceContextPropagator::new().inject_context(&context, &mut Metadata(request.metadata_mut()));
