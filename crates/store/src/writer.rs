@@ -1,0 +1,153 @@
+//! The one thread that writes to SQLite. What has queued while it worked shares the next COMMIT, and with it the fsync.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager as _};
+use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
+
+use crate::{AnyConnection, Error, Failure, pool::PATIENCE};
+
+/// How many closures share one COMMIT.
+const BATCH: usize = 64;
+
+/// How many may wait before callers are told that the database is busy.
+const QUEUE: usize = 1024;
+
+/// The handle; the thread ends with the last one, after the queue is empty.
+#[derive(Clone)]
+pub(crate) struct Writer(mpsc::Sender<Box<dyn Job>>);
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("free", &self.0.capacity()).finish()
+    }
+}
+
+impl Writer {
+    pub(crate) fn start(connection: AnyConnection) -> Result<Self, Error> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        std::thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || serve(connection, receiver))
+            .map_err(|error| Error::Other(format!("The thread that writes to SQLite cannot be started: {error}")))?;
+        Ok(Self(sender))
+    }
+
+    pub(crate) async fn run<T, E, F>(&self, f: F) -> Result<T, Failure<E>>
+    where
+        F: Fn(&mut AnyConnection) -> Result<T, Failure<E>> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Closure { f, span: Span::current(), result: None, answer };
+        self.0.send_timeout(Box::new(job), PATIENCE).await.map_err(|_| Error::Busy)?;
+        answered.await.map_err(|_| Error::Other("the thread that writes to SQLite has ended".to_owned()))?
+    }
+}
+
+trait Job: Send {
+    /// Whether somebody still waits for the answer.
+    fn wanted(&self) -> bool;
+    /// Runs the closure; `Ok` if its savepoint is to be kept.
+    fn run(&mut self, connection: &mut AnyConnection) -> Result<(), ()>;
+    /// Answers, after COMMIT, or with the error that kept the batch from being committed.
+    fn finish(self: Box<Self>, batch: Result<(), Error>);
+}
+
+struct Closure<T, E, F> {
+    f: F,
+    span: Span,
+    result: Option<Result<T, Failure<E>>>,
+    answer: oneshot::Sender<Result<T, Failure<E>>>,
+}
+
+impl<T, E, F> Job for Closure<T, E, F>
+where
+    F: Fn(&mut AnyConnection) -> Result<T, Failure<E>> + Send,
+    T: Send,
+    E: Send,
+{
+    fn wanted(&self) -> bool {
+        !self.answer.is_closed()
+    }
+
+    fn run(&mut self, connection: &mut AnyConnection) -> Result<(), ()> {
+        let f = &self.f;
+        let result = self.span.in_scope(|| catch_unwind(AssertUnwindSafe(|| f(connection)))).unwrap_or_else(|_| {
+            Err(Error::Other("a database closure panicked, see the log".to_owned()).into())
+        });
+        let keep = result.as_ref().map(|_| ()).map_err(|_| ());
+        self.result = Some(result);
+        keep
+    }
+
+    fn finish(self: Box<Self>, batch: Result<(), Error>) {
+        let result = match (self.result, batch) {
+            // Refused or failed by itself, whatever became of the others.
+            (Some(Err(failure)), _) => Err(failure),
+            (_, Err(error)) => Err(error.into()),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(Error::Other("a database closure was not run".to_owned()).into()),
+        };
+        // Nobody may be waiting any more; the change stands all the same.
+        let _ = self.answer.send(result);
+    }
+}
+
+fn serve(mut connection: AnyConnection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        batch.retain(|job| job.wanted());
+        if batch.is_empty() {
+            continue;
+        }
+        let committed = commit_together(&mut connection, &mut batch);
+        if let Err(error) = &committed {
+            tracing::error!(%error, writes = batch.len(), "a batch of writes was not committed");
+        }
+        for job in batch.drain(..) {
+            job.finish(committed.clone());
+        }
+    }
+}
+
+/// An error here means that nothing of the batch was kept.
+fn commit_together(connection: &mut AnyConnection, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
+    begin_immediate(connection)?;
+    for job in batch {
+        if let Err(error) = in_savepoint(connection, job.as_mut()) {
+            // The transaction itself is gone: SQLite ends it by itself when the disk is full or fails.
+            abandon(connection);
+            return Err(error);
+        }
+    }
+    AnyConnection::commit_transaction(connection).map_err(|error| {
+        abandon(connection);
+        Error::from(error)
+    })
+}
+
+fn in_savepoint(connection: &mut AnyConnection, job: &mut dyn Job) -> Result<(), Error> {
+    AnyConnection::begin_transaction(connection)?;
+    match job.run(connection) {
+        Ok(()) => AnyConnection::commit_transaction(connection)?,
+        Err(()) => AnyConnection::rollback_transaction(connection)?,
+    }
+    Ok(())
+}
+
+fn begin_immediate(connection: &mut AnyConnection) -> Result<(), Error> {
+    match connection {
+        AnyConnection::Sqlite(inner) => Ok(AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN IMMEDIATE")?),
+        AnyConnection::Postgres(_) => Err(Error::Other("the writer thread is for SQLite only".to_owned())),
+    }
+}
+
+fn abandon(connection: &mut AnyConnection) {
+    while AnyConnection::rollback_transaction(connection).is_ok() {}
+}
