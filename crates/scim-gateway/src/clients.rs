@@ -1,0 +1,33 @@
+//! The gRPC clients, built on the transports that the composition hands in.
+
+use tonic::{Request, Status, service::interceptor::InterceptedService};
+use wire::{
+    MAX_MESSAGE, Transport,
+    identity::{
+        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
+    },
+    token::token_service_client::TokenServiceClient,
+};
+
+type Traced = InterceptedService<Transport, fn(Request<()>) -> Result<Request<()>, Status>>;
+
+/// One of each; cloned per call, which is cheap.
+#[derive(Clone)]
+pub(crate) struct Clients {
+    pub(crate) identity: IdentityServiceClient<Traced>,
+    pub(crate) organizations: OrganizationServiceClient<Traced>,
+    pub(crate) tokens: TokenServiceClient<Traced>,
+}
+
+impl Clients {
+    pub(crate) fn new(identity: Transport, token: Transport) -> Self {
+        let traced = |transport| InterceptedService::new(transport, telemetry::inject as fn(_) -> _);
+        Self {
+            identity: IdentityServiceClient::new(traced(identity.clone()))
+                .max_decoding_message_size(MAX_MESSAGE)
+                .max_encoding_message_size(MAX_MESSAGE),
+            organizations: OrganizationServiceClient::new(traced(identity)),
+            tokens: TokenServiceClient::new(traced(token)),
+        }
+    }
+}

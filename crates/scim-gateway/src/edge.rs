@@ -1,0 +1,148 @@
+//! Around every request: its id, its span, its log line, its deadline, and an answer even where a handler panics.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use futures::FutureExt as _;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+};
+use scim::ErrorKind;
+use telemetry::names;
+use tracing::{Instrument as _, field};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use crate::{
+    Clock,
+    error::Failure,
+    gateway::{Gateway, RequestId},
+    negotiate::{SCIM_JSON, answer_type},
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static(names::REQUEST_ID_HEADER);
+
+/// The outermost layer.
+pub(crate) async fn edge(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let id = request_id(request.headers(), &gateway.clock);
+    let media_type = answer_type(request.headers());
+    let method = request.method().clone();
+    let route = route(&request);
+    let span = tracing::info_span!(
+        names::HTTP_REQUEST,
+        otel.name = %format_args!("{} {}", known(&method), route.as_deref().unwrap_or(names::OTHER)),
+        otel.kind = "server",
+        otel.status_code = field::Empty,
+        http.request.method = known(&method),
+        http.route = route.as_deref(),
+        http.response.status_code = field::Empty,
+        request_id = &*id,
+        rollcall.organization_id = field::Empty,
+    );
+    telemetry::set_parent(&span, request.headers());
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+
+    let mut response = answer(&gateway, request, next).instrument(span.clone()).await;
+
+    let headers = response.headers_mut();
+    if headers.get(CONTENT_TYPE).is_some_and(|value| value == SCIM_JSON) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+
+    let status = response.status().as_u16();
+    let elapsed = begun.elapsed();
+    span.record("http.response.status_code", status);
+    if status >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
+    telemetry::record_http(&method, route.as_deref(), status, elapsed);
+    span.in_scope(|| {
+        let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        match route.as_deref() {
+            // Probes come every second and say nothing new.
+            Some("/healthz" | "/readyz") if status < 500 => tracing::debug!(status, elapsed_us, "request"),
+            _ => tracing::info!(status, elapsed_us, "request"),
+        }
+    });
+    response
+}
+
+async fn answer(gateway: &Gateway, request: Request, next: Next) -> Response {
+    let work = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(gateway.request_timeout, work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            // The panic's text may hold what the client sent; the panic hook decides whether it is shown.
+            tracing::error!("a request handler panicked");
+            Failure::internal().into_response()
+        }
+        Err(_) => {
+            tracing::error!("a request took longer than allowed");
+            let detail = "The request took too long and was given up. A change may or may not have been made: read \
+                          the resource, then send the request again if need be.";
+            Failure::new(ErrorKind::Unavailable, detail).into_response()
+        }
+    }
+}
+
+/// The client's own id where it is short and plain, else a new UUIDv7.
+fn request_id(headers: &HeaderMap, clock: &Clock) -> Arc<str> {
+    let plain = |id: &str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    };
+    match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| plain(id)) {
+        Some(id) => id.into(),
+        None => {
+            let now = clock();
+            let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+            let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
+            Uuid::new_v7(Timestamp::from_unix(ContextV7::new(), seconds, nanos)).to_string().into()
+        }
+    }
+}
+
+/// The template that matched, without the slash at its end; none for what no route has.
+fn route(request: &Request) -> Option<String> {
+    let path = request.extensions().get::<MatchedPath>()?.as_str();
+    let trimmed = path.trim_end_matches('/');
+    // axum's own catch-all of a nested router.
+    (!path.contains("{*")).then(|| if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() })
+}
+
+fn known(method: &http::Method) -> &str {
+    match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
+        _ => names::OTHER,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_the_clients_is_kept_only_if_plain() {
+        let clock: Clock = Arc::new(|| jiff::Timestamp::from_second(1_800_000_000).expect("instant"));
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_str(value).expect("header"));
+            request_id(&headers, &clock)
+        };
+        assert_eq!(&*of("req-1.A_b"), "req-1.A_b");
+        for bad in ["", "a b", "a\"b", "a/b", &"x".repeat(65)] {
+            let id = Uuid::parse_str(&of(bad)).expect("uuid");
+            assert_eq!(id.get_version_num(), 7, "{bad}");
+        }
+        assert_ne!(request_id(&HeaderMap::new(), &clock), request_id(&HeaderMap::new(), &clock));
+    }
+}

@@ -1,0 +1,207 @@
+//! What a request brings: its body, the id in its path, its query, its conditions.
+//! Not here: the meaning of a body (the `scim` crate).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequestParts, Path},
+};
+use bytes::BytesMut;
+use http::{
+    HeaderMap, HeaderName, Uri,
+    header::{CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH},
+    request::Parts,
+};
+use http_body_util::BodyExt as _;
+use scim::{ErrorKind, ResourceType, list::ListParams, project::Projection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
+use wire::identity::Precondition;
+
+use crate::{
+    error::{Failure, Result},
+    negotiate::check_content_type,
+};
+
+/// Bytes that bodies above [`LARGE`] may hold together, so that many big groups at once do not take all memory.
+pub(crate) const LARGE_BODIES: usize = 64 * 1024 * 1024;
+const LARGE: usize = 256 * 1024;
+/// How long a body may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(20);
+/// A body that is too large is read on for a moment, so that a client that is still sending sees the 413.
+const DISCARD: (usize, Duration) = (32 * 1024 * 1024, Duration::from_secs(2));
+
+/// A body that has arrived. Keep it until the request is done: it holds its share of the memory for large bodies.
+pub(crate) struct Payload {
+    pub(crate) bytes: Bytes,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+impl Payload {
+    /// Reads a JSON body of at most `limit` bytes: 415, 413, 400 if it does not arrive.
+    pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize, large: &Arc<Semaphore>) -> Result<Self> {
+        check_content_type(headers)?;
+        let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Err(too_large(body, limit).await);
+        }
+        let expected = announced.unwrap_or(limit);
+        let share = if expected > LARGE { Some(share(large, expected).await?) } else { None };
+        let arrived = tokio::time::timeout(ARRIVAL, collect(body, announced.unwrap_or(0), limit)).await;
+        let slow = || Failure::new(ErrorKind::BadRequest, "The body did not arrive in time. Send it again.").closing();
+        match arrived.map_err(|_| slow())?? {
+            Ok(bytes) => Ok(Self { bytes, _share: share }),
+            Err(body) => Err(too_large(body, limit).await),
+        }
+    }
+}
+
+async fn share(large: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit> {
+    let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+    let acquired = tokio::time::timeout(Duration::from_secs(2), Arc::clone(large).acquire_many_owned(permits)).await;
+    match acquired {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => {
+            let detail = "Too many large requests at once. Send this one again in a second.";
+            Err(Failure::too_many_requests(detail, 1).closing())
+        }
+    }
+}
+
+/// The whole body, or the rest of one that is too large.
+async fn collect(mut body: Body, announced: usize, limit: usize) -> Result<Result<Bytes, Body>> {
+    let mut all = BytesMut::with_capacity(announced);
+    while let Some(frame) = body.frame().await {
+        let broken = |_| Failure::new(ErrorKind::BadRequest, "The body broke off. Send it again.").closing();
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        if all.len() + data.len() > limit {
+            return Ok(Err(body));
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(Ok(all.freeze()))
+}
+
+async fn too_large(mut body: Body, limit: usize) -> Failure {
+    let (most, patience) = DISCARD;
+    let discard = async {
+        let mut seen = 0;
+        while seen < most {
+            match body.frame().await {
+                Some(Ok(frame)) => seen += frame.data_ref().map_or(0, Bytes::len),
+                Some(Err(_)) => return false,
+                None => return true,
+            }
+        }
+        false
+    };
+    let whole = tokio::time::timeout(patience, discard).await.unwrap_or(false);
+    let detail = format!(
+        "The body is larger than the {} KiB taken here. Split it: the members of a large group can be added by \
+         several PATCH requests.",
+        limit / 1024
+    );
+    let failure = Failure::new(ErrorKind::PayloadTooLarge, detail);
+    if whole { failure } else { failure.closing() }
+}
+
+/// The id in the path. `None`: no id that this server gave, so a resource that does not exist.
+pub(crate) struct Id(Option<Uuid>);
+
+impl Id {
+    pub(crate) fn of(self, rt: &ResourceType) -> Result<Uuid> {
+        let not_found = || {
+            let name = rt.name.to_lowercase();
+            Failure::new(ErrorKind::NotFound, format!("Your organization has no {name} with this id."))
+        };
+        self.0.ok_or_else(not_found)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
+        // An id is caseExact (RFC 7643 section 3.1), so only the form it was given in is it.
+        let id = Uuid::try_parse(&text).ok().filter(|id| id.hyphenated().to_string() == text);
+        Ok(Self(id))
+    }
+}
+
+/// The query, decoded as form data: `+` is a space.
+fn pairs(uri: &Uri) -> Vec<(String, String)> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+fn borrow(pairs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+}
+
+/// Whether the query has a parameter of this name with a value.
+pub(crate) fn has_parameter(uri: &Uri, name: &str) -> bool {
+    borrow(&pairs(uri)).any(|(n, value)| n.eq_ignore_ascii_case(name) && !value.trim().is_empty())
+}
+
+/// `attributes` and `excludedAttributes` of a request about one resource; other parameters mean nothing there.
+pub(crate) fn projection(uri: &Uri, rt: &ResourceType) -> Result<Projection> {
+    let pairs = pairs(uri);
+    let ours = borrow(&pairs)
+        .filter(|(name, _)| name.eq_ignore_ascii_case("attributes") || name.eq_ignore_ascii_case("excludedAttributes"));
+    let params = ListParams::from_query(ours)?;
+    Ok(Projection::parse(rt, params.attributes.as_deref(), params.excluded_attributes.as_deref())?)
+}
+
+/// The parameters of a list, the filter checked for syntax and attributes.
+pub(crate) fn list(uri: &Uri, rt: &ResourceType) -> Result<(ListParams, Projection)> {
+    let pairs = pairs(uri);
+    let params = ListParams::from_query(borrow(&pairs))?;
+    if let Some(filter) = &params.filter {
+        scim::filter::parse(rt, filter)?;
+    }
+    let projection = Projection::parse(rt, params.attributes.as_deref(), params.excluded_attributes.as_deref())?;
+    Ok((params, projection))
+}
+
+/// The parameters of a list as the services take them.
+pub(crate) fn list_query(params: &ListParams) -> wire::identity::ListQuery {
+    let order =
+        if params.descending { wire::identity::SortOrder::Descending } else { wire::identity::SortOrder::Ascending };
+    wire::identity::ListQuery {
+        filter: params.filter.clone().unwrap_or_default(),
+        sort_by: params.sort_by.clone().unwrap_or_default(),
+        sort_order: order.into(),
+        start_index: params.start_index,
+        count: Some(params.count),
+    }
+}
+
+/// `If-Match`.
+pub(crate) fn precondition(headers: &HeaderMap) -> Result<Option<Precondition>> {
+    let tags = joined(headers, &IF_MATCH)?;
+    Ok(scim::etag::if_match(tags.as_deref())?.map(|versions| Precondition { versions }))
+}
+
+/// `If-None-Match`: whether the client has this version already.
+pub(crate) fn has_current(headers: &HeaderMap, etag: &str) -> bool {
+    joined(headers, &IF_NONE_MATCH).is_ok_and(|tags| scim::etag::none_match(tags.as_deref(), etag))
+}
+
+/// A list header that came in several lines means their concatenation, RFC 9110 section 5.3.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>> {
+    let mut all: Option<String> = None;
+    for value in headers.get_all(name) {
+        let text = value.to_str().map_err(|_| {
+            Failure::new(ErrorKind::BadRequest, format!("The {name} header holds characters no entity tag has."))
+        })?;
+        match &mut all {
+            Some(all) => {
+                all.push_str(", ");
+                all.push_str(text);
+            }
+            None => all = Some(text.to_owned()),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,169 @@
+//! `/Groups`: RFC 7644 sections 3.3 to 3.6. Members travel as ids, apart from the rest; an answer that shows them is
+//! streamed, see [`super::pages`].
+
+use axum::{
+    body::{Body, Bytes},
+    extract::Request,
+    response::Response,
+};
+use http::{HeaderMap, StatusCode, Uri};
+use scim::{ResourceType, group::Change, project::Projection, schema};
+use serde_json::Value;
+use wire::identity::{
+    CreateGroupRequest, DeleteGroupRequest, GetGroupRequest, Group, GroupChange, GroupMask, ListGroupsRequest,
+    MemberIds, PatchGroupRequest, ReplaceGroupRequest, group_change,
+};
+
+use super::{pages::Pages, patch_operation, to_json};
+use crate::{
+    MAX_GROUP_BODY,
+    error::Result,
+    extract::{self, Id, Payload},
+    gateway::Session,
+    reply,
+};
+
+/// Members that come with the group itself; more are fetched while the answer is under way.
+const FIRST_MEMBERS: u32 = 1000;
+/// Members that come with a page of groups, all together.
+const FIRST_MEMBERS_OF_PAGE: u32 = 100_000;
+
+fn rt() -> &'static ResourceType {
+    schema::group()
+}
+
+pub(crate) async fn create(session: Session, request: Request) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let projection = extract::projection(&parts.uri, rt())?;
+    let (resource_json, members) = read(&session, &parts.headers, body).await?;
+    let message = CreateGroupRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        resource_json,
+        members,
+        mask: mask(&projection, FIRST_MEMBERS),
+    };
+    let group = session.gateway.clients.identity.clone().create_group(session.call(message)).await?.into_inner();
+    answer(session, StatusCode::CREATED, group, projection).await
+}
+
+pub(crate) async fn get(session: Session, id: Id, uri: Uri, headers: HeaderMap) -> Result<Response> {
+    let id = id.of(rt())?;
+    let projection = extract::projection(&uri, rt())?;
+    let message = GetGroupRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        id: id.to_string(),
+        mask: mask(&projection, FIRST_MEMBERS),
+    };
+    let group = session.gateway.clients.identity.clone().get_group(session.call(message)).await?.into_inner();
+    let etag = scim::etag::group(group.version);
+    if extract::has_current(&headers, &etag) {
+        return Ok(reply::not_modified(&etag));
+    }
+    answer(session, StatusCode::OK, group, projection).await
+}
+
+pub(crate) async fn list(session: Session, uri: Uri) -> Result<Response> {
+    let (params, projection) = extract::list(&uri, rt())?;
+    let first_members = (FIRST_MEMBERS_OF_PAGE / params.count.max(1)).min(FIRST_MEMBERS);
+    let message = ListGroupsRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        query: Some(extract::list_query(&params)),
+        mask: mask(&projection, first_members),
+    };
+    let page = session.gateway.clients.identity.clone().list_groups(session.call(message)).await?.into_inner();
+    let body = Pages::list(session, page, params.start_index, projection).body().await?;
+    Ok(reply::json(StatusCode::OK, body))
+}
+
+pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Result<Response> {
+    let id = id.of(rt())?;
+    let (parts, body) = request.into_parts();
+    let projection = extract::projection(&parts.uri, rt())?;
+    let if_match = extract::precondition(&parts.headers)?;
+    let (resource_json, members) = read(&session, &parts.headers, body).await?;
+    let message = ReplaceGroupRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        id: id.to_string(),
+        if_match,
+        resource_json,
+        members,
+        mask: mask(&projection, FIRST_MEMBERS),
+    };
+    let group = session.gateway.clients.identity.clone().replace_group(session.call(message)).await?.into_inner();
+    answer(session, StatusCode::OK, group, projection).await
+}
+
+/// Answers 204, unless the client asked for attributes (RFC 7644 section 3.5.2): the group may be large.
+pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<Response> {
+    let id = id.of(rt())?;
+    let (parts, body) = request.into_parts();
+    let projection = extract::projection(&parts.uri, rt())?;
+    let if_match = extract::precondition(&parts.headers)?;
+    let payload = payload(&session, &parts.headers, body).await?;
+    let changes = scim::group::lower(scim::patch::parse(&payload.bytes)?)?;
+    drop(payload);
+    let silent = projection.is_default();
+    let message = PatchGroupRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        id: id.to_string(),
+        if_match,
+        changes: changes.into_iter().map(change).collect::<Result<_>>()?,
+        mask: if silent { Some(GroupMask { members: 0 }) } else { mask(&projection, FIRST_MEMBERS) },
+    };
+    let group = session.gateway.clients.identity.clone().patch_group(session.call(message)).await?.into_inner();
+    if silent {
+        return Ok(reply::no_content(Some(&scim::etag::group(group.version))));
+    }
+    answer(session, StatusCode::OK, group, projection).await
+}
+
+pub(crate) async fn delete(session: Session, id: Id, headers: HeaderMap) -> Result<Response> {
+    let message = DeleteGroupRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        id: id.of(rt())?.to_string(),
+        if_match: extract::precondition(&headers)?,
+    };
+    session.gateway.clients.identity.clone().delete_group(session.call(message)).await?;
+    Ok(reply::no_content(None))
+}
+
+async fn answer(session: Session, status: StatusCode, group: Group, projection: Projection) -> Result<Response> {
+    let etag = scim::etag::group(group.version);
+    let location = format!("{}/Groups/{}", session.base_url(), group.id);
+    let body = Pages::one(session, group, projection).body().await?;
+    Ok(reply::resource(status, body, &etag, &location))
+}
+
+async fn payload(session: &Session, headers: &HeaderMap, body: Body) -> Result<Payload> {
+    Payload::read(headers, body, MAX_GROUP_BODY, &session.gateway.large_bodies).await
+}
+
+/// A POST or PUT body in its two parts.
+async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<(Bytes, Option<MemberIds>)> {
+    let payload = payload(session, headers, body).await?;
+    let group = scim::group::parse(&payload.bytes)?;
+    let members = group.members.map(|ids| MemberIds { ids: wire::ids::pack(&ids) });
+    Ok((to_json(&Value::Object(group.rest))?, members))
+}
+
+fn mask(projection: &Projection, first_members: u32) -> Option<GroupMask> {
+    Some(GroupMask { members: if projection.shows("members") { first_members } else { 0 } })
+}
+
+fn change(change: Change) -> Result<GroupChange> {
+    let ids = |ids: Vec<uuid::Uuid>| MemberIds { ids: wire::ids::pack(&ids) };
+    let change = match change {
+        Change::Attribute(operation) => group_change::Change::Attribute(patch_operation(operation)?),
+        Change::AddMembers(members) => group_change::Change::AddMembers(ids(members)),
+        Change::RemoveMembers(members) => group_change::Change::RemoveMembers(ids(members)),
+        Change::RemoveMembersWhere(filter) => group_change::Change::RemoveMembersWhere(filter),
+        Change::ReplaceMembers(members) => group_change::Change::ReplaceMembers(ids(members)),
+    };
+    Ok(GroupChange { change: Some(change) })
+}

@@ -1,0 +1,288 @@
+//! `/Users`: RFC 7644 sections 3.3 to 3.6. A body goes to identity-service as it came and is checked there, where the
+//! row is.
+
+use axum::{body::Body, extract::Request, response::Response};
+use http::{HeaderMap, StatusCode, Uri};
+use scim::{
+    ResourceType,
+    patch::{Op, Operation},
+    project::Projection,
+    render::{GroupRef, Head},
+    schema,
+};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+use uuid::Uuid;
+use wire::identity::{
+    CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, PatchUserRequest, ReplaceUserRequest, User,
+    UserMask,
+};
+
+use super::patch_operation;
+use crate::{
+    MAX_USER_BODY,
+    error::Result,
+    extract::{self, Id, Payload},
+    gateway::Session,
+    limits::Lane,
+    reply,
+};
+
+fn rt() -> &'static ResourceType {
+    schema::user()
+}
+
+pub(crate) async fn create(session: Session, request: Request) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let projection = extract::projection(&parts.uri, rt())?;
+    let payload = read(&session, &parts.headers, body).await?;
+    let message = CreateUserRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        resource_json: payload.bytes.clone(),
+    };
+    let user = session.gateway.clients.identity.clone().create_user(session.call(message)).await?.into_inner();
+    Rendered::of(&session, &user, &projection)?.reply(StatusCode::CREATED)
+}
+
+pub(crate) async fn get(session: Session, id: Id, uri: Uri, headers: HeaderMap) -> Result<Response> {
+    let id = id.of(rt())?;
+    let projection = extract::projection(&uri, rt())?;
+    let message = GetUserRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        id: id.to_string(),
+        mask: mask(&projection),
+    };
+    let user = session.gateway.clients.identity.clone().get_user(session.call(message)).await?.into_inner();
+    let rendered = Rendered::of(&session, &user, &projection)?;
+    if extract::has_current(&headers, &rendered.etag) {
+        return Ok(reply::not_modified(&rendered.etag));
+    }
+    rendered.reply(StatusCode::OK)
+}
+
+pub(crate) async fn list(session: Session, uri: Uri) -> Result<Response> {
+    let (params, projection) = extract::list(&uri, rt())?;
+    let message = ListUsersRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        query: Some(extract::list_query(&params)),
+        mask: mask(&projection),
+    };
+    let page = session.gateway.clients.identity.clone().list_users(session.call(message)).await?.into_inner();
+    let mut body = Vec::with_capacity(256 + page.users.len() * 1024);
+    scim::render::list_open(page.total_results, params.start_index, page.users.len(), &mut body);
+    for (n, user) in page.users.iter().enumerate() {
+        if n > 0 {
+            body.push(b',');
+        }
+        render(&session, user, &projection, &mut body)?;
+    }
+    body.extend_from_slice(b"]}");
+    Ok(reply::json(StatusCode::OK, body))
+}
+
+pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let id = id.of(rt());
+    let payload = read(&session, &parts.headers, body).await?;
+    session.admit(if body_deactivates(&payload.bytes) { Lane::Deprovisioning } else { Lane::Main }).await?;
+    let projection = extract::projection(&parts.uri, rt())?;
+    let message = ReplaceUserRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        id: id?.to_string(),
+        if_match: extract::precondition(&parts.headers)?,
+        resource_json: payload.bytes.clone(),
+        mask: mask(&projection),
+    };
+    let user = session.gateway.clients.identity.clone().replace_user(session.call(message)).await?.into_inner();
+    Rendered::of(&session, &user, &projection)?.reply(StatusCode::OK)
+}
+
+/// Answers 200 with the user: Okta and Entra take that or a 204, and it saves them a GET.
+pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<Response> {
+    let (parts, body) = request.into_parts();
+    let id = id.of(rt());
+    let payload = read(&session, &parts.headers, body).await?;
+    let operations = scim::patch::parse(&payload.bytes);
+    let deactivates = operations.as_ref().is_ok_and(|operations| operations.iter().any(operation_deactivates));
+    session.admit(if deactivates { Lane::Deprovisioning } else { Lane::Main }).await?;
+    let projection = extract::projection(&parts.uri, rt())?;
+    let message = PatchUserRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        id: id?.to_string(),
+        if_match: extract::precondition(&parts.headers)?,
+        operations: operations?.into_iter().map(patch_operation).collect::<Result<_>>()?,
+        mask: mask(&projection),
+    };
+    let user = session.gateway.clients.identity.clone().patch_user(session.call(message)).await?.into_inner();
+    Rendered::of(&session, &user, &projection)?.reply(StatusCode::OK)
+}
+
+pub(crate) async fn delete(session: Session, id: Id, headers: HeaderMap) -> Result<Response> {
+    let message = DeleteUserRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        id: id.of(rt())?.to_string(),
+        if_match: extract::precondition(&headers)?,
+    };
+    session.gateway.clients.identity.clone().delete_user(session.call(message)).await?;
+    Ok(reply::no_content(None))
+}
+
+async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<Payload> {
+    Payload::read(headers, body, MAX_USER_BODY, &session.gateway.large_bodies).await
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the field of every message is optional")]
+fn mask(projection: &Projection) -> Option<UserMask> {
+    Some(UserMask { omit_groups: !projection.shows("groups") })
+}
+
+struct Rendered {
+    body: Vec<u8>,
+    etag: String,
+    location: String,
+}
+
+impl Rendered {
+    fn of(session: &Session, user: &User, projection: &Projection) -> Result<Self> {
+        let mut body = Vec::with_capacity(user.resource_json.len() + 512);
+        let etag = render(session, user, projection, &mut body)?;
+        Ok(Self { body, etag, location: format!("{}/Users/{}", session.base_url(), user.id) })
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the last step of handlers that can fail")]
+    fn reply(self, status: StatusCode) -> Result<Response> {
+        Ok(reply::resource(status, self.body, &self.etag, &self.location))
+    }
+}
+
+/// Appends the user, returns its ETag.
+fn render(session: &Session, user: &User, projection: &Projection, out: &mut Vec<u8>) -> Result<String> {
+    let id = |text: &str| Uuid::try_parse(text).map_err(|_| reply::not_ours("an id that is no UUID"));
+    let groups = user
+        .groups
+        .iter()
+        .map(|group| Ok(GroupRef { id: id(&group.id)?, display: group.display_name.clone(), direct: group.direct }));
+    let groups = groups.collect::<Result<Vec<_>>>()?;
+    let etag = scim::etag::user(user.version, &groups);
+    let head = Head {
+        id: id(&user.id)?,
+        created: reply::instant(user.created_at.as_ref())?,
+        last_modified: reply::instant(user.modified_at.as_ref())?,
+        version: &etag,
+        base_url: session.base_url(),
+    };
+    scim::render::user(&user.resource_json, &head, &groups, projection, out)
+        .map_err(|_| reply::not_ours("a stored user that cannot be read"))?;
+    Ok(etag)
+}
+
+/// Whether an operation takes access away. Only the rate limit asks: what is missed here waits its turn, no more.
+fn operation_deactivates(operation: &Operation) -> bool {
+    let value = operation.value.as_ref();
+    match &operation.path {
+        Some(path) if names_active(path) => operation.op == Op::Remove || value.is_some_and(is_false),
+        Some(_) => false,
+        None => value.and_then(Value::as_object).is_some_and(|values| {
+            values.iter().any(|(name, value)| names_active(name) && (is_false(value) || value.is_null()))
+        }),
+    }
+}
+
+fn names_active(path: &str) -> bool {
+    let name = path.rsplit_once(':').filter(|(urn, _)| urn.eq_ignore_ascii_case(schema::USER)).map_or(path, |p| p.1);
+    name.eq_ignore_ascii_case("active")
+}
+
+/// Entra sends the text "False".
+fn is_false(value: &Value) -> bool {
+    match value {
+        Value::Bool(active) => !active,
+        Value::String(text) => text.eq_ignore_ascii_case("false"),
+        _ => false,
+    }
+}
+
+/// The same question of a PUT body, read past everything else.
+fn body_deactivates(body: &[u8]) -> bool {
+    struct Active(bool);
+
+    impl<'de> Deserialize<'de> for Active {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Members;
+
+            impl<'de> Visitor<'de> for Members {
+                type Value = Active;
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("a JSON object")
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Active, A::Error> {
+                    let mut deactivates = false;
+                    while let Some(name) = map.next_key::<String>()? {
+                        if name.eq_ignore_ascii_case("active") {
+                            deactivates = is_false(&map.next_value()?);
+                        } else {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                    Ok(Active(deactivates))
+                }
+            }
+
+            deserializer.deserialize_map(Members)
+        }
+    }
+
+    serde_json::from_slice(body).is_ok_and(|Active(deactivates)| deactivates)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_put_that_deactivates_is_told() {
+        for body in [
+            &br#"{"active":false}"#[..],
+            br#"{"userName":"a","Active":"False","x":[1,{"active":true}]}"#,
+            br#"{"name":{"active":true},"active":"false"}"#,
+        ] {
+            assert!(body_deactivates(body), "{}", String::from_utf8_lossy(body));
+        }
+        for body in [&b"{}"[..], br#"{"active":true}"#, br#"{"x":{"active":false}}"#, br#"{"active":false"#, b"[]", b""]
+        {
+            assert!(!body_deactivates(body), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn a_patch_that_deactivates_is_told() {
+        let op = |op, path: Option<&str>, value| Operation { op, path: path.map(str::to_owned), value };
+        for taken in [
+            op(Op::Replace, Some("active"), Some(json!(false))),
+            op(Op::Add, Some("ACTIVE"), Some(json!("False"))),
+            op(Op::Remove, Some("active"), None),
+            op(Op::Replace, None, Some(json!({"active": false}))),
+            op(Op::Replace, None, Some(json!({"urn:ietf:params:scim:schemas:core:2.0:User:active": "false"}))),
+        ] {
+            assert!(operation_deactivates(&taken), "{taken:?}");
+        }
+        for kept in [
+            op(Op::Replace, Some("active"), Some(json!(true))),
+            op(Op::Replace, Some("title"), Some(json!(false))),
+            op(Op::Replace, None, Some(json!({"title": "active"}))),
+            op(Op::Replace, None, Some(json!(false))),
+        ] {
+            assert!(!operation_deactivates(&kept), "{kept:?}");
+        }
+    }
+}
