@@ -101,7 +101,8 @@ impl Ids {
     /// The next id.
     pub fn next(&self) -> Uuid {
         let now = self.clock.now().as_micros().max(1);
-        let micros = match self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1))) {
+        let micros = match self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(now.max(last + 1)))
+        {
             Ok(last) | Err(last) => now.max(last + 1),
         };
         let millis = u64::try_from(micros / 1000).unwrap_or_default();

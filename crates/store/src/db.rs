@@ -60,7 +60,8 @@ impl Db {
             Target::Sqlite(path) => Sqlite::open(&path, sqlite).map(Inner::Sqlite),
             Target::Postgres(url) => Postgres::open(&url, pool_size, postgres).map(Inner::Postgres),
         });
-        let inner = opened.await.map_err(|_| Error::Other("opening the database panicked, see the log".to_owned()))??;
+        let inner =
+            opened.await.map_err(|_| Error::Other("opening the database panicked, see the log".to_owned()))??;
         Ok(Self(Arc::new(inner)))
     }
 

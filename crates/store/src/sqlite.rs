@@ -99,7 +99,8 @@ fn create(path: &Path) -> Result<(), Error> {
     }
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(file) => {
-            let synced = file.sync_all().and_then(|()| File::open(directory)).and_then(|directory| directory.sync_all());
+            let synced =
+                file.sync_all().and_then(|()| File::open(directory)).and_then(|directory| directory.sync_all());
             synced.map_err(|error| cannot(path, &error))
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),

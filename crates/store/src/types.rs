@@ -72,7 +72,9 @@ on_both!(Instant, Instant);
 on_both!(Json, JsonText);
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z, the precision that both databases keep.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
+)]
 #[diesel(sql_type = sql_types::Instant)]
 pub struct Instant(i64);
 

@@ -78,9 +78,10 @@ where
 
     fn run(&mut self, connection: &mut AnyConnection) -> Result<(), ()> {
         let f = &self.f;
-        let result = self.span.in_scope(|| catch_unwind(AssertUnwindSafe(|| f(connection)))).unwrap_or_else(|_| {
-            Err(Error::Other("a database closure panicked, see the log".to_owned()).into())
-        });
+        let result = self
+            .span
+            .in_scope(|| catch_unwind(AssertUnwindSafe(|| f(connection))))
+            .unwrap_or_else(|_| Err(Error::Other("a database closure panicked, see the log".to_owned()).into()));
         let keep = result.as_ref().map(|_| ()).map_err(|_| ());
         self.result = Some(result);
         keep
