@@ -1,5 +1,7 @@
 //! What leaves the process, seen from a collector. One test: a process has one telemetry.
 
+#![expect(clippy::expect_used, reason = "a test")]
+
 use std::{convert::Infallible, time::Duration};
 
 use http::{HeaderMap, Request, Response};

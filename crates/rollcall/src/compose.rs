@@ -1,0 +1,107 @@
+//! The one place that decides whether a service runs in this process or is called over the network.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use store::Clock;
+use telemetry::GrpcServerLayer;
+use tonic::{service::Routes, transport::Endpoint};
+use tower::Layer as _;
+use wire::Transport;
+
+use crate::{credential::AdminCredential, runtime::Part, settings::Settings};
+
+/// The services that run in this process.
+#[derive(Clone, Default)]
+pub(crate) struct Services {
+    pub(crate) identity: Option<identity_service::Service>,
+    pub(crate) token: Option<token_service::Service>,
+}
+
+impl Services {
+    /// Opens those of `parts` that keep their data in PostgreSQL (`postgres`) or in a file (otherwise): a server finds
+    /// out whether it can reach its database before it writes anything into the data directory.
+    pub(crate) async fn open(&mut self, settings: &Settings, parts: &[Part], postgres: bool) -> anyhow::Result<()> {
+        let pool_size = settings.pool_size;
+        if parts.contains(&Part::Identity) && settings.identity_database.is_postgres() == postgres {
+            let config = identity_service::Config { database_url: settings.identity_database.url()?, pool_size };
+            let opened = identity_service::Service::open(&config, Clock::system()).await;
+            self.identity = Some(opened.context("the identity database cannot be opened")?);
+        }
+        if parts.contains(&Part::Token) && settings.token_database.is_postgres() == postgres {
+            let config = token_service::Config { database_url: settings.token_database.url()?, pool_size };
+            let opened = token_service::Service::open(&config, Clock::system()).await;
+            self.token = Some(opened.context("the token database cannot be opened")?);
+        }
+        Ok(())
+    }
+
+    /// All that run here, for one listener.
+    pub(crate) fn routes(&self) -> Routes {
+        let identity = self.identity.as_ref().map(|service| service.routes().into_axum_router());
+        let token = self.token.as_ref().map(|service| service.routes().into_axum_router());
+        match (identity, token) {
+            // Two fallbacks cannot be merged; each says UNIMPLEMENTED.
+            (Some(identity), Some(token)) => identity.merge(token.reset_fallback()).into(),
+            (Some(only), None) | (None, Some(only)) => only.into(),
+            (None, None) => Routes::default(),
+        }
+    }
+
+    /// Writes what is still in memory and stops.
+    pub(crate) async fn shutdown(&self) {
+        if let Some(service) = &self.identity {
+            service.shutdown().await;
+        }
+        if let Some(service) = &self.token {
+            service.shutdown().await;
+        }
+    }
+}
+
+/// To identity-service: here if it runs here, else where the settings say.
+pub(crate) fn identity(
+    services: &Services,
+    settings: &Settings,
+    credential: &AdminCredential,
+) -> anyhow::Result<Transport> {
+    match (&services.identity, &settings.identity_url) {
+        (Some(service), _) => Ok(here(service.routes())),
+        (None, Some(endpoint)) => elsewhere(endpoint, credential),
+        (None, None) => anyhow::bail!("--identity-url is missing: give http://HOST:PORT of `rollcall serve identity`"),
+    }
+}
+
+/// To token-service, likewise.
+pub(crate) fn token(
+    services: &Services,
+    settings: &Settings,
+    credential: &AdminCredential,
+) -> anyhow::Result<Transport> {
+    match (&services.token, &settings.token_url) {
+        (Some(service), _) => Ok(here(service.routes())),
+        (None, Some(endpoint)) => elsewhere(endpoint, credential),
+        (None, None) => anyhow::bail!("--token-url is missing: give http://HOST:PORT of `rollcall serve token`"),
+    }
+}
+
+/// A call without a socket: the same spans, status and metadata as over one.
+pub(crate) fn here(routes: Routes) -> Transport {
+    Transport::in_process(GrpcServerLayer.layer(routes.prepare()))
+}
+
+/// Connects when it is first used and again whenever it must, so that the order of starting does not matter. A dead
+/// peer is noticed within some seconds.
+pub(crate) fn elsewhere(endpoint: &Endpoint, credential: &AdminCredential) -> anyhow::Result<Transport> {
+    let channel = endpoint
+        .clone()
+        .connect_timeout(Duration::from_secs(2))
+        .timeout(Duration::from_secs(30))
+        .http2_keep_alive_interval(Duration::from_secs(3))
+        .keep_alive_timeout(Duration::from_secs(2))
+        .keep_alive_while_idle(true)
+        .tcp_keepalive(Some(Duration::from_secs(60)))
+        .http2_adaptive_window(true)
+        .connect_lazy();
+    Ok(Transport::network(channel, credential.for_calls()?))
+}

@@ -1,0 +1,180 @@
+//! What the command line means, checked before anything is opened or written.
+//!
+//! Not here: reading files or resolving host names.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use http::Uri;
+use tonic::transport::Endpoint;
+
+use crate::cli::{Globals, Output};
+
+/// Where a service keeps its data.
+#[derive(Clone)]
+pub(crate) enum Database {
+    /// A SQLite file in the data directory.
+    Embedded(PathBuf),
+    /// As given; it may hold a password.
+    Given(String),
+}
+
+impl Database {
+    fn new(url: Option<&str>, flag: &str, default: PathBuf) -> anyhow::Result<Self> {
+        let Some(url) = url else { return Ok(Self::Embedded(default)) };
+        ensure!(
+            ["sqlite:", "postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)),
+            "{flag} is not understood; give sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"
+        );
+        Ok(Self::Given(url.to_owned()))
+    }
+
+    pub(crate) fn url(&self) -> anyhow::Result<String> {
+        match self {
+            Self::Given(url) => Ok(url.clone()),
+            Self::Embedded(path) => {
+                let path =
+                    path.to_str().context("the path of the data directory is not UTF-8; use another --data-dir")?;
+                Ok(format!("sqlite:{path}"))
+            }
+        }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self, Self::Given(url) if !url.starts_with("sqlite:"))
+    }
+}
+
+pub(crate) struct Settings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) http: String,
+    pub(crate) grpc: String,
+    public_url: Option<String>,
+    pub(crate) identity_database: Database,
+    pub(crate) token_database: Database,
+    pub(crate) pool_size: u32,
+    pub(crate) identity_url: Option<Endpoint>,
+    pub(crate) token_url: Option<Endpoint>,
+    pub(crate) credential_file: Option<PathBuf>,
+    pub(crate) default_requests_per_second: u32,
+    pub(crate) output: Output,
+}
+
+impl Settings {
+    pub(crate) fn new(globals: &Globals) -> anyhow::Result<Self> {
+        let data_dir = &globals.data_dir;
+        ensure!(!data_dir.as_os_str().is_empty(), "--data-dir is empty; give a directory");
+        let database = |url: &Option<String>, flag, file| Database::new(url.as_deref(), flag, data_dir.join(file));
+        Ok(Self {
+            data_dir: data_dir.clone(),
+            http: globals.http.clone(),
+            grpc: globals.grpc.clone(),
+            public_url: globals.public_url.as_deref().map(public_url).transpose()?,
+            identity_database: database(&globals.identity_database_url, "--identity-database-url", "identity.db")?,
+            token_database: database(&globals.token_database_url, "--token-database-url", "token.db")?,
+            pool_size: globals.database_pool_size.get(),
+            identity_url: globals.identity_url.as_deref().map(|url| endpoint(url, "--identity-url")).transpose()?,
+            token_url: globals.token_url.as_deref().map(|url| endpoint(url, "--token-url")).transpose()?,
+            credential_file: globals.admin_credential_file.clone(),
+            default_requests_per_second: globals.default_requests_per_second,
+            output: globals.output,
+        })
+    }
+
+    /// As given, else that of the address HTTP listens on.
+    pub(crate) fn public_url(&self, http: SocketAddr) -> String {
+        self.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(http)))
+    }
+
+    /// As given on the command line.
+    pub(crate) fn given_public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
+    }
+
+    pub(crate) fn credential_path(&self) -> PathBuf {
+        self.credential_file.clone().unwrap_or_else(|| self.data_dir.join("admin-credential"))
+    }
+
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        run_dir(&self.data_dir)
+    }
+}
+
+pub(crate) fn run_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("run")
+}
+
+/// The address under which this machine reaches a listener bound to every interface.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+    }
+    address
+}
+
+fn public_url(text: &str) -> anyhow::Result<String> {
+    let wrong = || format!("--public-url {text:?} is not usable; give a URL such as https://scim.example.com");
+    let uri: Uri = text.parse().with_context(wrong)?;
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let plain = uri.query().is_none() && !text.contains(['#', '@']) && uri.host().is_some_and(|host| !host.is_empty());
+    if !plain || !matches!(scheme, "http" | "https") {
+        bail!(wrong());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn endpoint(text: &str, flag: &str) -> anyhow::Result<Endpoint> {
+    let wrong = || format!("{flag} {text:?} is not usable; give http://HOST:PORT of the service's gRPC listener");
+    let uri: Uri = text.parse().with_context(wrong)?;
+    ensure!(
+        uri.scheme_str() != Some("https"),
+        "{flag} {text:?}: this version speaks gRPC without TLS between its parts; give http://HOST:PORT and keep the \
+         network private"
+    );
+    let plain = matches!(uri.path(), "" | "/") && uri.query().is_none() && uri.host().is_some();
+    if !plain || uri.scheme_str() != Some("http") {
+        bail!(wrong());
+    }
+    Endpoint::from_shared(text.to_owned()).with_context(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_urls_lose_their_last_slash_and_nonsense_is_refused() {
+        assert_eq!(public_url("https://scim.example.com/").expect("url"), "https://scim.example.com");
+        assert_eq!(public_url("https://example.com/rollcall").expect("url"), "https://example.com/rollcall");
+        for wrong in ["", "example.com", "ftp://example.com", "https://", "https://e.com/?a=b", "https://a:b@e.com"] {
+            assert!(public_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn service_urls_name_a_host_and_nothing_more() {
+        assert!(endpoint("http://identity:8081", "--identity-url").is_ok());
+        for wrong in ["identity:8081", "https://identity:8081", "http://identity:8081/path", "/"] {
+            assert!(endpoint(wrong, "--identity-url").is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_database_url_is_not_repeated() {
+        let error = Database::new(Some("mysql://root:secret@db/x"), "--token-database-url", "x".into())
+            .err()
+            .expect("refused")
+            .to_string();
+        assert!(error.contains("--token-database-url") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_listener_on_every_interface_is_reached_on_this_one() {
+        assert_eq!(reachable("0.0.0.0:80".parse().expect("address")).to_string(), "127.0.0.1:80");
+        assert_eq!(reachable("[::]:80".parse().expect("address")).to_string(), "[::1]:80");
+        assert_eq!(reachable("10.1.2.3:80".parse().expect("address")).to_string(), "10.1.2.3:80");
+    }
+}
