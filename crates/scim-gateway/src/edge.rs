@@ -128,7 +128,52 @@ fn known(method: &http::Method) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::get};
+    use http::{StatusCode, header::ACCEPT};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+    use wire::Transport;
+
     use super::*;
+    use crate::Config;
+
+    fn gateway() -> Gateway {
+        let nobody = || Transport::in_process(tonic::service::Routes::default());
+        let config = Config { request_timeout: std::time::Duration::from_millis(50), ..Config::new("http://h") };
+        let clock: Clock = Arc::new(|| jiff::Timestamp::UNIX_EPOCH);
+        Gateway::new(&config, nobody(), nobody(), clock)
+    }
+
+    #[expect(clippy::panic, reason = "what is caught here")]
+    async fn panics() -> &'static str {
+        panic!("kit@example.com")
+    }
+
+    #[tokio::test]
+    async fn panics_and_long_requests_end_as_scim_errors() {
+        let gateway = gateway();
+        let slow = async || tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        let router = Router::new()
+            .route("/panic", get(panics))
+            .route("/slow", get(slow))
+            .layer(from_fn_with_state(gateway.clone(), edge));
+        for (path, status, media_type) in [
+            ("/panic", StatusCode::INTERNAL_SERVER_ERROR, SCIM_JSON),
+            ("/slow", StatusCode::SERVICE_UNAVAILABLE, crate::negotiate::JSON),
+        ] {
+            let request = Request::get(path).header(ACCEPT, media_type).header(REQUEST_ID, "r-1");
+            let request = request.body(Body::empty()).expect("request");
+            let answer = router.clone().oneshot(request).await.expect("infallible");
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()[CONTENT_TYPE], media_type);
+            assert_eq!(answer.headers()[REQUEST_ID], "r-1");
+            assert_eq!(answer.headers()[X_CONTENT_TYPE_OPTIONS], "nosniff");
+            let body = answer.into_body().collect().await.expect("body").to_bytes();
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert_eq!(body["status"], status.as_str());
+            assert!(!body.to_string().contains("kit@example.com"), "{body}");
+        }
+    }
 
     #[test]
     fn an_id_of_the_clients_is_kept_only_if_plain() {

@@ -205,3 +205,96 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>> {
     }
     Ok(all)
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::Request;
+    use futures::stream;
+    use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+
+    use super::*;
+
+    fn headers(length: Option<usize>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/scim+json"));
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        headers
+    }
+
+    /// `chunks` times 1 KiB, of unknown length.
+    fn chunked(chunks: usize) -> Body {
+        Body::from_stream(stream::iter((0..chunks).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 1024])))))
+    }
+
+    async fn read(length: Option<usize>, body: Body, limit: usize) -> Result<usize, ErrorKind> {
+        let large = Arc::new(Semaphore::new(LARGE_BODIES));
+        let payload = Payload::read(&headers(length), body, limit, &large).await;
+        payload.map(|payload| payload.bytes.len()).map_err(|failure| failure.kind())
+    }
+
+    #[tokio::test]
+    async fn a_body_is_taken_up_to_the_limit_whether_its_length_is_announced_or_not() {
+        assert_eq!(read(Some(2048), chunked(2), 2048).await, Ok(2048));
+        assert_eq!(read(None, chunked(2), 2048).await, Ok(2048));
+        assert_eq!(read(Some(2049), chunked(3), 2048).await, Err(ErrorKind::PayloadTooLarge));
+        assert_eq!(read(None, chunked(3), 2048).await, Err(ErrorKind::PayloadTooLarge));
+        assert_eq!(read(Some(1), chunked(3), 2048).await, Err(ErrorKind::PayloadTooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_the_clients_error() {
+        let broken = stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("gone"))]);
+        assert_eq!(read(None, Body::from_stream(broken), 2048).await, Err(ErrorKind::BadRequest));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        assert_eq!(
+            read(None, Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()), 2048).await,
+            Err(ErrorKind::BadRequest)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_share_their_memory() {
+        let large = Arc::new(Semaphore::new(LARGE));
+        let limit = LARGE * 2;
+        let small = Payload::read(&headers(Some(LARGE)), chunked(LARGE / 1024), limit, &large).await;
+        assert!(small.is_ok(), "a small body needs no share");
+        let big = Payload::read(&headers(Some(LARGE + 1024)), chunked(1), limit, &large).await;
+        assert_eq!(big.err().map(|failure| failure.kind()), Some(ErrorKind::TooManyRequests));
+    }
+
+    #[tokio::test]
+    async fn an_id_is_only_what_this_server_gives() {
+        let router = axum::Router::new().route(
+            "/{id}",
+            axum::routing::get(async |Id(id): Id| if id.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND }),
+        );
+        for (path, status) in [
+            ("/0192a0f0-0000-7000-8000-00000000abcd", 200),
+            ("/0192A0F0-0000-7000-8000-00000000ABCD", 404),
+            ("/0192a0f0000070008000000000000001", 404),
+            ("/%7B0192a0f0-0000-7000-8000-000000000001%7D", 404),
+            ("/010101001010101011001010101011", 404),
+            ("/1", 404),
+            ("/%FF", 404),
+            ("/a%2F..%2Fb", 404),
+        ] {
+            let request = Request::get(path).body(Body::empty()).expect("request");
+            let answer = tower::ServiceExt::oneshot(router.clone(), request).await.expect("infallible");
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_query_is_form_data() {
+        let uri: Uri = "/Users?filter=userName+eq+%22a%2Bb%40x%22&aadOptscim062020&FILTER".parse().expect("uri");
+        let pairs = pairs(&uri);
+        assert_eq!(borrow(&pairs).next(), Some(("filter", "userName eq \"a+b@x\"")));
+        assert!(has_parameter(&uri, "Filter"));
+        assert!(!has_parameter(&uri, "aadOptscim062020"));
+    }
+}

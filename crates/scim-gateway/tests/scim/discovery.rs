@@ -1,0 +1,93 @@
+//! Discovery, paths, probes.
+
+use serde_json::json;
+
+use crate::harness::{BASE, Server};
+
+#[tokio::test]
+async fn discovery_says_what_is_so() {
+    let server = Server::start().await;
+    let config = server.get("/ServiceProviderConfig").await.is(200).json();
+    for (feature, supported) in
+        [("patch", true), ("bulk", false), ("filter", true), ("changePassword", false), ("sort", true), ("etag", true)]
+    {
+        assert_eq!(config[feature]["supported"], supported, "{feature}");
+    }
+    assert_eq!(config["meta"]["location"], format!("{BASE}/ServiceProviderConfig"));
+
+    for (path, ids) in [
+        ("/Schemas", &[scim::schema::USER, scim::schema::ENTERPRISE_USER, scim::schema::GROUP][..]),
+        ("/ResourceTypes", &["User", "Group"]),
+    ] {
+        let list = server.get(path).await.is(200).json();
+        assert_eq!((&list["totalResults"], &list["startIndex"]), (&json!(ids.len()), &json!(1)), "{path}");
+        for (n, id) in ids.iter().enumerate() {
+            assert_eq!(list["Resources"][n]["id"], *id);
+            assert_eq!(server.get(&format!("{path}/{id}")).await.is(200).json(), list["Resources"][n]);
+        }
+        server.get(&format!("{path}/urn:nothing")).await.refused(404, None, ids[0]);
+        // RFC 7644 section 4.
+        server.get(&format!("{path}?filter=id+pr")).await.refused(403, None, "filter");
+        assert_eq!(server.get(&format!("{path}?count=1&sortBy=id")).await.is(200).json(), list);
+    }
+}
+
+#[tokio::test]
+async fn wrong_methods_are_405_with_allow() {
+    let server = Server::start().await;
+    let id = server.user("kit@example.com").await;
+    for (method, path, allow) in [
+        ("DELETE", "/Users".to_owned(), "GET, HEAD, OPTIONS, POST"),
+        ("PATCH", "/Groups/".to_owned(), "GET, HEAD, OPTIONS, POST"),
+        ("POST", format!("/Users/{id}"), "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("POST", "/Groups/1".to_owned(), "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
+        ("PUT", "/ServiceProviderConfig".to_owned(), "GET, HEAD, OPTIONS"),
+        ("POST", "/Schemas".to_owned(), "GET, HEAD, OPTIONS"),
+        ("PROPFIND", "/Users".to_owned(), "GET, HEAD, OPTIONS, POST"),
+    ] {
+        let answer = server.send(method, &path, &[], None).await.refused(405, None, allow);
+        assert_eq!(answer.header("allow"), allow);
+        let options = server.send("OPTIONS", &path, &[], None).await.is(204);
+        assert_eq!(options.header("allow"), allow);
+    }
+}
+
+#[tokio::test]
+async fn other_paths_are_scim_errors() {
+    let server = Server::start().await;
+    for path in ["", "/", "/users", "/Users/1/2", "/Nothing", "//", "//Users", "//nothing", "//scim/v3/Users"] {
+        server.get(path).await.refused(404, None, "");
+    }
+    for (method, path) in
+        [("GET", "/Me"), ("PATCH", "/Me"), ("POST", "/Bulk"), ("POST", "/Users/.search"), ("POST", "/Groups/.search")]
+    {
+        server.send(method, path, &[], Some("{}")).await.refused(501, None, "");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_scim_needs_no_token() {
+    let server = Server::start().await;
+    assert_eq!(server.raw("GET", "//healthz", &[], "").await.is(200).body, "ok");
+    server.raw("GET", "//readyz", &[], "").await.is(200);
+    let home = server.raw("GET", "///", &[], "").await;
+    let home = if home.status == 404 { server.raw("GET", "//?", &[], "").await } else { home }.is(200);
+    assert!(String::from_utf8_lossy(&home.body).contains(BASE));
+    assert!(home.header("content-type").starts_with("text/html"));
+}
+
+#[tokio::test]
+async fn a_service_out_of_reach_is_503_and_not_ready() {
+    let nowhere = || {
+        let channel = tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        wire::Transport::network(channel, wire::Credential::new("x").expect("credential"))
+    };
+    let clock = std::sync::Arc::new(|| jiff::Timestamp::UNIX_EPOCH);
+    let router = scim_gateway::router(scim_gateway::Config::new("http://h"), nowhere(), nowhere(), clock);
+    for (path, status) in [("/healthz", 200), ("/readyz", 503), ("/scim/v2/Users", 503)] {
+        let request = http::Request::get(path).header("authorization", "Bearer x");
+        let request = request.body(axum::body::Body::empty()).expect("request");
+        let answer = tower::ServiceExt::oneshot(router.clone(), request).await.expect("infallible");
+        assert_eq!(answer.status(), status, "{path}");
+    }
+}

@@ -1,0 +1,248 @@
+//! A whole server in this process.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use scim_gateway::Config;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use wire::{
+    Transport,
+    common::{Administrator, Caller, caller::Kind},
+    identity::{
+        CreateOrganizationRequest, SetRequestLimitRequest, SetScimEnabledRequest,
+        organization_service_client::OrganizationServiceClient,
+    },
+    token::{
+        CreateScimTokenRequest, CreateScimTokenResponse, RevokeScimTokenRequest,
+        token_service_client::TokenServiceClient,
+    },
+};
+
+pub(crate) const SCIM_JSON: &str = "application/scim+json";
+pub(crate) const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+pub(crate) const BASE: &str = "https://scim.example.com/scim/v2";
+
+pub(crate) struct Server {
+    router: Router,
+    organizations: OrganizationServiceClient<Transport>,
+    tokens: TokenServiceClient<Transport>,
+    /// Microseconds by which the gateway's clock is ahead.
+    pub(crate) ahead: Arc<AtomicI64>,
+    pub(crate) organization: String,
+    pub(crate) token: String,
+    pub(crate) token_id: String,
+    _databases: [testkit::TestDatabase; 2],
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    #[track_caller]
+    pub(crate) fn is(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.body));
+        self
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// A SCIM error as RFC 7644 section 3.12 wants it, with a detail that has `hint` in it.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, scim_type: Option<&str>, hint: &str) -> Self {
+        let answer = self.is(status);
+        let body = answer.json();
+        assert_eq!(answer.header("content-type"), SCIM_JSON);
+        assert!(!answer.header("x-request-id").is_empty());
+        assert_eq!(body["schemas"], json!([ERROR]));
+        assert_eq!(body["status"], status.to_string());
+        assert_eq!(body.get("scimType").and_then(Value::as_str), scim_type, "{body}");
+        let detail = body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(hint), "{detail:?} does not say {hint:?}");
+        answer
+    }
+}
+
+pub(crate) fn administrator() -> Option<Caller> {
+    let kind = Kind::Administrator(Administrator { name: "test".to_owned() });
+    Some(Caller { kind: Some(kind), request_id: String::new() })
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        let databases = [testkit::sqlite(), testkit::sqlite()];
+        let clock = store::Clock::system();
+        let config = identity_service::Config { database_url: databases[0].url().to_owned(), pool_size: 4 };
+        let identity = identity_service::Service::open(&config, clock.clone()).await.expect("identity-service");
+        let config = token_service::Config { database_url: databases[1].url().to_owned(), pool_size: 4 };
+        let token = token_service::Service::open(&config, clock.clone()).await.expect("token-service");
+        let identity = Transport::in_process(identity.routes().prepare());
+        let token = Transport::in_process(token.routes().prepare());
+
+        let ahead = Arc::new(AtomicI64::new(0));
+        let offset = Arc::clone(&ahead);
+        let now = Arc::new(move || {
+            let micros = clock.now().as_micros() + offset.load(Ordering::Relaxed);
+            Timestamp::from_microsecond(micros).expect("instant")
+        });
+        let mut config = Config { default_requests_per_second: 0, ..Config::new("https://scim.example.com/") };
+        configure(&mut config);
+        let router = scim_gateway::router(config, identity.clone(), token.clone(), now);
+
+        let mut server = Self {
+            router,
+            organizations: OrganizationServiceClient::new(identity),
+            tokens: TokenServiceClient::new(token),
+            ahead,
+            organization: String::new(),
+            token: String::new(),
+            token_id: String::new(),
+            _databases: databases,
+        };
+        server.organization = server.organization("acme").await;
+        let created = server.token(&server.organization.clone(), None).await;
+        server.token = created.secret;
+        server.token_id = created.token.expect("token").id;
+        server
+    }
+
+    /// An organization on the enterprise plan with SCIM switched on.
+    pub(crate) async fn organization(&self, slug: &str) -> String {
+        let request = CreateOrganizationRequest {
+            caller: administrator(),
+            slug: slug.to_owned(),
+            name: slug.to_owned(),
+            plan: "enterprise".to_owned(),
+        };
+        let organization = self.organizations.clone().create_organization(request).await.expect("created").into_inner();
+        self.switch(&organization.id, true).await;
+        organization.id
+    }
+
+    pub(crate) async fn switch(&self, organization: &str, enabled: bool) {
+        let request =
+            SetScimEnabledRequest { caller: administrator(), organization_id: organization.to_owned(), enabled };
+        self.organizations.clone().set_scim_enabled(request).await.expect("switched");
+    }
+
+    pub(crate) async fn limit(&self, organization: &str, requests_per_second: Option<u32>) {
+        let organization_id = organization.to_owned();
+        let request = SetRequestLimitRequest { caller: administrator(), organization_id, requests_per_second };
+        self.organizations.clone().set_request_limit(request).await.expect("limited");
+    }
+
+    pub(crate) async fn token(&self, organization: &str, ttl_days: Option<u32>) -> CreateScimTokenResponse {
+        let request = CreateScimTokenRequest {
+            organization_id: organization.to_owned(),
+            caller: administrator(),
+            description: "test".to_owned(),
+            ttl_days,
+        };
+        self.tokens.clone().create_scim_token(request).await.expect("token").into_inner()
+    }
+
+    pub(crate) async fn revoke(&self, organization: &str, id: &str) {
+        let request = RevokeScimTokenRequest {
+            organization_id: organization.to_owned(),
+            caller: administrator(),
+            id: id.to_owned(),
+        };
+        self.tokens.clone().revoke_scim_token(request).await.expect("revoked");
+    }
+
+    /// Any request; `path` is below the SCIM base URL where it does not start with `//`, which is the server's root.
+    pub(crate) async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let uri = path
+            .strip_prefix('/')
+            .filter(|rest| rest.starts_with('/'))
+            .map_or(format!("/scim/v2{path}"), str::to_owned);
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).expect("method")).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).expect("request");
+        let answer = self.router.clone().oneshot(request).await.expect("infallible");
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.expect("whole body").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A request with a token and more headers; a string as body is sent as it is.
+    pub(crate) async fn send(&self, method: &str, path: &str, more: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let bearer = format!("Bearer {}", self.token);
+        let mut headers = vec![("authorization", bearer.as_str())];
+        if body.is_some() && !more.iter().any(|(name, _)| *name == header::CONTENT_TYPE.as_str()) {
+            headers.push(("content-type", "application/scim+json; charset=utf-8"));
+        }
+        headers.extend_from_slice(more);
+        self.raw(method, path, &headers, body.map(str::to_owned).unwrap_or_default()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, &[], Some(&body.to_string())).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, &[], Some(&body.to_string())).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, operations: &Value) -> Answer {
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations});
+        self.send("PATCH", path, &[], Some(&body.to_string())).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, &[], None).await
+    }
+
+    /// A new user's id.
+    pub(crate) async fn user(&self, user_name: &str) -> String {
+        let body = json!({"schemas": [scim::schema::USER], "userName": user_name});
+        text(&self.post("/Users", &body).await.is(201).json()["id"])
+    }
+
+    /// A new group's id.
+    pub(crate) async fn group(&self, display_name: &str, members: &[&str]) -> String {
+        let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
+        let body = json!({"schemas": [scim::schema::GROUP], "displayName": display_name, "members": members});
+        text(&self.post("/Groups", &body).await.is(201).json()["id"])
+    }
+}
+
+#[track_caller]
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no string")).to_owned()
+}

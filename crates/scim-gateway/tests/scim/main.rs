@@ -1,0 +1,9 @@
+//! The gateway over HTTP with both services behind it in this process, on SQLite. What is unit-tested in `src` (media
+//! types, limits, the accept loop) is not repeated here.
+
+mod access;
+mod bad_input;
+mod discovery;
+mod groups;
+mod harness;
+mod users;
