@@ -50,7 +50,9 @@ impl fmt::Debug for Clock {
 
 /// Where randomness comes from.
 #[derive(Clone)]
-pub struct Random(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+pub struct Random(Arc<Fill>);
+
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Random {
     /// The operating system's generator. The process is aborted if there is none: no secret and no id may be made

@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn binds_are_cut_off_wherever_the_text_is_split() {
         let mut text = WithoutBinds(String::new());
-        assert!(write!(text, "{} -- binds: {:?}", "SELECT 1 WHERE a = $1", ["secret"]).is_err());
+        let sql = "SELECT 1 WHERE a = $1";
+        assert!(write!(text, "{sql} -- binds: {:?}", ["secret"]).is_err());
         assert_eq!(text.0, "SELECT 1 WHERE a = $1");
         let mut text = WithoutBinds(String::new());
         assert!(text.write_str("SELECT $1 -- binds: [\"secret\"]").is_err());

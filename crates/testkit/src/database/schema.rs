@@ -188,14 +188,12 @@ pub fn sqlite_schema(url: &str) -> anyhow::Result<Schema> {
          FROM {tables}, pragma_foreign_key_list(t.name) AS f ORDER BY 1, 2, f.seq"
     ))
     .load(&mut connection)?;
-    let mut keys: BTreeMap<(String, i64, String, String), (Vec<String>, Vec<String>)> = BTreeMap::new();
-    for row in rows {
-        let key = keys.entry((row.table_name, row.id, row.target, row.on_delete)).or_default();
-        key.0.push(row.from_column);
-        key.1.push(row.to_column);
-    }
-    for ((table, _, target, on_delete), (from, to)) in keys {
-        add_foreign_key(&mut schema, &table, &from, &target, &to, &on_delete);
+    for key in rows.chunk_by(|one, next| one.table_name == next.table_name && one.id == next.id) {
+        let from: Vec<String> = key.iter().map(|column| column.from_column.clone()).collect();
+        let to: Vec<String> = key.iter().map(|column| column.to_column.clone()).collect();
+        if let Some(SqliteForeignKeyRow { table_name, target, on_delete, .. }) = key.first() {
+            add_foreign_key(&mut schema, table_name, &from, target, &to, on_delete);
+        }
     }
     Ok(schema)
 }

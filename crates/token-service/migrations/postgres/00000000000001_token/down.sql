@@ -1,0 +1,2 @@
+DROP TABLE token_event;
+DROP TABLE token;

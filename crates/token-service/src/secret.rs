@@ -1,0 +1,96 @@
+//! The text of a SCIM token: `rc_scim_`, 43 characters of base64url for 32 random bytes, 6 of base62 for the CRC-32 of all
+//! that stands before. Prefix and checksum are for secret scanners; nothing is decided by them here.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use store::Random;
+
+const PREFIX: &str = "rc_scim_";
+const CHECKSUM: usize = 6;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A token's text. It cannot be printed by accident and is wiped when dropped.
+pub(crate) struct Secret(SecretString);
+
+impl Secret {
+    pub(crate) fn generate(random: &Random) -> Self {
+        let bytes: [u8; 32] = random.bytes();
+        let mut text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
+        text.push_str(&checksum(&text));
+        Self(SecretString::from(text))
+    }
+
+    /// What is stored and looked up.
+    pub(crate) fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.0.expose_secret().as_bytes()).into()
+    }
+
+    /// For the one answer in which it leaves.
+    pub(crate) fn into_answer(self) -> String {
+        self.0.expose_secret().to_owned()
+    }
+}
+
+/// 62^6 is more than 2^32, so the width is fixed.
+fn checksum(text: &str) -> String {
+    let mut rest = crc32fast::hash(text.as_bytes());
+    let mut digits = [b'0'; CHECKSUM];
+    for digit in digits.iter_mut().rev() {
+        let index = usize::try_from(rest % 62).unwrap_or_default();
+        *digit = BASE62.get(index).copied().unwrap_or(b'0');
+        rest /= 62;
+    }
+    digits.iter().map(|&digit| char::from(digit)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn checksum_holds(text: &str) -> bool {
+        let (body, given) = text.split_at(text.len() - CHECKSUM);
+        let value = given.bytes().try_fold(0_u64, |value, digit| {
+            let index = BASE62.iter().position(|&known| known == digit)?;
+            Some(value * 62 + u64::try_from(index).ok()?)
+        });
+        value == Some(u64::from(crc32fast::hash(body.as_bytes())))
+    }
+
+    #[test]
+    fn a_hundred_thousand_tokens_differ_and_look_as_scanners_expect() {
+        let random = Random::system();
+        let mut seen = HashSet::new();
+        let mut counts = [0_u32; 256];
+        for _ in 0..100_000 {
+            let text = Secret::generate(&random).into_answer();
+            assert_eq!(text.len(), 57);
+            assert!(checksum_holds(&text), "{text}");
+            let body = text.strip_prefix(PREFIX).expect("prefix");
+            let bytes = URL_SAFE_NO_PAD.decode(&body[..43]).expect("base64url");
+            assert_eq!(bytes.len(), 32);
+            counts[usize::from(bytes[0])] += 1;
+            assert!(seen.insert(text));
+        }
+        // Chi-square with 255 degrees of freedom: above 400 has a probability under 1e-7.
+        let expected = 100_000.0 / 256.0;
+        let chi: f64 = counts.iter().map(|&count| (f64::from(count) - expected).powi(2) / expected).sum();
+        assert!(chi < 400.0, "{chi}");
+    }
+
+    #[test]
+    fn a_typing_error_breaks_the_checksum() {
+        let text = Secret::generate(&Random::system()).into_answer();
+        let wrong = if text.ends_with('0') { "1" } else { "0" };
+        assert!(!checksum_holds(&format!("{}{wrong}", &text[..text.len() - 1])));
+    }
+
+    #[test]
+    fn the_checksum_is_a_fixed_function() {
+        assert_eq!(checksum(""), "000000");
+        // The check value of CRC-32 is cbf43926.
+        assert_eq!(checksum("123456789"), "3jZRME");
+    }
+}
