@@ -33,6 +33,8 @@ use crate::{
 /// How long an answer of either service is believed: a revoked token is refused, a closed switch is seen, within one
 /// second everywhere.
 const BELIEVED: Duration = Duration::from_millis(500);
+/// How old an answer may be, counted from when it was asked for: it may have been long under way.
+const OLDEST: Duration = Duration::from_millis(900);
 /// The time for `Verify` and `GetOrganization`.
 const LOOK_UP: Duration = Duration::from_secs(5);
 
@@ -52,9 +54,9 @@ async fn let_in(gateway: &Gateway, request: &Parts) -> Result<Session> {
     let deadline = Instant::now() + gateway.request_timeout;
     let request_id = request.extensions.get::<RequestId>().cloned().ok_or_else(Failure::internal)?;
     let digest: [u8; 32] = Sha256::digest(bearer(&request.headers)?).into();
-    let token = gateway.verifier.token(digest).await?;
+    let token = gateway.verifier.token(digest, &request_id.0).await?;
     tracing::Span::current().record("rollcall.organization_id", &*token.organization);
-    let settings = gateway.verifier.settings(&token.organization).await?;
+    let settings = gateway.verifier.settings(&token.organization, &request_id.0).await?;
     let session = Session {
         gateway: gateway.clone(),
         organization: token.organization,
@@ -139,7 +141,7 @@ struct Dated<T> {
 
 impl<T> Dated<T> {
     fn fresh(&self) -> bool {
-        self.asked.elapsed() < BELIEVED
+        self.asked.elapsed() < OLDEST
     }
 }
 
@@ -158,16 +160,11 @@ impl Verifier {
         Self { clients, clock, tokens, organizations }
     }
 
-    async fn token(&self, digest: [u8; 32]) -> Result<Token> {
-        let token = match self.tokens.get(&digest).await.filter(Dated::fresh) {
-            Some(token) => token.value,
-            None => {
-                let asked = Instant::now();
-                let value = self.verify(digest).await?;
-                self.tokens.insert(digest, Dated { asked, value: value.clone() }).await;
-                value
-            }
-        };
+    async fn token(&self, digest: [u8; 32], request_id: &str) -> Result<Token> {
+        // Requests that come together ask once.
+        let ask = async { Ok(Dated { asked: Instant::now(), value: self.verify(digest, request_id).await? }) };
+        let answer = self.tokens.try_get_with(digest, ask).await.map_err(|failure: Arc<Failure>| (*failure).clone())?;
+        let token = if answer.fresh() { answer.value } else { self.verify(digest, request_id).await? };
         // Expiry needs no look-up, so it holds to the moment.
         if token.expires_at.is_some_and(|at| at <= (self.clock)().as_microsecond()) {
             return Err(not_valid());
@@ -175,8 +172,9 @@ impl Verifier {
         Ok(token)
     }
 
-    async fn verify(&self, digest: [u8; 32]) -> Result<Token> {
-        let request = Gateway::call(VerifyRequest { secret_sha256: digest.to_vec().into() }, LOOK_UP);
+    async fn verify(&self, digest: [u8; 32], request_id: &str) -> Result<Token> {
+        let request = VerifyRequest { secret_sha256: digest.to_vec().into() };
+        let request = Gateway::call(request, request_id, LOOK_UP);
         let answer = look_up(self.clients.tokens.clone().verify(request)).await?;
         Ok(Token {
             organization: answer.organization_id.into(),
@@ -187,23 +185,19 @@ impl Verifier {
 
     /// A switch that is on is believed for a moment; one that is off is looked at again, so that switching on counts
     /// at once.
-    async fn settings(&self, organization: &Arc<str>) -> Result<Settings> {
+    async fn settings(&self, organization: &Arc<str>, request_id: &str) -> Result<Settings> {
         let remembered = self.organizations.get(organization).await.filter(Dated::fresh);
         if let Some(settings) = remembered.filter(|settings| settings.value.scim_enabled) {
             return Ok(settings.value);
         }
         let asked = Instant::now();
-        let value = self.organization(organization).await?;
-        self.organizations.insert(Arc::clone(organization), Dated { asked, value }).await;
-        Ok(value)
-    }
-
-    async fn organization(&self, organization: &Arc<str>) -> Result<Settings> {
         let request = GetOrganizationRequest { key: Some(Key::Id(organization.to_string())) };
-        let request = Gateway::call(request, LOOK_UP);
+        let request = Gateway::call(request, request_id, LOOK_UP);
         let Organization { scim_enabled, requests_per_second, .. } =
             look_up(self.clients.organizations.clone().get_organization(request)).await?;
-        Ok(Settings { scim_enabled, requests_per_second })
+        let value = Settings { scim_enabled, requests_per_second };
+        self.organizations.insert(Arc::clone(organization), Dated { asked, value }).await;
+        Ok(value)
     }
 
     /// Whether both services answer, in words for whoever runs this server.
@@ -213,8 +207,11 @@ impl Verifier {
         let mut tokens = self.clients.tokens.clone();
         let mut organizations = self.clients.organizations.clone();
         let (token, identity) = tokio::join!(
-            answers(tokens.verify(Gateway::call(verify, LOOK_UP)), Reason::TokenInvalid),
-            answers(organizations.get_organization(Gateway::call(organization, LOOK_UP)), Reason::OrganizationNotFound),
+            answers(tokens.verify(Gateway::call(verify, "readyz", LOOK_UP)), Reason::TokenInvalid),
+            answers(
+                organizations.get_organization(Gateway::call(organization, "readyz", LOOK_UP)),
+                Reason::OrganizationNotFound
+            ),
         );
         match (identity, token) {
             (true, true) => Ok(()),

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody as _},
     extract::{FromRequestParts, Path},
 };
 use bytes::BytesMut;
@@ -41,6 +41,9 @@ pub(crate) struct Payload {
 impl Payload {
     /// Reads a JSON body of at most `limit` bytes: 415, 413, 400 if it does not arrive.
     pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize, large: &Arc<Semaphore>) -> Result<Self> {
+        if body.is_end_stream() {
+            return Ok(Self { bytes: Bytes::new(), _share: None });
+        }
         check_content_type(headers)?;
         let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
         if announced.is_some_and(|length| length > limit) {
@@ -54,6 +57,15 @@ impl Payload {
             Ok(bytes) => Ok(Self { bytes, _share: share }),
             Err(body) => Err(too_large(body, limit).await),
         }
+    }
+
+    /// Applies `parse` to the bytes, and lets go of them. A large body is parsed off the threads that serve everybody.
+    pub(crate) async fn parse<T: Send + 'static>(self, parse: fn(&[u8]) -> Result<T, scim::Error>) -> Result<T> {
+        if self.bytes.len() <= LARGE {
+            return Ok(parse(&self.bytes)?);
+        }
+        let parsed = tokio::task::spawn_blocking(move || parse(&self.bytes)).await;
+        Ok(parsed.map_err(|_| Failure::internal())??)
     }
 }
 

@@ -61,10 +61,13 @@ impl Gateway {
         }))
     }
 
-    /// A call on nobody's behalf, such as `Verify`.
-    pub(crate) fn call<T>(message: T, timeout: Duration) -> Request<T> {
+    /// A call with its request id and its deadline.
+    pub(crate) fn call<T>(message: T, request_id: &str, timeout: Duration) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(timeout);
+        if let Ok(id) = request_id.parse() {
+            request.metadata_mut().insert(telemetry::names::REQUEST_ID_HEADER, id);
+        }
         request
     }
 }
@@ -108,11 +111,7 @@ impl Session {
     }
 
     pub(crate) fn call_within<T>(&self, message: T, timeout: Duration) -> Request<T> {
-        let mut request = Gateway::call(message, timeout);
-        if let Ok(id) = self.request_id.parse() {
-            request.metadata_mut().insert(telemetry::names::REQUEST_ID_HEADER, id);
-        }
-        request
+        Gateway::call(message, &self.request_id, timeout)
     }
 
     /// Takes this request from a budget of the organization's, or refuses it with 429.

@@ -104,8 +104,7 @@ pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<
     let projection = extract::projection(&parts.uri, rt())?;
     let if_match = extract::precondition(&parts.headers)?;
     let payload = payload(&session, &parts.headers, body).await?;
-    let changes = scim::group::lower(scim::patch::parse(&payload.bytes)?)?;
-    drop(payload);
+    let changes = payload.parse(|body| scim::group::lower(scim::patch::parse(body)?)).await?;
     let silent = projection.is_default();
     let message = PatchGroupRequest {
         organization_id: session.organization_id(),
@@ -147,7 +146,7 @@ async fn payload(session: &Session, headers: &HeaderMap, body: Body) -> Result<P
 /// A POST or PUT body in its two parts.
 async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<(Bytes, Option<MemberIds>)> {
     let payload = payload(session, headers, body).await?;
-    let group = scim::group::parse(&payload.bytes)?;
+    let group = payload.parse(scim::group::parse).await?;
     let members = group.members.map(|ids| MemberIds { ids: wire::ids::pack(&ids) });
     Ok((to_json(&Value::Object(group.rest))?, members))
 }

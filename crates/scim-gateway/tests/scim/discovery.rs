@@ -55,7 +55,7 @@ async fn wrong_methods_are_405_with_allow() {
 #[tokio::test]
 async fn other_paths_are_scim_errors() {
     let server = Server::start().await;
-    for path in ["", "/", "/users", "/Users/1/2", "/Nothing", "//", "//Users", "//nothing", "//scim/v3/Users"] {
+    for path in ["", "/", "/users", "/Users/1/2", "/Nothing", "//Users", "//nothing", "//scim/v3/Users"] {
         server.get(path).await.refused(404, None, "");
     }
     for (method, path) in
@@ -70,8 +70,7 @@ async fn what_is_not_scim_needs_no_token() {
     let server = Server::start().await;
     assert_eq!(server.raw("GET", "//healthz", &[], "").await.is(200).body, "ok");
     server.raw("GET", "//readyz", &[], "").await.is(200);
-    let home = server.raw("GET", "///", &[], "").await;
-    let home = if home.status == 404 { server.raw("GET", "//?", &[], "").await } else { home }.is(200);
+    let home = server.raw("GET", "//", &[], "").await.is(200);
     assert!(String::from_utf8_lossy(&home.body).contains(BASE));
     assert!(home.header("content-type").starts_with("text/html"));
 }

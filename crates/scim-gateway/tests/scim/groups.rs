@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use crate::harness::{BASE, Server, text};
@@ -83,10 +84,11 @@ async fn unknown_members_are_named_and_nothing_is_stored() {
 async fn a_large_group_is_streamed_whole() {
     const SIZE: usize = 5000;
     let server = Server::start().await;
-    let mut ids = HashSet::new();
-    for n in 0..SIZE {
-        ids.insert(server.user(&format!("u{n}@example.com")).await);
-    }
+    let ids: HashSet<String> = stream::iter(0..SIZE)
+        .map(|n| server.user_named(format!("u{n}@example.com")))
+        .buffer_unordered(64)
+        .collect()
+        .await;
     let values: Vec<Value> = ids.iter().map(|id| json!({"value": id})).collect();
     let all = |group: &Value| members(group).into_iter().collect::<HashSet<_>>();
 

@@ -230,6 +230,10 @@ impl Server {
 
     /// A new user's id.
     pub(crate) async fn user(&self, user_name: &str) -> String {
+        self.user_named(user_name.to_owned()).await
+    }
+
+    pub(crate) async fn user_named(&self, user_name: String) -> String {
         let body = json!({"schemas": [scim::schema::USER], "userName": user_name});
         text(&self.post("/Users", &body).await.is(201).json()["id"])
     }
