@@ -1,11 +1,21 @@
 //! The project's own tasks: `cargo xtask --help`.
+//!
+//! Not here: anything that ships. Tasks start programs and read files; they link no crate of the product.
 
+mod ci;
 mod codegen;
+mod dev;
+mod e2e;
+mod steps;
+mod tidy;
+mod tools;
 
-use std::path::{Path, PathBuf};
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use anyhow::Result;
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::tools::Workspace;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Rollcall's own tasks")]
@@ -16,6 +26,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Run Rollcall here, with a demo organization, and say what to type into Okta
+    Dev(dev::Options),
+    /// Run the tests, fast ones first
+    Test,
+    /// Everything that must pass before a commit lands: format, lints, rules, licences, docs, tests
+    Ci,
+    /// Start real processes and play identity providers against them
+    E2e(e2e::Options),
+    /// Run the public SCIM conformance tool against a real process
+    Conformance,
+    /// Check the repository's own rules: who depends on whom, manifests, sources, docs
+    Tidy,
     /// Regenerate the gRPC code from proto/
     Codegen {
         /// Fail when the committed code is stale, write nothing
@@ -24,13 +46,36 @@ enum Task {
     },
 }
 
-fn main() -> Result<()> {
-    let root = root()?;
-    match Cli::parse().task {
-        Task::Codegen { check } => codegen::run(&root, check),
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tools::complain(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn root() -> Result<PathBuf> {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).context("xtask has no parent directory")
+fn run() -> Result<()> {
+    let task = Cli::parse().task;
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Dev(options) => dev::run(&workspace, &options),
+        Task::Test => ci::test(&workspace),
+        Task::Ci => ci::run(&workspace),
+        Task::E2e(options) => e2e::run(&workspace, &options),
+        Task::Conformance => e2e::conformance(&workspace),
+        Task::Tidy => tidy::run(&workspace),
+        Task::Codegen { check } => codegen::run(&workspace.root, check),
+    }
+}
+
+/// The names of the tasks, for checking the docs against.
+fn task_names() -> Vec<String> {
+    Cli::command().get_subcommands().map(|task| task.get_name().to_owned()).collect()
+}
+
+/// The repository, from where this source was compiled.
+fn source_root() -> Option<PathBuf> {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(std::path::Path::to_path_buf)
 }

@@ -1,0 +1,217 @@
+//! Rules about the documents: links lead somewhere, commands and flags exist.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::tools::Workspace;
+
+/// Complaints about the documents of this repository. Builds the binary, to ask it for its commands.
+pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>> {
+    let root = &workspace.root;
+    let program = workspace.build_rollcall(false)?;
+    let tasks: BTreeSet<String> = crate::task_names().into_iter().collect();
+    let mut help = Help { program, known: BTreeMap::new() };
+    let mut complaints = Vec::new();
+    for document in documents(root)? {
+        let shown = document.strip_prefix(root).unwrap_or(&document).display().to_string();
+        let text = fs::read_to_string(&document).with_context(|| format!("reading {shown}"))?;
+        let directory = document.parent().unwrap_or(root);
+        complaints.extend(links(&shown, &text, |target| directory.join(target).exists()));
+        for task in xtask_commands(&text) {
+            if !tasks.contains(&task) {
+                complaints.push(format!("{shown}: there is no `cargo xtask {task}`"));
+            }
+        }
+        for (words, flags) in rollcall_commands(&text) {
+            complaints.extend(command(&shown, &words, &flags, |words| help.of(words)));
+        }
+    }
+    Ok(complaints)
+}
+
+fn documents(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for directory in [root.to_owned(), root.join("docs/adr"), root.join("deploy")] {
+        for entry in fs::read_dir(&directory).with_context(|| format!("reading {}", directory.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Complaints about Markdown links to files that are not there.
+fn links(shown: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for piece in text.split("](").skip(1) {
+        let target = piece.split([')', ' ']).next().unwrap_or_default();
+        let file = target.split('#').next().unwrap_or_default();
+        let elsewhere = target.contains("://") || target.starts_with("mailto:");
+        if !elsewhere && !file.is_empty() && !exists(file) {
+            complaints.push(format!("{shown}: the link to {target} leads nowhere"));
+        }
+    }
+    complaints
+}
+
+/// The tasks that a text names: `cargo xtask a | b` names two.
+fn xtask_commands(text: &str) -> Vec<String> {
+    let mut tasks = Vec::new();
+    for rest in text.split("cargo xtask ").skip(1) {
+        let line = rest.lines().next().unwrap_or_default();
+        let line = line.split(['`', '#', ';', '(', ',']).next().unwrap_or_default();
+        for alternative in line.split('|') {
+            let word: String = alternative
+                .trim()
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '-' || c.is_ascii_digit())
+                .collect();
+            if !word.is_empty() && word != "--help" {
+                tasks.push(word);
+            }
+        }
+    }
+    tasks
+}
+
+/// What a text tells the reader to run: subcommand words, with `a|b` taken apart, and flags.
+fn rollcall_commands(text: &str) -> Vec<(Vec<String>, Vec<String>)> {
+    let joined = text.replace("\\\n", " ");
+    let mut commands = Vec::new();
+    for line in joined.lines() {
+        for (position, _) in line.match_indices("rollcall ") {
+            let before = line[..position].chars().next_back();
+            if !before.is_none_or(|c| c == '`' || c == ' ' || c == '/') {
+                continue;
+            }
+            // Prose says "the rollcall binary"; commands stand in code: a code span, or a line that is one.
+            let code = before == Some('`')
+                || line[..position].trim().is_empty()
+                || before == Some('/')
+                || line[..position].ends_with("exec identity ");
+            if !code {
+                continue;
+            }
+            let rest = &line[position + "rollcall ".len()..];
+            let rest = rest.split(['`', '#', '>', '&']).next().unwrap_or_default();
+            let rest = rest.split("  ").next().unwrap_or_default();
+            commands.extend(alternatives(rest));
+        }
+    }
+    commands
+}
+
+fn alternatives(rest: &str) -> Vec<(Vec<String>, Vec<String>)> {
+    let mut words: Vec<Vec<String>> = vec![Vec::new()];
+    let mut flags = Vec::new();
+    let mut reading_words = true;
+    for token in rest.split_whitespace() {
+        let bare = token.trim_matches(|c| matches!(c, '[' | ']' | '.' | ',' | ';' | ')' | '('));
+        if let Some(flag) = bare.strip_prefix("--") {
+            reading_words = false;
+            flags.push(format!("--{}", flag.split('=').next().unwrap_or_default()));
+        } else if reading_words
+            && bare.chars().all(|c| c.is_ascii_lowercase() || c == '|' || c == '-')
+            && !bare.is_empty()
+        {
+            let choices: Vec<&str> = bare.split('|').collect();
+            words = choices
+                .iter()
+                .flat_map(|choice| {
+                    words.iter().map(move |prefix| [prefix.clone(), vec![(*choice).to_owned()]].concat())
+                })
+                .collect();
+        } else {
+            reading_words = false;
+        }
+    }
+    words.into_iter().map(|words| (words, flags.clone())).collect()
+}
+
+/// What `rollcall WORDS --help` says.
+struct Help {
+    program: PathBuf,
+    known: BTreeMap<Vec<String>, Option<String>>,
+}
+
+impl Help {
+    fn of(&mut self, words: &[String]) -> Option<String> {
+        let program = &self.program;
+        let ask = || {
+            let output = Command::new(program).args(words).arg("--help").output().ok()?;
+            output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        self.known.entry(words.to_vec()).or_insert_with(ask).clone()
+    }
+}
+
+/// Complaints about one command. Its last words may be values (`org create acme`), so the longest that has help counts.
+fn command(
+    shown: &str,
+    words: &[String],
+    flags: &[String],
+    mut help: impl FnMut(&[String]) -> Option<String>,
+) -> Vec<String> {
+    let text = words.join(" ");
+    // `serve` has a value, every other first word a subcommand.
+    let needed = match words.first().map(String::as_str) {
+        None => 0,
+        Some("serve") => words.len().min(2),
+        Some(_) => words.len().min(2),
+    };
+    let Some(help) = help(&words[..needed]) else {
+        return vec![format!("{shown}: there is no `rollcall {text}`")];
+    };
+    let known = |flag: &String| help.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|word| word == flag);
+    flags
+        .iter()
+        .filter(|flag| *flag != "--help" && !known(flag))
+        .map(|flag| format!("{shown}: `rollcall {text}` has no {flag}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_must_lead_somewhere() {
+        let text = "[a](there.md) [b](gone.md#part) [c](https://example.com) [d](#here)";
+        assert_eq!(links("R", text, |file| file == "there.md"), ["R: the link to gone.md#part leads nowhere"]);
+    }
+
+    #[test]
+    fn tasks_are_found_in_prose_and_lists() {
+        let text = "Run `cargo xtask dev`, then\n```\ncargo xtask test | ci   # all\ncargo xtask e2e okta\n```";
+        assert_eq!(xtask_commands(text), ["dev", "test", "ci", "e2e"]);
+    }
+
+    #[test]
+    fn commands_are_taken_apart() {
+        let text = "```\nrollcall org create|list [--name NAME]\ntarget/release/rollcall serve --data-dir x &\n```\nThe rollcall binary.";
+        let found = rollcall_commands(text);
+        let words: Vec<String> = found.iter().map(|(words, _)| words.join(" ")).collect();
+        assert_eq!(words, ["org create", "org list", "serve"]);
+        assert_eq!(found[2].1, ["--data-dir"]);
+    }
+
+    #[test]
+    fn an_unknown_command_or_flag_is_a_complaint() {
+        let help = |words: &[String]| (words.join(" ") == "org create").then(|| "  --name <NAME>".to_owned());
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let flags = vec!["--name".to_owned()];
+        assert_eq!(command("R", &words("org create acme"), &flags, help), Vec::<String>::new());
+        assert_eq!(command("R", &words("org make"), &flags, help).len(), 1);
+        let wrong = vec!["--nam".to_owned()];
+        assert_eq!(command("R", &words("org create"), &wrong, help).len(), 1);
+    }
+}
