@@ -1,1 +1,85 @@
-//! identity-service
+//! Organizations, users, groups, members and their events, over gRPC (`proto/rollcall/identity/v1`) on SQLite or
+//! PostgreSQL.
+//!
+//! Not here: REST, SCIM rendering and tokens. What a SCIM body means is the `scim` crate's.
+
+mod domain;
+mod error;
+mod grpc;
+mod operations;
+mod sequencer;
+mod store;
+
+use ::store::{Clock, Db, Ids, Random};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use operations::Core;
+use sequencer::Sequencer;
+use wire::identity::{
+    identity_service_server::IdentityServiceServer, organization_service_server::OrganizationServiceServer,
+};
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+
+/// Where the service keeps its data.
+#[derive(Clone)]
+pub struct Config {
+    /// `sqlite:PATH`, `postgres://..` or `postgresql://..`; may hold a password.
+    pub database_url: String,
+    /// PostgreSQL connections of this process, at least 1. Ignored on SQLite.
+    pub pool_size: u32,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config").field("pool_size", &self.pool_size).finish_non_exhaustive()
+    }
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("the identity database cannot be opened: {0}")]
+pub struct OpenError(#[from] ::store::Error);
+
+/// The running service. Clones share it.
+#[derive(Clone)]
+pub struct Service {
+    core: Core,
+}
+
+impl Service {
+    /// Opens the database, brings its schema up to date and starts numbering events.
+    ///
+    /// # Errors
+    /// The database cannot be reached, or its schema is newer than this program.
+    pub async fn open(config: &Config, clock: Clock) -> Result<Self, OpenError> {
+        let database = ::store::Config { url: config.database_url.clone(), pool_size: config.pool_size };
+        let db = Db::open(&database, SQLITE, POSTGRES).await?;
+        let ids = Ids::new(clock.clone(), Random::system());
+        let sequencer = Sequencer::start(db.clone());
+        Ok(Self { core: Core { db, clock, ids, sequencer } })
+    }
+
+    /// Both gRPC services, for a server or an in-process transport.
+    pub fn routes(&self) -> tonic::service::Routes {
+        let identity = IdentityServiceServer::new(grpc::Identity(self.core.clone()));
+        let organizations = OrganizationServiceServer::new(grpc::Organizations(self.core.clone()));
+        tonic::service::Routes::new(
+            identity.max_decoding_message_size(wire::MAX_MESSAGE).max_encoding_message_size(wire::MAX_MESSAGE),
+        )
+        .add_service(
+            organizations.max_decoding_message_size(wire::MAX_MESSAGE).max_encoding_message_size(wire::MAX_MESSAGE),
+        )
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> bool {
+        self.core.db.ping().await.is_ok()
+    }
+
+    /// Numbers the events that are left and stops doing so. Calls made afterwards still work; their events are numbered
+    /// at the next start.
+    pub async fn shutdown(&self) {
+        self.core.sequencer.stop().await;
+    }
+}

@@ -1,0 +1,41 @@
+//! Who asks.
+
+use serde_json::json;
+
+/// The caller of an rpc, as an authenticated service named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Actor {
+    pub(crate) kind: ActorKind,
+    pub(crate) request_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ActorKind {
+    ScimClient { token_id: String },
+    Administrator { name: String },
+    InternalService { name: String },
+}
+
+impl Actor {
+    /// Whether the organization's SCIM switch and plan bind this caller.
+    pub(crate) fn is_scim_client(&self) -> bool {
+        matches!(self.kind, ActorKind::ScimClient { .. })
+    }
+
+    /// The form that events keep.
+    pub(crate) fn to_json(&self) -> String {
+        let request_id = &self.request_id;
+        let value = match &self.kind {
+            ActorKind::ScimClient { token_id } => {
+                json!({"kind": "scim_client", "token_id": token_id, "request_id": request_id})
+            }
+            ActorKind::Administrator { name } => {
+                json!({"kind": "administrator", "name": name, "request_id": request_id})
+            }
+            ActorKind::InternalService { name } => {
+                json!({"kind": "internal_service", "name": name, "request_id": request_id})
+            }
+        };
+        value.to_string()
+    }
+}

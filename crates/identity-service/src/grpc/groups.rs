@@ -1,0 +1,90 @@
+//! Groups and members.
+
+use wire::{
+    Refusal,
+    identity::{self as proto, group_change::Change},
+};
+
+use super::convert::{
+    group, group_id, invalid, known_group, list_query, member, member_ids, members_shown, next_page, operation,
+    precondition, scope,
+};
+use crate::{
+    domain::{group::GroupChange, list::LARGEST_PAGE, list::page_size, parse_id},
+    operations::Core,
+};
+
+pub(super) async fn create(core: &Core, request: proto::CreateGroupRequest) -> Result<proto::Group, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    let members = member_ids(&request.members.unwrap_or_default())?;
+    Ok(group(core.group_create(scope, &request.resource_json, members, members_shown(request.mask)).await?))
+}
+
+pub(super) async fn get(core: &Core, request: proto::GetGroupRequest) -> Result<proto::Group, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    let id = core.checked(&scope, known_group(group_id(&request.id))).await?;
+    Ok(group(core.group_get(scope, id, members_shown(request.mask)).await?))
+}
+
+pub(super) async fn list(core: &Core, request: proto::ListGroupsRequest) -> Result<proto::ListGroupsResponse, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    let (groups, total_results) =
+        core.group_list(scope, &list_query(request.query), members_shown(request.mask)).await?;
+    Ok(proto::ListGroupsResponse { groups: groups.into_iter().map(group).collect(), total_results })
+}
+
+pub(super) async fn replace(core: &Core, request: proto::ReplaceGroupRequest) -> Result<proto::Group, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    let id = core.checked(&scope, known_group(group_id(&request.id))).await?;
+    let members = request.members.as_ref().map(member_ids).transpose()?;
+    let precondition = precondition(request.if_match);
+    let shown = members_shown(request.mask);
+    Ok(group(core.group_replace(scope, id, precondition, &request.resource_json, members, shown).await?))
+}
+
+pub(super) async fn patch(core: &Core, request: proto::PatchGroupRequest) -> Result<proto::Group, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    let id = core.checked(&scope, known_group(group_id(&request.id))).await?;
+    let changes = request.changes.into_iter().map(change).collect::<Result<_, _>>();
+    let changes = core.checked(&scope, changes).await?;
+    let precondition = precondition(request.if_match);
+    Ok(group(core.group_patch(scope, id, precondition, changes, members_shown(request.mask)).await?))
+}
+
+fn change(this: proto::GroupChange) -> Result<GroupChange, Refusal> {
+    match this.change {
+        Some(Change::Attribute(this)) => Ok(GroupChange::Attribute(operation(this)?)),
+        Some(Change::AddMembers(ids)) => Ok(GroupChange::AddMembers(member_ids(&ids)?)),
+        Some(Change::RemoveMembers(ids)) => Ok(GroupChange::RemoveMembers(member_ids(&ids)?)),
+        Some(Change::RemoveMembersWhere(filter)) => Ok(GroupChange::RemoveMembersWhere(filter)),
+        Some(Change::ReplaceMembers(ids)) => Ok(GroupChange::ReplaceMembers(member_ids(&ids)?)),
+        None => Err(invalid("a change is empty: give an attribute or a members change.")),
+    }
+}
+
+pub(super) async fn delete(
+    core: &Core,
+    request: proto::DeleteGroupRequest,
+) -> Result<proto::DeleteGroupResponse, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    let id = core.checked(&scope, known_group(group_id(&request.id))).await?;
+    core.group_delete(scope, id, precondition(request.if_match)).await?;
+    Ok(proto::DeleteGroupResponse {})
+}
+
+pub(super) async fn members(
+    core: &Core,
+    request: proto::ListMembersRequest,
+) -> Result<proto::ListMembersResponse, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    let id = core.checked(&scope, known_group(group_id(&request.group_id))).await?;
+    let after = match request.page_token.as_str() {
+        "" => None,
+        token => Some(parse_id(token).ok_or_else(|| invalid("page_token is not one that was given out."))?),
+    };
+    let page = core.member_list(scope, id, after, page_size(request.page_size, LARGEST_PAGE)).await?;
+    Ok(proto::ListMembersResponse {
+        next_page_token: next_page(&page.members, page.more),
+        members: page.members.into_iter().map(member).collect(),
+    })
+}

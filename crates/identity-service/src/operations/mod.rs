@@ -1,0 +1,123 @@
+//! What the service does, as units of work: each is one transaction, or one read.
+//!
+//! Not here: protobuf (`grpc`), SQL (`store`).
+
+mod groups;
+mod organizations;
+mod users;
+
+use ::store::{AnyConnection, Clock, Db, Ids, Instant};
+use wire::{Reason, Refusal};
+
+use crate::{
+    domain::{OrgId, access::Access, actor::Actor, event::NewEvent, organization::Organization},
+    error::{Refused, refusal, refused},
+    sequencer::Sequencer,
+    store::{event, event::EventRow, organization},
+};
+
+pub(crate) use groups::ShownGroup;
+pub(crate) use organizations::NewOrganization;
+pub(crate) use users::ShownUser;
+
+/// What every operation needs. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Core {
+    pub(crate) db: Db,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) sequencer: Sequencer,
+}
+
+/// Who does something, where, and when: the first things that each unit of work is about.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    pub(crate) org: OrgId,
+    pub(crate) actor: Actor,
+}
+
+impl Scope {
+    /// Reads the organization and says what it allows. In the transaction of the work itself.
+    fn enter(&self, conn: &mut AnyConnection, now: Instant) -> Result<Access, Refused> {
+        let organization = organization_of(conn, self.org)?;
+        Access::of(&self.actor, &organization, now).map_err(Refused::Refused)
+    }
+}
+
+impl Core {
+    /// Runs a unit of work that reads by unique keys.
+    async fn seek<T, F>(&self, f: F) -> Result<T, Refusal>
+    where
+        F: Fn(&mut AnyConnection) -> Result<T, Refused> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.db.seek(f).await.map_err(refusal)
+    }
+
+    /// Runs a unit of work that reads pages.
+    async fn read<T, F>(&self, f: F) -> Result<T, Refusal>
+    where
+        F: Fn(&mut AnyConnection) -> Result<T, Refused> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.db.read(f).await.map_err(refusal)
+    }
+
+    /// Runs a transaction, and has its events numbered soon.
+    async fn write<T, F>(&self, f: F) -> Result<T, Refusal>
+    where
+        F: Fn(&mut AnyConnection) -> Result<T, Refused> + Send + 'static,
+        T: Send + 'static,
+    {
+        let done = self.db.write(f).await.map_err(refusal)?;
+        self.sequencer.poke();
+        Ok(done)
+    }
+
+    /// A request that is wrong in itself is refused as such only where the organization takes requests at all.
+    pub(crate) async fn checked<T>(&self, scope: &Scope, request: Result<T, Refusal>) -> Result<T, Refusal> {
+        match request {
+            Ok(request) => Ok(request),
+            Err(wrong) => {
+                let (scope, now) = (scope.clone(), self.clock.now());
+                self.seek(move |conn| scope.enter(conn, now).map(drop)).await?;
+                Err(wrong)
+            }
+        }
+    }
+
+    /// Numbered events after a number, oldest first.
+    pub(crate) async fn events(&self, org: OrgId, after: i64, limit: u32) -> Result<Vec<EventRow>, Refusal> {
+        self.read(move |conn| {
+            organization_of(conn, org)?;
+            Ok(event::event_page(conn, org, after, limit)?)
+        })
+        .await
+    }
+
+    fn record(
+        &self,
+        conn: &mut AnyConnection,
+        scope: &Scope,
+        now: Instant,
+        events: &[NewEvent],
+    ) -> Result<(), Refused> {
+        Ok(event::outbox_append(conn, scope.org, &self.ids, &scope.actor, now, events)?)
+    }
+}
+
+fn organization_of(conn: &mut AnyConnection, org: OrgId) -> Result<Organization, Refused> {
+    organization::organization_get(conn, org)?.ok_or_else(|| Refused::Refused(organization_not_found()))
+}
+
+/// The answer to an organization that is not there.
+pub(crate) fn organization_not_found() -> Refusal {
+    Refusal::new(Reason::OrganizationNotFound, "There is no such organization. Look at the list of organizations.")
+}
+
+/// Tries of an optimistic change before the row is locked.
+const OPTIMISTIC_TRIES: usize = 3;
+
+fn contended() -> Refused {
+    refused(Reason::Contended, "Others kept changing the same resource. Send the request again.")
+}

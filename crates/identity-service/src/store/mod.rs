@@ -1,0 +1,30 @@
+//! The tables and every statement on them. The organization is the first argument of each function, and of each key but
+//! the organization's own slug and the sequencer's walk over the outbox.
+//!
+//! Not here: rules (`domain`), pools and transactions (the `store` crate).
+
+pub(crate) mod event;
+pub(crate) mod filter_sql;
+pub(crate) mod group;
+pub(crate) mod list;
+pub(crate) mod member;
+pub(crate) mod organization;
+pub(crate) mod schema;
+pub(crate) mod statement;
+pub(crate) mod user;
+
+use diesel::deserialize::QueryableByName;
+use diesel::sql_types::BigInt;
+use store::Error;
+
+/// A single number.
+#[derive(QueryableByName)]
+pub(crate) struct Count {
+    #[diesel(sql_type = BigInt)]
+    pub(crate) n: i64,
+}
+
+/// Whether the statement failed for this unique constraint (named as PostgreSQL names them).
+pub(crate) fn violates(error: &Error, name: &str) -> bool {
+    matches!(error, Error::Unique { constraint } if constraint == name)
+}

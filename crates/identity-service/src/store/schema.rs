@@ -1,0 +1,129 @@
+//! The tables, for both databases. Kept by hand: the types are ours.
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use store::sql_types::{Id, Instant};
+
+    organization (id) {
+        id -> Id,
+        slug -> Text,
+        name -> Text,
+        plan -> Text,
+        scim_entitled -> Bool,
+        plan_expires_at -> Nullable<Instant>,
+        scim_enabled -> Bool,
+        requests_per_second -> Nullable<BigInt>,
+        created -> Instant,
+        modified -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+    use store::sql_types::{Id, Instant, Json};
+
+    scim_user (org, id) {
+        org -> Id,
+        id -> Id,
+        user_name -> Text,
+        user_name_key -> Text,
+        external_id -> Nullable<Text>,
+        active -> Nullable<Bool>,
+        display_name -> Nullable<Text>,
+        display_name_key -> Nullable<Text>,
+        given_name_key -> Nullable<Text>,
+        family_name_key -> Nullable<Text>,
+        primary_email -> Nullable<Text>,
+        primary_email_key -> Nullable<Text>,
+        version -> BigInt,
+        created -> Instant,
+        modified -> Instant,
+        resource -> Text,
+        search -> Json,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use store::sql_types::Id;
+
+    user_key (org, attr, key, user_id) {
+        org -> Id,
+        attr -> Text,
+        key -> Text,
+        user_id -> Id,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Nullable, Text};
+    use store::sql_types::{Id, Instant, Json};
+
+    scim_group (org, id) {
+        org -> Id,
+        id -> Id,
+        display_name -> Text,
+        display_name_key -> Text,
+        external_id -> Nullable<Text>,
+        version -> BigInt,
+        created -> Instant,
+        modified -> Instant,
+        resource -> Text,
+        search -> Json,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::SmallInt;
+    use store::sql_types::Id;
+
+    group_member (org, group_id, member_id) {
+        org -> Id,
+        group_id -> Id,
+        member_id -> Id,
+        member_type -> SmallInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::Text;
+    use store::sql_types::{Id, Instant};
+
+    outbox (org, id) {
+        org -> Id,
+        id -> Id,
+        occurred -> Instant,
+        kind -> Text,
+        subject -> Id,
+        actor -> Text,
+        delta -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Binary, Text};
+    use store::sql_types::{Id, Instant};
+
+    event (org, seq) {
+        org -> Id,
+        seq -> BigInt,
+        id -> Id,
+        occurred -> Instant,
+        kind -> Text,
+        subject -> Id,
+        actor -> Text,
+        delta -> Text,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Binary};
+    use store::sql_types::Id;
+
+    event_head (org) {
+        org -> Id,
+        last_seq -> BigInt,
+        last_hash -> Binary,
+    }
+}
