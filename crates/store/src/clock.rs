@@ -127,7 +127,7 @@ mod tests {
         let first = made[0];
         assert_eq!(first.get_version_num(), 7);
         assert_eq!(first.get_timestamp().expect("time").to_unix(), (1_760_000_000, 123_000_000));
-        assert_eq!(u16::from_be_bytes([first.as_bytes()[6], first.as_bytes()[7]]) & 0xfff, 456 * 4096 / 1000);
+        assert_eq!(u16::from_be_bytes([first.as_bytes()[6], first.as_bytes()[7]]) & 0xfff, 1867, "0.456 of 4096");
     }
 
     #[test]

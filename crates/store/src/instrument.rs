@@ -1,6 +1,12 @@
-//! One span per statement.
+//! One span per statement, and whether one failed.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent};
 use tracing::{Level, Span, field::Empty};
@@ -10,14 +16,32 @@ use crate::Backend;
 /// The longest statement text a span carries, bytes.
 const LONGEST: usize = 2000;
 
+/// Whether a statement failed since the connection's transaction, or the savepoint in it, was last rolled back.
+///
+/// PostgreSQL answers COMMIT with success after it rolled back a transaction in which a statement failed, and Diesel passes
+/// that on; a closure that ignores such an error must not be told that its changes were kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failed(Arc<AtomicBool>);
+
+impl Failed {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, failed: bool) {
+        self.0.store(failed, Ordering::Relaxed);
+    }
+}
+
 pub(crate) struct Statements {
     backend: Backend,
     span: Option<Span>,
+    failed: Failed,
 }
 
 impl Statements {
-    pub(crate) fn new(backend: Backend) -> Self {
-        Self { backend, span: None }
+    pub(crate) fn new(backend: Backend, failed: Failed) -> Self {
+        Self { backend, span: None, failed }
     }
 }
 
@@ -38,10 +62,15 @@ impl Instrumentation for Statements {
                 self.span = Some(span);
             }
             InstrumentationEvent::FinishQuery { error, .. } => {
-                if let (Some(span), Some(error)) = (self.span.take(), error) {
-                    span.record("error.type", kind(error));
+                let span = self.span.take();
+                if let Some(error) = error {
+                    self.failed.set(true);
+                    span.inspect(|span| {
+                        span.record("error.type", kind(error));
+                    });
                 }
             }
+            InstrumentationEvent::RollbackTransaction { .. } => self.failed.set(false),
             _ => {}
         }
     }

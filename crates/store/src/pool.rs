@@ -12,7 +12,7 @@ use std::{
 use diesel::r2d2::R2D2Connection as _;
 use r2d2::{ManageConnection, Pool, PooledConnection};
 
-use crate::{AnyConnection, Error};
+use crate::{AnyConnection, Error, instrument::Failed};
 
 /// How long a caller waits for a connection before it is told that the database is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// An idle connection older than this is asked before a statement that may run only once.
 const FRESH: Duration = Duration::from_millis(500);
 
-type Connect = dyn Fn() -> Result<AnyConnection, Error> + Send + Sync;
+type Connect = dyn Fn(Failed) -> Result<AnyConnection, Error> + Send + Sync;
 
 pub(crate) struct Manager {
     connect: Box<Connect>,
@@ -30,6 +30,7 @@ pub(crate) struct Manager {
 
 pub(crate) struct Session {
     pub(crate) connection: AnyConnection,
+    pub(crate) failed: Failed,
     proven_at_break: u64,
     last_used: Instant,
     broken: bool,
@@ -38,7 +39,7 @@ pub(crate) struct Session {
 pub(crate) type Checkout = PooledConnection<Manager>;
 
 impl Manager {
-    pub(crate) fn new(connect: impl Fn() -> Result<AnyConnection, Error> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(connect: impl Fn(Failed) -> Result<AnyConnection, Error> + Send + Sync + 'static) -> Self {
         Self { connect: Box::new(connect), breaks: Arc::new(AtomicU64::new(0)) }
     }
 }
@@ -49,8 +50,9 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Session, Error> {
         let proven_at_break = self.breaks.load(Ordering::Relaxed);
-        let connection = (self.connect)()?;
-        Ok(Session { connection, proven_at_break, last_used: Instant::now(), broken: false })
+        let failed = Failed::default();
+        let connection = (self.connect)(failed.clone())?;
+        Ok(Session { connection, failed, proven_at_break, last_used: Instant::now(), broken: false })
     }
 
     fn is_valid(&self, session: &mut Session) -> Result<(), Error> {
@@ -80,11 +82,13 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(manager: Manager, size: u32) -> Self {
+    /// Up to `size` connections, of which `idle` are made at once. `lifetime`: how long one is used.
+    pub(crate) fn new(manager: Manager, size: u32, idle: u32, lifetime: Option<Duration>) -> Self {
         let breaks = Arc::clone(&manager.breaks);
         let pool = Pool::builder()
             .max_size(size.max(1))
-            .min_idle(Some(1))
+            .min_idle(Some(idle))
+            .max_lifetime(lifetime)
             .connection_timeout(PATIENCE)
             .test_on_check_out(false)
             .error_handler(Box::new(LogErrors))
@@ -99,10 +103,18 @@ impl Sessions {
 
     /// A connection; blocks up to [`PATIENCE`].
     pub(crate) fn get(&self) -> Result<Checkout, Error> {
-        self.pool.get().map_err(|error| match self.pool.state().connections {
-            0 => Error::connecting(error.to_string()),
-            _ => Error::Busy,
+        self.pool.get().map_err(|error| match self.exhausted() {
+            Error::Unavailable(_) => Error::connecting(error.to_string()),
+            busy => busy,
         })
+    }
+
+    /// What it means that no connection came free.
+    pub(crate) fn exhausted(&self) -> Error {
+        match self.pool.state().connections {
+            0 => Error::connecting("no connection could be made"),
+            _ => Error::Busy,
+        }
     }
 
     /// A connection that a break elsewhere does not put in doubt: after a restart of the server all idle ones are dead,

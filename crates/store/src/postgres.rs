@@ -19,13 +19,16 @@ use tokio::sync::Semaphore;
 
 use crate::{
     AnyConnection, Backend, Error, Failure,
-    instrument::Statements,
+    instrument::{Failed, Statements},
     migrate,
-    pool::{Manager, PATIENCE, Sessions},
+    pool::{Manager, PATIENCE, Session, Sessions},
 };
 
 const ON_CONNECT: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
      SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'";
+
+/// How long one connection is used: what its backend process caches grows.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// How often a transaction is tried before the caller hears of the collision.
 const ATTEMPTS: u32 = 5;
@@ -58,10 +61,10 @@ impl Postgres {
     pub(crate) fn open(url: &str, pool_size: u32, migrations: EmbeddedMigrations) -> Result<Self, Error> {
         prepare(url, migrations)?;
         let url = url.to_owned();
-        let manager = Manager::new(move || connect(&url).map(AnyConnection::Postgres));
+        let manager = Manager::new(move |failed| connect(&url, failed).map(AnyConnection::Postgres));
         let size = pool_size.max(1);
         let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(Semaphore::MAX_PERMITS)));
-        Ok(Self { sessions: Sessions::new(manager, size), permits })
+        Ok(Self { sessions: Sessions::new(manager, size, 1, Some(LIFETIME)), permits })
     }
 
     pub(crate) async fn run<T, E, F>(&self, mode: Mode, f: F) -> Result<T, Failure<E>>
@@ -74,7 +77,7 @@ impl Postgres {
         let mut attempt = 1;
         loop {
             let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await;
-            let Ok(Ok(permit)) = permit else { return Err(Error::Busy.into()) };
+            let Ok(Ok(permit)) = permit else { return Err(self.sessions.exhausted().into()) };
             let sessions = self.sessions.clone();
             let span = tracing::Span::current();
             let work = tokio::task::spawn_blocking(move || {
@@ -128,7 +131,7 @@ fn attempt_once<T, E>(
     let mut session = sessions.get_proven(mode == Mode::Statement)?;
     let result = match mode {
         Mode::Read | Mode::Statement => f(&mut session.connection),
-        Mode::Transaction => transaction(&mut session.connection, f),
+        Mode::Transaction => transaction(&mut session, f),
     };
     let error = match &result {
         Err(Failure::Store(error)) => Some(error),
@@ -139,11 +142,17 @@ fn attempt_once<T, E>(
 }
 
 fn transaction<T, E>(
-    connection: &mut AnyConnection,
+    session: &mut Session,
     f: &impl Fn(&mut AnyConnection) -> Result<T, Failure<E>>,
 ) -> Result<T, Failure<E>> {
+    let Session { connection, failed, .. } = session;
+    failed.set(false);
     AnyConnection::begin_transaction(connection).map_err(|error| not_committed(error.into()))?;
     match f(connection) {
+        Ok(_) if failed.is_set() => {
+            let _ = AnyConnection::rollback_transaction(connection);
+            Err(Error::Other("a statement failed and its transaction went on, so nothing was kept".to_owned()).into())
+        }
         Ok(value) => {
             AnyConnection::commit_transaction(connection).map_err(Error::from)?;
             Ok(value)
@@ -172,14 +181,14 @@ fn not_committed(error: Error) -> Error {
     }
 }
 
-fn connect_plain(url: &str) -> Result<PgConnection, Error> {
+fn connect_plain(url: &str, failed: Failed) -> Result<PgConnection, Error> {
     let mut connection = PgConnection::establish(url).map_err(|error| Error::connecting(without_url(&error, url)))?;
-    connection.set_instrumentation(Statements::new(Backend::Postgres));
+    connection.set_instrumentation(Statements::new(Backend::Postgres, failed));
     Ok(connection)
 }
 
-fn connect(url: &str) -> Result<PgConnection, Error> {
-    let mut connection = connect_plain(url)?;
+fn connect(url: &str, failed: Failed) -> Result<PgConnection, Error> {
+    let mut connection = connect_plain(url, failed)?;
     connection.batch_execute(ON_CONNECT)?;
     Ok(connection)
 }
@@ -209,7 +218,7 @@ struct Locked {
 /// migrations outside of a transaction stay possible. It is polled for, because a statement that waits for the lock
 /// would hold a snapshot, which `CREATE INDEX CONCURRENTLY` waits for in turn.
 fn prepare(url: &str, migrations: EmbeddedMigrations) -> Result<(), Error> {
-    let mut guard = connect_plain(url)?;
+    let mut guard = connect_plain(url, Failed::default())?;
     guard.batch_execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0")?;
     let begin = Instant::now();
     loop {
@@ -226,7 +235,7 @@ fn prepare(url: &str, migrations: EmbeddedMigrations) -> Result<(), Error> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    let mut connection = connect_plain(url)?;
+    let mut connection = connect_plain(url, Failed::default())?;
     create_schema(&mut connection)?;
     migrate::run(&mut connection, migrations)?;
     guard.batch_execute("COMMIT")?;

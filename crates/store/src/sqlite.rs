@@ -15,7 +15,7 @@ use diesel_migrations::EmbeddedMigrations;
 
 use crate::{
     AnyConnection, Backend, Error, Failure,
-    instrument::Statements,
+    instrument::{Failed, Statements},
     migrate,
     pool::{Manager, Sessions},
     writer::Writer,
@@ -40,17 +40,17 @@ impl Sqlite {
         let Some(name) = path.to_str().map(str::to_owned) else {
             return Err(Error::Other(format!("The SQLite path {} is not UTF-8. Choose another one.", path.display())));
         };
-        let mut connection = connect(&name)?;
+        let mut connection = connect(&name, Failed::default())?;
         AnsiTransactionManager::begin_transaction_sql(&mut connection, "BEGIN IMMEDIATE")?;
         migrate::run(&mut connection, migrations)?;
         AnsiTransactionManager::commit_transaction(&mut connection)?;
         let writer = Writer::start(AnyConnection::Sqlite(connection))?;
-        let manager = Manager::new(move || {
-            let mut connection = connect(&name)?;
+        let manager = Manager::new(move |failed| {
+            let mut connection = connect(&name, failed)?;
             connection.batch_execute("PRAGMA query_only = ON")?;
             Ok(AnyConnection::Sqlite(connection))
         });
-        Ok(Self { readers: Sessions::new(manager, READERS), writer })
+        Ok(Self { readers: Sessions::new(manager, READERS, READERS, None), writer })
     }
 
     pub(crate) fn writer(&self) -> &Writer {
@@ -112,10 +112,10 @@ fn cannot(path: &Path, error: &std::io::Error) -> Error {
     Error::Other(format!("The SQLite file {} cannot be created: {error}.", path.display()))
 }
 
-fn connect(path: &str) -> Result<SqliteConnection, Error> {
+fn connect(path: &str, failed: Failed) -> Result<SqliteConnection, Error> {
     let mut connection = SqliteConnection::establish(path)
         .map_err(|error| Error::connecting(format!("The SQLite file {path} cannot be opened: {error}")))?;
-    connection.set_instrumentation(Statements::new(Backend::Sqlite));
+    connection.set_instrumentation(Statements::new(Backend::Sqlite, failed));
     connection.batch_execute(PRAGMAS)?;
     Ok(connection)
 }

@@ -1,5 +1,6 @@
 //! The service through its in-process gRPC client, on both databases.
 
+#![expect(clippy::expect_used, reason = "a test fails by it")]
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
