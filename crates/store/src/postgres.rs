@@ -59,8 +59,8 @@ pub(crate) enum Mode {
 impl Postgres {
     /// Connects, creates the schema that `search_path` names, and migrates. Blocks.
     pub(crate) fn open(url: &str, pool_size: u32, migrations: EmbeddedMigrations) -> Result<Self, Error> {
-        prepare(url, migrations)?;
-        let url = url.to_owned();
+        let url = with_timeouts(url);
+        prepare(&url, migrations)?;
         let manager = Manager::new(move |failed| connect(&url, failed).map(AnyConnection::Postgres));
         let size = pool_size.max(1);
         let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(Semaphore::MAX_PERMITS)));
@@ -181,8 +181,29 @@ fn not_committed(error: Error) -> Error {
     }
 }
 
+/// What libpq waits for without end by default. A URL that names one of them keeps its own.
+const TIMEOUTS: [(&str, &str); 5] = [
+    ("connect_timeout", "5"),
+    ("keepalives_idle", "15"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "30000"),
+];
+
+fn with_timeouts(url: &str) -> String {
+    let (_, query) = url.split_once('?').unwrap_or((url, ""));
+    let named = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    let mut full = url.to_owned();
+    for (name, value) in TIMEOUTS.iter().filter(|(name, _)| !named(name)) {
+        let join = if full.contains('?') { '&' } else { '?' };
+        full.push_str(&format!("{join}{name}={value}"));
+    }
+    full
+}
+
 fn connect_plain(url: &str, failed: Failed) -> Result<PgConnection, Error> {
-    let mut connection = PgConnection::establish(url).map_err(|error| Error::connecting(without_url(&error, url)))?;
+    let mut connection =
+        PgConnection::establish(url).map_err(|error| Error::connecting(without_password(&error.to_string())))?;
     connection.set_instrumentation(Statements::new(Backend::Postgres, failed));
     Ok(connection)
 }
@@ -193,9 +214,18 @@ fn connect(url: &str, failed: Failed) -> Result<PgConnection, Error> {
     Ok(connection)
 }
 
-/// libpq's messages name host, user and database, and never the password; a malformed URL is quoted whole.
-fn without_url(error: &diesel::ConnectionError, url: &str) -> String {
-    error.to_string().replace(url, "the URL")
+/// libpq's messages about servers name host, user and database, never the password; those about the URL quote parts of it,
+/// and which part a password with special characters lands in is open.
+fn without_password(message: &str) -> String {
+    let safe =
+        ["connection to server", "could not translate host name", "sslmode value", "invalid URI query parameter"];
+    if safe.iter().any(|start| message.starts_with(start)) {
+        message.trim_end().to_owned()
+    } else {
+        "the URL is not understood: it is postgresql://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS, with special \
+         characters of the password percent-encoded"
+            .to_owned()
+    }
 }
 
 #[derive(QueryableByName)]
@@ -284,7 +314,7 @@ fn first_schema(path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::first_schema;
+    use super::*;
 
     #[test]
     fn the_first_schema_is_read_as_the_server_reads_it() {
@@ -293,5 +323,20 @@ mod tests {
         assert_eq!(first_schema("\"My \"\"own\"\"\", public"), Some("My \"own\"".to_owned()));
         assert_eq!(first_schema("\"$user\", public"), None);
         assert_eq!(first_schema(""), None);
+    }
+
+    #[test]
+    fn timeouts_are_added_where_none_are_named() {
+        let full = with_timeouts("postgresql://u@h/d?connect_timeout=60&application_name=x");
+        assert!(full.contains("connect_timeout=60") && !full.contains("connect_timeout=5&"), "{full}");
+        assert!(with_timeouts("postgresql://u@h/d").starts_with("postgresql://u@h/d?connect_timeout=5&keepalives"));
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_shown() {
+        assert!(
+            !without_password("invalid integer value \"hunter2\" for connection option \"port\"").contains("hunter2")
+        );
+        assert!(without_password("connection to server at \"db\" failed: refused\n").ends_with("refused"));
     }
 }

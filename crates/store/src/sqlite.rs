@@ -44,7 +44,10 @@ impl Sqlite {
         AnsiTransactionManager::begin_transaction_sql(&mut connection, "BEGIN IMMEDIATE")?;
         migrate::run(&mut connection, migrations)?;
         AnsiTransactionManager::commit_transaction(&mut connection)?;
-        let writer = Writer::start(AnyConnection::Sqlite(connection))?;
+        let path = name.clone();
+        let writer = Writer::start(AnyConnection::Sqlite(connection), move || {
+            connect(&path, Failed::default()).map(AnyConnection::Sqlite)
+        })?;
         let manager = Manager::new(move |failed| {
             let mut connection = connect(&name, failed)?;
             connection.batch_execute("PRAGMA query_only = ON")?;

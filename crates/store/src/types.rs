@@ -219,11 +219,14 @@ pub fn id_from_sqlite(mut value: SqliteValue<'_, '_, '_>) -> deserialize::Result
 /// Declares an id of its own type over a UUID, so that a user's id cannot be given where a group's is wanted. It goes
 /// into columns of [`sql_types::Id`].
 ///
-/// ```ignore
+/// ```
 /// store::typed_id! {
 ///     /// An organization.
 ///     pub struct OrgId;
 /// }
+/// let id: OrgId = "01890a5d-ac96-774b-bcce-b302099a8057".parse()?;
+/// assert_eq!(id.to_string(), "01890a5d-ac96-774b-bcce-b302099a8057");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[macro_export]
 macro_rules! typed_id {

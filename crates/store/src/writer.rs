@@ -5,7 +5,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager as _};
+use diesel::{
+    connection::{AnsiTransactionManager, TransactionManager as _},
+    r2d2::R2D2Connection as _,
+};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
@@ -28,11 +31,15 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: AnyConnection) -> Result<Self, Error> {
+    /// `connect` replaces the connection after a failure that ended its transaction.
+    pub(crate) fn start(
+        connection: AnyConnection,
+        connect: impl Fn() -> Result<AnyConnection, Error> + Send + 'static,
+    ) -> Result<Self, Error> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || serve(connection, receiver))
+            .spawn(move || serve(connection, connect, receiver))
             .map_err(|error| Error::Other(format!("The thread that writes to SQLite cannot be started: {error}")))?;
         Ok(Self(sender))
     }
@@ -100,14 +107,18 @@ where
     }
 }
 
-fn serve(mut connection: AnyConnection, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+fn serve(
+    mut connection: AnyConnection,
+    connect: impl Fn() -> Result<AnyConnection, Error>,
+    mut queue: mpsc::Receiver<Box<dyn Job>>,
+) {
     let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
         batch.retain(|job| job.wanted());
         if batch.is_empty() {
             continue;
         }
-        let committed = commit_together(&mut connection, &mut batch);
+        let committed = whole(&mut connection, &connect).and_then(|()| commit_together(&mut connection, &mut batch));
         if let Err(error) = &committed {
             tracing::error!(%error, writes = batch.len(), "a batch of writes was not committed");
         }
@@ -117,12 +128,21 @@ fn serve(mut connection: AnyConnection, mut queue: mpsc::Receiver<Box<dyn Job>>)
     }
 }
 
+/// SQLite ends a transaction by itself when the disk is full or fails. Diesel does not see that, and uses the connection no
+/// more.
+fn whole(connection: &mut AnyConnection, connect: &impl Fn() -> Result<AnyConnection, Error>) -> Result<(), Error> {
+    if connection.is_broken() {
+        *connection = connect()?;
+    }
+    Ok(())
+}
+
 /// An error here means that nothing of the batch was kept.
 fn commit_together(connection: &mut AnyConnection, batch: &mut [Box<dyn Job>]) -> Result<(), Error> {
     begin_immediate(connection)?;
     for job in batch {
         if let Err(error) = in_savepoint(connection, job.as_mut()) {
-            // The transaction itself is gone: SQLite ends it by itself when the disk is full or fails.
+            // Its savepoint is gone, and the transaction with it.
             abandon(connection);
             return Err(error);
         }

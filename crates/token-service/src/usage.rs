@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use store::{Db, Failure, Instant};
 use tokio_util::sync::CancellationToken;
-use wire::Refusal;
 
 use crate::store::{self as tokens, OrgId, TokenId};
 
@@ -52,22 +52,14 @@ impl Usage {
                 for &((org, id), at) in &rows {
                     tokens::token_used(connection, org, id, at)?;
                 }
-                Ok::<(), Failure<Refusal>>(())
+                Ok::<(), Failure<Infallible>>(())
             });
             if let Err(failure) = written.await {
-                let error = failure_text(&failure);
-                tracing::warn!(error, tokens = batch.len(), "last use could not be written, it will be tried again");
+                tracing::warn!(%failure, tokens = batch.len(), "last use could not be written, it will be tried again");
                 for &((org, id), at) in batch {
                     self.note(org, id, at);
                 }
             }
         }
-    }
-}
-
-fn failure_text(failure: &Failure<Refusal>) -> String {
-    match failure {
-        Failure::Store(error) => error.to_string(),
-        Failure::Refused(refusal) => refusal.message.clone(),
     }
 }

@@ -1,5 +1,5 @@
 //! The store on both databases.
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by it")]
+#![expect(clippy::expect_used, reason = "a test fails by it")]
 
 mod opening;
 mod schema;

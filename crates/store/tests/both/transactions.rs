@@ -94,6 +94,41 @@ async fn a_panic_undoes_only_its_own_transaction() {
 }
 
 #[tokio::test]
+async fn sqlite_writes_again_after_a_lost_transaction_and_a_full_disk() {
+    let [(_database, db), _] = both().await;
+    let row = sample("lost");
+    let lost = db.write(move |connection| {
+        insert(connection, &row)?;
+        // What SQLite does by itself when the disk fails.
+        connection.batch_execute("ROLLBACK")?;
+        Ok::<(), Never>(())
+    });
+    assert!(matches!(lost.await, Err(Failure::Store(_))));
+    assert_eq!(count(&db).await, 0);
+    let row = sample("after");
+    db.write(move |connection| Ok::<_, Never>(insert(connection, &row)?)).await.expect("written");
+
+    let full = db.write(|connection| {
+        connection.batch_execute("PRAGMA max_page_count = 1")?;
+        for n in 0..100 {
+            insert(
+                connection,
+                &Item { body: Some(store::JsonText(format!("\"{}\"", "x".repeat(5000)))), n, ..sample(&n.to_string()) },
+            )?;
+        }
+        Ok::<(), Never>(())
+    });
+    let full = full.await;
+    assert!(matches!(full, Err(Failure::Store(Error::Unavailable(_)))), "{full:?}");
+    db.write(|connection| Ok::<_, Never>(connection.batch_execute("PRAGMA max_page_count = 1000000")?))
+        .await
+        .expect("room");
+    let row = sample("room");
+    db.write(move |connection| Ok::<_, Never>(insert(connection, &row)?)).await.expect("written");
+    assert_eq!(count(&db).await, 2);
+}
+
+#[tokio::test]
 async fn nested_savepoints_undo_only_themselves() {
     for (_database, db) in both().await {
         let (outer, inner) = (sample("outer"), sample("inner"));
