@@ -8,7 +8,7 @@ mod server;
 use std::{
     path::PathBuf,
     sync::{
-        OnceLock,
+        Once, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -69,7 +69,10 @@ impl Drop for TestDatabase {
 /// # Panics
 /// If there is no temporary directory.
 pub fn sqlite() -> TestDatabase {
-    let directory = tempfile::Builder::new().prefix("rc-sqlite-").tempdir();
+    static CLEAN: Once = Once::new();
+    CLEAN.call_once(server::remove_stale);
+    let directory = tempfile::Builder::new().prefix(server::SQLITE_PREFIX).tempdir();
+    let directory = directory.and_then(|directory| server::own(directory.path()).map(|()| directory));
     #[expect(clippy::panic, reason = "a test without a database must fail with the reason")]
     let directory = directory.unwrap_or_else(|error| panic!("no temporary directory: {error}"));
     let url = format!("sqlite:{}", directory.path().join("test.db").display());
@@ -151,5 +154,38 @@ mod tests {
         let server = PostgresServer::start(directory.path()).expect("start again");
         let mut connection = PgConnection::establish(&server.url("postgres")).expect("connect");
         connection.batch_execute("SELECT a FROM kept").expect("kept");
+    }
+
+    /// Not a test: the process that the next one kills.
+    #[test]
+    #[ignore = "run by a_killed_process_leaves_no_server"]
+    fn a_process_with_a_server() {
+        let server = PostgresServer::temporary().expect("start");
+        println!("data directory: {}", server.directory().display());
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_killed_process_leaves_no_server() {
+        use std::io::{BufRead as _, BufReader};
+        let mut child = std::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "database::tests::a_process_with_a_server", "--ignored", "--nocapture"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("start");
+        let lines = BufReader::new(child.stdout.take().expect("output")).lines();
+        let directory = lines
+            .map_while(Result::ok)
+            .find_map(|line| line.split_once("data directory: ").map(|(_, at)| PathBuf::from(at)));
+        let directory = directory.expect("a directory");
+        assert!(directory.join("postmaster.pid").exists());
+        child.kill().expect("kill");
+        child.wait().expect("end");
+        let begin = std::time::Instant::now();
+        let all = directory.parent().expect("parent");
+        while all.exists() {
+            assert!(begin.elapsed().as_secs() < 20, "{} is still there", all.display());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
     }
 }

@@ -17,6 +17,7 @@ use diesel::{Connection as _, PgConnection, QueryableByName, RunQueryDsl as _, s
 use tempfile::TempDir;
 
 const PREFIX: &str = "rc-pg-";
+pub(super) const SQLITE_PREFIX: &str = "rc-sqlite-";
 
 /// Waits until its standard input is closed, which the kernel does however the starter ends, then stops the server.
 /// `$1` is the signal, `$2` a directory to remove or nothing, the rest the server.
@@ -60,7 +61,7 @@ impl PostgresServer {
     pub fn temporary() -> anyhow::Result<Self> {
         remove_stale();
         let directory = short_directory()?;
-        fs::write(directory.path().join("owner"), std::process::id().to_string())?;
+        own(directory.path())?;
         let data = directory.path().join("data");
         let socket = directory.path().to_owned();
         let remove = directory.path().to_owned();
@@ -83,7 +84,7 @@ impl PostgresServer {
         fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
         let directory = directory.canonicalize()?;
         let socket = short_directory()?;
-        fs::write(socket.path().join("owner"), std::process::id().to_string())?;
+        own(socket.path())?;
         let path = socket.path().to_owned();
         launch(directory.join("data"), path.clone(), vec![socket], Some(&path), fsync)
     }
@@ -114,14 +115,20 @@ fn short_directory() -> anyhow::Result<TempDir> {
     tempfile::Builder::new().prefix(PREFIX).tempdir_in(base).context("creating a temporary directory")
 }
 
-/// Removes what a machine that went down left. A live server has a live owner.
-fn remove_stale() {
+/// Says in a directory that this process uses it.
+pub(super) fn own(directory: &Path) -> std::io::Result<()> {
+    fs::write(directory.join("owner"), std::process::id().to_string())
+}
+
+/// Removes what killed processes and a machine that went down left. What is in use has a live owner.
+pub(super) fn remove_stale() {
     if !Path::new("/proc/self").exists() {
         return;
     }
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let path = entry.path();
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let ours =
+            entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX) || name.starts_with(SQLITE_PREFIX));
         let old = entry
             .metadata()
             .and_then(|data| data.modified())
