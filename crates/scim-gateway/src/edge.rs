@@ -144,7 +144,6 @@ mod tests {
         Gateway::new(&config, nobody(), nobody(), clock)
     }
 
-    #[expect(clippy::panic, reason = "what is caught here")]
     async fn panics() -> &'static str {
         panic!("kit@example.com")
     }

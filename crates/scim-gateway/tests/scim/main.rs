@@ -1,6 +1,8 @@
 //! The gateway over HTTP with both services behind it in this process, on SQLite. What is unit-tested in `src` (media
 //! types, limits, the accept loop) is not repeated here.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
 mod access;
 mod bad_input;
 mod discovery;
