@@ -1,0 +1,141 @@
+//! The two forms a suite runs against: all in one on SQLite, three processes on PostgreSQL.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
+use testkit::{
+    TestDatabase,
+    client::Client,
+    process::{Deployment, Program},
+};
+
+use crate::transcript::Transcript;
+
+/// Which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `rollcall serve`, on SQLite.
+    AllInOne,
+    /// `rollcall serve identity`, `token` and `gateway`, on PostgreSQL.
+    ThreeProcesses,
+}
+
+impl Form {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::AllInOne, Self::ThreeProcesses];
+
+    /// For headings.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::AllInOne => "all in one, SQLite",
+            Self::ThreeProcesses => "three processes, PostgreSQL",
+        }
+    }
+}
+
+/// A running form with everything it stands on.
+pub struct Running {
+    /// The processes.
+    pub deployment: Deployment,
+    directory: TempDir,
+    databases: Vec<TestDatabase>,
+}
+
+impl Running {
+    /// Starts it in a directory and on databases of its own, and waits for `/readyz`.
+    ///
+    /// # Errors
+    /// If a process does not start.
+    pub async fn start(program: &Program, form: Form) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let databases = match form {
+            Form::AllInOne => Vec::new(),
+            Form::ThreeProcesses => vec![testkit::postgres(), testkit::postgres()],
+        };
+        let deployment = deploy(program, directory.path(), &databases).await?;
+        Ok(Self { deployment, directory, databases })
+    }
+
+    /// Stops it in an orderly way and starts it again on the same data.
+    ///
+    /// # Errors
+    /// If a process does not stop well or does not start.
+    pub async fn restart(self, program: &Program) -> Result<Self> {
+        let Self { deployment, directory, databases } = self;
+        deployment.stop()?;
+        let deployment = deploy(program, directory.path(), &databases).await?;
+        Ok(Self { deployment, directory, databases })
+    }
+
+    /// Stops it in an orderly way; gives what the processes wrote.
+    ///
+    /// # Errors
+    /// If a process does not end with success.
+    pub fn stop(self) -> Result<Vec<String>> {
+        self.deployment.stop()
+    }
+}
+
+async fn deploy(program: &Program, directory: &Path, databases: &[TestDatabase]) -> Result<Deployment> {
+    let deployment = match databases {
+        [identity, token] => Deployment::three_processes(program, directory, identity.url(), token.url(), &[])?,
+        _ => Deployment::all_in_one(program, directory, &[])?,
+    };
+    ready(&deployment).await?;
+    Ok(deployment)
+}
+
+async fn ready(deployment: &Deployment) -> Result<()> {
+    let client = Client::new(deployment.http());
+    let begin = Instant::now();
+    loop {
+        let answer = client.send(http::Method::GET, "/readyz", None).await;
+        if answer.is_ok_and(|reply| reply.status == 200) {
+            return Ok(());
+        }
+        ensure!(begin.elapsed() < Duration::from_secs(30), "/readyz does not answer 200:\n{}", deployment.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// An organization of a suite's own, so that suites do not see each other.
+pub struct Organization {
+    /// Its short name.
+    pub slug: String,
+    /// UUID.
+    pub id: String,
+    /// The SCIM token.
+    pub token: String,
+    /// UUID of the token.
+    pub token_id: String,
+    /// What is pasted into the identity provider.
+    pub scim_url: String,
+}
+
+/// Makes an organization as an administrator does, with the command line: enterprise plan, SCIM on, no request limit.
+///
+/// # Errors
+/// If a command fails.
+pub fn organization(deployment: &Deployment, transcript: &Transcript, slug: &str) -> Result<Organization> {
+    let created = deployment.cli_json(&["org", "create", slug, "--name", slug, "--plan", "enterprise"])?;
+    deployment.cli_json(&["org", "limit", slug, "--requests-per-second", "0"])?;
+    deployment.cli_json(&["scim", "enable", slug])?;
+    let token = deployment.cli_json(&["token", "create", slug, "--description", "e2e"])?;
+    let text = |document: &serde_json::Value, name: &str| -> Result<String> {
+        let found = document[name].as_str();
+        Ok(found.with_context(|| format!("no {name} in {document}"))?.to_owned())
+    };
+    let secret = text(&token, "token")?;
+    transcript.hide(&secret);
+    Ok(Organization {
+        slug: slug.to_owned(),
+        id: text(&created, "id")?,
+        token: secret,
+        token_id: text(&token, "id")?,
+        scim_url: text(&token, "scim_url")?,
+    })
+}
