@@ -1,11 +1,202 @@
 //! Strict JSON: bounded depth, no duplicate members, no NUL in strings, no lone surrogates.
 
-use crate::{Error, Object};
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+
+use crate::{Error, ErrorKind, Object};
 
 /// The deepest nesting taken.
 pub const MAX_DEPTH: usize = 64;
 
 /// Parses a body that must be one JSON object. 400 `invalidSyntax` names line and column.
-pub fn parse_object(_body: &[u8]) -> Result<Object, Error> {
-    todo!()
+pub fn parse_object(body: &[u8]) -> Result<Object, Error> {
+    match parse(body)? {
+        Value::Object(object) => Ok(object),
+        other => Err(Error::new(
+            ErrorKind::InvalidSyntax,
+            format!("The body must be a JSON object, such as {{\"schemas\": [...]}}, but is {}.", kind(&other)),
+        )),
+    }
+}
+
+/// Parses any one JSON value by the same rules.
+pub fn parse(body: &[u8]) -> Result<Value, Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = Strict::new().deserialize(&mut deserializer).map_err(|e| syntax(&e))?;
+    deserializer.end().map_err(|e| syntax(&e))?;
+    Ok(value)
+}
+
+/// An error of serde_json as the client sees it.
+pub(crate) fn syntax(error: &serde_json::Error) -> Error {
+    let text = error.to_string();
+    // serde_json ends its message with " at line L column C".
+    let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+    let detail = if error.is_eof() && error.column() == 0 {
+        "The body is empty. Send a JSON object.".to_owned()
+    } else {
+        format!("The body is not usable JSON at line {}, column {}: {what}.", error.line(), error.column())
+    };
+    Error::new(ErrorKind::InvalidSyntax, detail)
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Builds a `Value` by the rules of this module; usable for a part of a body.
+#[derive(Clone, Copy)]
+pub(crate) struct Strict {
+    depth: usize,
+}
+
+impl Strict {
+    pub(crate) fn new() -> Self {
+        Self { depth: 0 }
+    }
+
+    /// For a value that stands this many levels inside the body.
+    pub(crate) fn at(depth: usize) -> Self {
+        Self { depth }
+    }
+
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth >= MAX_DEPTH {
+            return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        Ok(Self { depth: self.depth + 1 })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
+        self.visit_string(value.to_owned())
+    }
+
+    fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Value, E> {
+        if value.contains('\0') {
+            return Err(E::custom("a string with the character U+0000, which cannot be stored"));
+        }
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element_seed(inner)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut object = Object::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if key.contains('\0') {
+                return Err(serde::de::Error::custom("a name with the character U+0000, which cannot be stored"));
+            }
+            if object.contains_key(&key) {
+                return Err(serde::de::Error::custom(format_args!("the member {key:?} stands twice in one object")));
+            }
+            let value = map.next_value_seed(inner)?;
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(body: &[u8]) -> String {
+        let error = parse_object(body).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidSyntax);
+        error.detail
+    }
+
+    #[test]
+    fn what_is_refused_says_where_and_why() {
+        assert!(detail(b"").contains("empty"));
+        assert!(detail(b"[]").contains("an array"));
+        assert!(detail(b"{\"a\":1,\"a\":2}").contains("twice"));
+        assert!(detail(br#"{"a":"\u0000"}"#).contains("U+0000"));
+        assert!(detail(br#"{"\u0000":1}"#).contains("U+0000"));
+        assert!(detail(br#"{"a":"\ud800"}"#).contains("line 1"));
+        assert!(detail(b"{\"a\":\"\xff\"}").contains("line 1"));
+        assert!(detail(b"{\"a\":1e999}").contains("line 1"));
+        assert!(detail(b"{\"a\":1} x").contains("line 1"));
+        assert!(detail(b"{\n\"a\": nope}").contains("line 2"));
+    }
+
+    #[test]
+    fn nesting_is_bounded_on_a_small_stack() {
+        let nested = |levels: usize| format!("{{\"a\":{}1{}}}", "[".repeat(levels), "]".repeat(levels));
+        assert!(parse_object(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
+        assert!(detail(nested(MAX_DEPTH).as_bytes()).contains("64 levels"));
+        let bomb = nested(1_000_000);
+        std::thread::Builder::new()
+            .stack_size(512 * 1024)
+            .spawn(move || assert!(parse_object(bomb.as_bytes()).is_err()))
+            .unwrap()
+            .join()
+            .unwrap();
+    }
+
+    #[test]
+    fn order_and_spelling_are_kept() {
+        let text = r#"{"z":"Ä","a":[1,2.5,true,null,{"k":"v"}]}"#;
+        assert_eq!(serde_json::to_string(&parse_object(text.as_bytes()).unwrap()).unwrap(), text);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = parse_object(&bytes);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Query parameters of lists: RFC 7644 section 3.4.2.
 
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// The largest page, `filter.maxResults`.
 pub const MAX_RESULTS: u32 = 1000;
@@ -8,23 +8,121 @@ pub const MAX_RESULTS: u32 = 1000;
 pub const DEFAULT_COUNT: u32 = 100;
 
 /// The parameters of a list, clamped as the RFC says. Unknown parameters are ignored, empty ones are absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListParams {
+    /// Filter text.
     pub filter: Option<String>,
+    /// Attribute path.
     pub sort_by: Option<String>,
+    /// `sortOrder` is `descending`.
     pub descending: bool,
     /// At least 1.
     pub start_index: i64,
     /// 0 to [`MAX_RESULTS`].
     pub count: u32,
+    /// Comma-separated paths.
     pub attributes: Option<String>,
+    /// Comma-separated paths.
     pub excluded_attributes: Option<String>,
 }
 
+impl Default for ListParams {
+    fn default() -> Self {
+        Self {
+            filter: None,
+            sort_by: None,
+            descending: false,
+            start_index: 1,
+            count: DEFAULT_COUNT,
+            attributes: None,
+            excluded_attributes: None,
+        }
+    }
+}
+
 impl ListParams {
-    /// From decoded query pairs (`+` already a space). Names are matched case-insensitively.
-    pub fn from_query<'a>(_pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
-        todo!()
+    /// From decoded query pairs (`+` already a space). Names are matched case-insensitively; of a repeated one the last
+    /// counts. A number that is none, or an unknown `sortOrder`, is 400 `invalidValue`.
+    pub fn from_query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
+        let mut params = Self::default();
+        for (name, value) in pairs {
+            if value.is_empty() {
+                continue;
+            }
+            match name.to_ascii_lowercase().as_str() {
+                "filter" => params.filter = Some(value.to_owned()),
+                "sortby" => params.sort_by = Some(value.to_owned()),
+                "sortorder" => params.descending = descending(value)?,
+                "startindex" => params.start_index = integer("startIndex", value)?.max(1),
+                "count" => params.count = count(integer("count", value)?),
+                "attributes" => params.attributes = Some(value.to_owned()),
+                "excludedattributes" => params.excluded_attributes = Some(value.to_owned()),
+                _ => {}
+            }
+        }
+        Ok(params)
+    }
+}
+
+fn count(value: i64) -> u32 {
+    u32::try_from(value.clamp(0, i64::from(MAX_RESULTS))).unwrap_or(MAX_RESULTS)
+}
+
+fn descending(value: &str) -> Result<bool, Error> {
+    if value.eq_ignore_ascii_case("descending") {
+        Ok(true)
+    } else if value.eq_ignore_ascii_case("ascending") {
+        Ok(false)
+    } else {
+        Err(invalid("sortOrder must be `ascending` or `descending`."))
+    }
+}
+
+/// A number past i64 is the nearest i64: it means "very many".
+fn integer(name: &str, value: &str) -> Result<i64, Error> {
+    let digits = value.trim().strip_prefix(['-', '+']).unwrap_or(value.trim());
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(invalid(format!("{name} must be a whole number.")));
+    }
+    let limit = if value.trim().starts_with('-') { i64::MIN } else { i64::MAX };
+    Ok(value.trim().parse().unwrap_or(limit))
+}
+
+fn invalid(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidValue, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(pairs: &[(&str, &str)]) -> Result<ListParams, Error> {
+        ListParams::from_query(pairs.iter().copied())
+    }
+
+    #[test]
+    fn numbers_are_clamped_as_the_rfc_says() {
+        for (pair, start_index, count) in [
+            (("startIndex", "0"), 1, 100),
+            (("startIndex", "-5"), 1, 100),
+            (("STARTINDEX", "7"), 7, 100),
+            (("startIndex", "99999999999999999999"), i64::MAX, 100),
+            (("count", "-1"), 1, 0),
+            (("count", "0"), 1, 0),
+            (("count", "5000"), 1, 1000),
+            (("count", ""), 1, 100),
+            (("aadOptscim062020", "x"), 1, 100),
+        ] {
+            let params = parse(&[pair]).unwrap();
+            assert_eq!((params.start_index, params.count), (start_index, count), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_by_name() {
+        for (name, value) in [("count", "ten"), ("startIndex", "1.5"), ("count", "-"), ("sortOrder", "up")] {
+            let error = parse(&[(name, value)]).unwrap_err();
+            assert!(error.detail.contains(name), "{error}");
+        }
     }
 }
