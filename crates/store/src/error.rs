@@ -97,6 +97,8 @@ fn from_database(kind: DatabaseErrorKind, information: &(dyn DatabaseErrorInform
         DatabaseErrorKind::UniqueViolation => Error::Unique { constraint: constraint(information) },
         DatabaseErrorKind::SerializationFailure => Error::Serialization,
         DatabaseErrorKind::UnableToSendCommand => Error::Unavailable(Outage::new(Stage::Unsent, message)),
+        // After a fail-over the old primary takes reads only: another connection finds the new one.
+        DatabaseErrorKind::ReadOnlyTransaction => Error::Unavailable(Outage::new(Stage::Unsent, message)),
         DatabaseErrorKind::ClosedConnection => {
             // The server's farewell (57P01, 57P02) instead of a result: the statement was not run to its end.
             let stage = if message.starts_with("terminating connection") { Stage::Unsent } else { Stage::Sent };
@@ -113,6 +115,8 @@ fn from_database(kind: DatabaseErrorKind, information: &(dyn DatabaseErrorInform
             "database or disk is full" | "disk I/O error" | "unable to open database file" => {
                 Error::Unavailable(Outage::new(Stage::Unsent, message))
             }
+            // A migration changed a column under this connection's prepared statements; a new one has none.
+            "cached plan must not change result type" => Error::Unavailable(Outage::new(Stage::Unsent, message)),
             _ if message.starts_with("terminating connection") => {
                 Error::Unavailable(Outage::new(Stage::Unsent, message))
             }

@@ -297,6 +297,59 @@ async fn last_use_is_written_within_seconds_and_at_the_end() {
     }
 }
 
+/// Counts what this thread asks the database.
+struct Statements(Arc<AtomicI64>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Statements {
+    fn on_new_span(
+        &self,
+        attributes: &tracing::span::Attributes<'_>,
+        _: &tracing::span::Id,
+        _: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        if attributes.metadata().name() == "db.query" {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_verification_is_one_indexed_look_up() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    let mut tokens = open(testkit::sqlite()).await;
+    let (_, secret) = tokens.create(ORG, None).await;
+    let statements = Arc::new(AtomicI64::new(0));
+    let counting = tracing_subscriber::registry().with(Statements(Arc::clone(&statements)));
+    let guard = tracing::subscriber::set_default(counting);
+    // The readers are connected in the background; until then a look-up takes another thread.
+    let begin = std::time::Instant::now();
+    loop {
+        statements.store(0, Ordering::Relaxed);
+        for _ in 0..10 {
+            tokens.verify(&secret).await.expect("valid");
+        }
+        let asked = statements.load(Ordering::Relaxed);
+        assert!(asked <= 10, "{asked} statements for ten verifications");
+        if asked == 10 {
+            break;
+        }
+        assert!(begin.elapsed().as_secs() < 10, "no reader");
+    }
+    drop(guard);
+
+    #[derive(QueryableByName)]
+    struct Plan {
+        #[diesel(sql_type = sql_types::Text)]
+        detail: String,
+    }
+    let path = tokens.database.url().trim_start_matches("sqlite:");
+    let plan: Vec<Plan> = sql_query("EXPLAIN QUERY PLAN SELECT org FROM token WHERE secret_sha256 = x'00'")
+        .load(&mut SqliteConnection::establish(path).expect("open"))
+        .expect("plan");
+    let plan: Vec<String> = plan.into_iter().map(|step| step.detail).collect();
+    assert!(plan.len() == 1 && plan[0].contains("USING INDEX"), "{plan:?}");
+}
+
 #[tokio::test]
 async fn tokens_survive_a_restart() {
     for database in [testkit::sqlite(), testkit::postgres()] {

@@ -312,6 +312,40 @@ async fn a_connection_lost_inside_a_transaction_is_tried_once_more() {
     assert_eq!(count(&db).await, 1);
 }
 
+#[tokio::test]
+async fn a_migration_by_a_newer_program_does_not_disturb_this_one() {
+    let [_, (database, db)] = both().await;
+    let row = sample("before");
+    let id = row.id;
+    db.write(move |connection| Ok::<_, Never>(insert(connection, &row)?)).await.expect("written");
+    let name = move |connection: &mut AnyConnection| {
+        let found = item::table.filter(item::id.eq(id)).select(item::name);
+        Ok::<String, Never>(found.first(connection)?)
+    };
+    for _ in 0..3 {
+        assert_eq!(db.seek(name).await, Ok("before".to_owned()));
+    }
+    let mut other = PgConnection::establish(database.url()).expect("connect");
+    other.batch_execute("ALTER TABLE item ALTER name TYPE varchar(500)").expect("migrate");
+    assert_eq!(db.seek(name).await, Ok("before".to_owned()));
+    assert_eq!(db.write(name).await, Ok("before".to_owned()));
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_not_available() {
+    let [_, (_database, db)] = both().await;
+    let (row, attempts) = (sample("standby"), Arc::new(AtomicU32::new(0)));
+    let counted = Arc::clone(&attempts);
+    let written = db.write(move |connection| {
+        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            connection.batch_execute("SET TRANSACTION READ ONLY")?;
+        }
+        Ok::<_, Never>(insert(connection, &row)?)
+    });
+    assert_eq!(written.await, Ok(1));
+    assert_eq!(attempts.load(Ordering::Relaxed), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_too_long_for_a_connection_is_told_busy() {
     let database = testkit::postgres();
