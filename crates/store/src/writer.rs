@@ -172,3 +172,67 @@ fn begin_immediate(connection: &mut AnyConnection) -> Result<(), Error> {
 fn abandon(connection: &mut AnyConnection) {
     while AnyConnection::rollback_transaction(connection).is_ok() {}
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc, Barrier,
+            atomic::{AtomicU32, Ordering},
+        },
+    };
+
+    use diesel::{
+        Connection as _, SqliteConnection,
+        connection::{InstrumentationEvent, SimpleConnection as _},
+    };
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_queued_meanwhile_shares_a_commit() {
+        let mut connection = SqliteConnection::establish(":memory:").expect("open");
+        connection.batch_execute("CREATE TABLE t (n INTEGER)").expect("create");
+        let commits = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&commits);
+        connection.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if matches!(event, InstrumentationEvent::CommitTransaction { depth, .. } if depth.get() == 1) {
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let no_other = || Err(Error::Other("no other connection".to_owned()));
+        let writer = Writer::start(AnyConnection::Sqlite(connection), no_other).expect("start");
+        let barrier = Arc::new(Barrier::new(2));
+        let (first, held) = (writer.clone(), Arc::clone(&barrier));
+        let first = tokio::spawn(async move {
+            let waited = first.run(move |_| {
+                held.wait();
+                held.wait();
+                Ok::<(), Failure<Infallible>>(())
+            });
+            waited.await
+        });
+        // It runs, and so has left the queue.
+        barrier.wait();
+        let insert = |connection: &mut AnyConnection| {
+            Ok::<(), Failure<Infallible>>(connection.batch_execute("INSERT INTO t VALUES (1)")?)
+        };
+        let rest: Vec<_> = (0..100)
+            .map(|_| {
+                let writer = writer.clone();
+                tokio::spawn(async move { writer.run(insert).await })
+            })
+            .collect();
+        while writer.0.capacity() > QUEUE - 100 {
+            tokio::task::yield_now().await;
+        }
+        barrier.wait();
+        assert_eq!(first.await.expect("task"), Ok(()));
+        for write in rest {
+            assert_eq!(write.await.expect("task"), Ok(()));
+        }
+        // The first alone, then 64, then 36.
+        assert_eq!(commits.load(Ordering::Relaxed), 3);
+    }
+}
