@@ -1,0 +1,15 @@
+//! The service through its gRPC client, each test on both databases.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by them")]
+
+mod concurrency;
+mod events;
+mod filters;
+mod groups;
+mod isolation;
+mod lists;
+mod members;
+mod organizations;
+mod schema;
+mod users;
+mod world;

@@ -1,0 +1,40 @@
+//! The tables of both migration trees.
+
+use crate::world::on_both;
+
+#[tokio::test]
+async fn both_trees_make_the_same_tables() {
+    let (sqlite, postgres) = (testkit::sqlite(), testkit::postgres());
+    for url in [sqlite.url(), postgres.url()] {
+        let config = identity_service::Config { database_url: url.to_owned(), pool_size: 1 };
+        let service = identity_service::Service::open(&config, store::Clock::system()).await.expect("open");
+        assert!(service.ready().await);
+        service.shutdown().await;
+    }
+    let differences = testkit::schema_parity(sqlite.url(), postgres.url(), &[]).expect("compare");
+    assert_eq!(differences, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_key_begins_with_the_organization() {
+    on_both(async |world| {
+        let url = world.database.url();
+        let schema = if world.is_sqlite() { testkit::sqlite_schema(url) } else { testkit::postgres_schema(url) };
+        let schema = schema.expect("read");
+        let mut exceptions = testkit::key_without(&schema, "org");
+        exceptions.sort();
+        assert_eq!(exceptions, ["organization(id)", "organization(slug)"]);
+        for (name, table) in &schema.tables {
+            for index in &table.indexes {
+                assert_eq!(index.first().map(String::as_str), Some("org"), "{name}");
+                for column in ["active", "modified", "version"] {
+                    assert!(!index.iter().any(|indexed| indexed == column), "{name}: {column} is indexed");
+                }
+            }
+            for key in &table.foreign_keys {
+                assert!(key.starts_with("org,") && key.contains("(org,"), "{name}: {key}");
+            }
+        }
+    })
+    .await;
+}

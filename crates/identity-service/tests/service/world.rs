@@ -1,0 +1,383 @@
+//! A service on a fresh database, and the calls that tests make.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use identity_service::{Config, Service};
+use serde_json::{Value, json};
+use store::{Clock, Instant};
+use testkit::TestDatabase;
+use tonic::Status;
+use uuid::Uuid;
+use wire::{
+    Reason, Transport,
+    common::{Administrator, Caller, ScimClient, caller::Kind},
+    identity::{
+        self as proto, group_change::Change, identity_service_client::IdentityServiceClient,
+        organization_service_client::OrganizationServiceClient,
+    },
+};
+
+pub(crate) const NOW: i64 = 1_763_900_000_000_000;
+
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) service: Service,
+    pub(crate) identity: IdentityServiceClient<Transport>,
+    pub(crate) organizations: OrganizationServiceClient<Transport>,
+    now: Arc<AtomicI64>,
+}
+
+/// Runs a test on SQLite, then on PostgreSQL.
+pub(crate) async fn on_both(test: impl AsyncFn(World)) {
+    for database in [testkit::sqlite(), testkit::postgres()] {
+        let world = World::open(database).await;
+        let service = world.service.clone();
+        test(world).await;
+        service.shutdown().await;
+    }
+}
+
+pub(crate) fn client() -> Option<Caller> {
+    let token_id = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
+    Some(Caller { kind: Some(Kind::ScimClient(proto_client(token_id))), request_id: "req-1".to_owned() })
+}
+
+fn proto_client(token_id: String) -> ScimClient {
+    ScimClient { token_id }
+}
+
+pub(crate) fn administrator() -> Option<Caller> {
+    let kind = Kind::Administrator(Administrator { name: "ada".to_owned() });
+    Some(Caller { kind: Some(kind), request_id: "req-2".to_owned() })
+}
+
+/// Why a call was refused, and what it says.
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>) -> (Reason, String) {
+    let refusal = wire::refusal(&result.expect_err("refused"));
+    (refusal.reason, refusal.message)
+}
+
+pub(crate) fn reason<T: std::fmt::Debug>(result: Result<T, Status>) -> Reason {
+    refused(result).0
+}
+
+pub(crate) fn json_of(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("JSON")
+}
+
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
+    serde_json::to_vec(value).expect("JSON")
+}
+
+/// A user body as Okta sends it.
+pub(crate) fn kit(user_name: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+        "userName": user_name,
+        "name": {"givenName": "Kit", "familyName": "Moor"},
+        "emails": [{"primary": true, "value": user_name, "type": "work"}],
+        "displayName": "Kit Moor",
+        "locale": "en-US",
+        "externalId": "00u1a2b3c4d5",
+        "groups": [],
+        "password": "correct horse battery staple",
+        "active": true,
+    })
+}
+
+pub(crate) fn operation(op: proto::PatchOp, path: &str, value: &Value) -> proto::PatchOperation {
+    let value_json = if value.is_null() { Vec::new() } else { bytes(value) };
+    proto::PatchOperation { op: op.into(), path: path.to_owned(), value_json: value_json.into() }
+}
+
+pub(crate) fn replace(path: &str, value: &Value) -> proto::PatchOperation {
+    operation(proto::PatchOp::Replace, path, value)
+}
+
+pub(crate) fn ids(ids: &[&str]) -> proto::MemberIds {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.parse().expect("id")).collect();
+    proto::MemberIds { ids: wire::ids::pack(&ids) }
+}
+
+pub(crate) fn member_ids(members: &[proto::Member]) -> Vec<String> {
+    members.iter().map(|member| Uuid::from_slice(&member.id).expect("id").to_string()).collect()
+}
+
+pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort();
+    ids
+}
+
+impl World {
+    async fn open(database: TestDatabase) -> Self {
+        let now = Arc::new(AtomicI64::new(NOW));
+        let config = Config { database_url: database.url().to_owned(), pool_size: 8 };
+        let service = Service::open(&config, clock(&now)).await.expect("open");
+        let transport = Transport::in_process(service.routes());
+        Self {
+            database,
+            service,
+            identity: IdentityServiceClient::new(transport.clone())
+                .max_decoding_message_size(wire::MAX_MESSAGE)
+                .max_encoding_message_size(wire::MAX_MESSAGE),
+            organizations: OrganizationServiceClient::new(transport),
+            now,
+        }
+    }
+
+    /// A second process on the same database.
+    pub(crate) async fn reopen(&self) -> Service {
+        let config = Config { database_url: self.database.url().to_owned(), pool_size: 2 };
+        Service::open(&config, clock(&self.now)).await.expect("open again")
+    }
+
+    pub(crate) fn later(&self, micros: i64) {
+        self.now.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.database.url().starts_with("sqlite:")
+    }
+
+    /// An organization on the enterprise plan with SCIM switched on.
+    pub(crate) async fn organization(&self, slug: &str) -> String {
+        let mut organizations = self.organizations.clone();
+        let request = proto::CreateOrganizationRequest {
+            caller: administrator(),
+            slug: slug.to_owned(),
+            name: slug.to_owned(),
+            plan: "enterprise".to_owned(),
+        };
+        let id = organizations.create_organization(request).await.expect("create").into_inner().id;
+        let enable =
+            proto::SetScimEnabledRequest { caller: administrator(), organization_id: id.clone(), enabled: true };
+        organizations.set_scim_enabled(enable).await.expect("enable");
+        id
+    }
+
+    /// Lets the plan end now.
+    pub(crate) async fn lapse(&self, org: &str) {
+        let request = proto::SetPlanRequest {
+            caller: administrator(),
+            organization_id: org.to_owned(),
+            plan: "enterprise".to_owned(),
+            expires_at: Some(wire::to_timestamp(self.now())),
+        };
+        self.organizations.clone().set_plan(request).await.expect("plan");
+    }
+
+    pub(crate) async fn switch(&self, org: &str, enabled: bool) {
+        let request =
+            proto::SetScimEnabledRequest { caller: administrator(), organization_id: org.to_owned(), enabled };
+        self.organizations.clone().set_scim_enabled(request).await.expect("switch");
+    }
+
+    pub(crate) async fn create(&self, org: &str, body: &Value) -> Result<proto::User, Status> {
+        let request = proto::CreateUserRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            resource_json: bytes(body).into(),
+        };
+        Ok(self.identity.clone().create_user(request).await?.into_inner())
+    }
+
+    pub(crate) async fn user(&self, org: &str, user_name: &str) -> proto::User {
+        self.create(org, &kit(user_name)).await.expect("create")
+    }
+
+    pub(crate) async fn get(&self, org: &str, id: &str) -> Result<proto::User, Status> {
+        let request =
+            proto::GetUserRequest { organization_id: org.to_owned(), caller: client(), id: id.to_owned(), mask: None };
+        Ok(self.identity.clone().get_user(request).await?.into_inner())
+    }
+
+    pub(crate) async fn put_if(
+        &self,
+        org: &str,
+        id: &str,
+        versions: Option<Vec<i64>>,
+        body: &Value,
+    ) -> Result<proto::User, Status> {
+        let request = proto::ReplaceUserRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            id: id.to_owned(),
+            if_match: versions.map(|versions| proto::Precondition { versions }),
+            resource_json: bytes(body).into(),
+            mask: None,
+        };
+        Ok(self.identity.clone().replace_user(request).await?.into_inner())
+    }
+
+    pub(crate) async fn put(&self, org: &str, id: &str, body: &Value) -> Result<proto::User, Status> {
+        self.put_if(org, id, None, body).await
+    }
+
+    pub(crate) async fn patch(
+        &self,
+        org: &str,
+        id: &str,
+        operations: Vec<proto::PatchOperation>,
+    ) -> Result<proto::User, Status> {
+        let request = proto::PatchUserRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            id: id.to_owned(),
+            if_match: None,
+            operations,
+            mask: None,
+        };
+        Ok(self.identity.clone().patch_user(request).await?.into_inner())
+    }
+
+    pub(crate) async fn delete(&self, org: &str, id: &str) -> Result<(), Status> {
+        let request = proto::DeleteUserRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            id: id.to_owned(),
+            if_match: None,
+        };
+        self.identity.clone().delete_user(request).await.map(drop)
+    }
+
+    pub(crate) async fn list_query(
+        &self,
+        org: &str,
+        query: proto::ListQuery,
+    ) -> Result<(Vec<proto::User>, i64), Status> {
+        let request = proto::ListUsersRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            query: Some(query),
+            mask: None,
+        };
+        let answer = self.identity.clone().list_users(request).await?.into_inner();
+        Ok((answer.users, answer.total_results))
+    }
+
+    /// The userNames that a filter finds, sorted.
+    pub(crate) async fn found(&self, org: &str, filter: &str) -> Result<Vec<String>, Status> {
+        let query = proto::ListQuery { filter: filter.to_owned(), count: Some(1000), ..Default::default() };
+        let (users, total) = self.list_query(org, query).await?;
+        assert_eq!(total, i64::try_from(users.len()).expect("count"), "{filter}");
+        Ok(sorted(users.into_iter().map(|user| user.user_name).collect()))
+    }
+
+    pub(crate) async fn group_with(
+        &self,
+        org: &str,
+        display_name: &str,
+        members: &[&str],
+    ) -> Result<proto::Group, Status> {
+        let request = proto::CreateGroupRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            resource_json: bytes(&group_body(display_name)).into(),
+            members: Some(ids(members)),
+            mask: Some(proto::GroupMask { members: 1000 }),
+        };
+        Ok(self.identity.clone().create_group(request).await?.into_inner())
+    }
+
+    pub(crate) async fn group(&self, org: &str, display_name: &str, members: &[&str]) -> proto::Group {
+        self.group_with(org, display_name, members).await.expect("create group")
+    }
+
+    /// With up to 1000 members.
+    pub(crate) async fn get_group(&self, org: &str, id: &str) -> Result<proto::Group, Status> {
+        let request = proto::GetGroupRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            id: id.to_owned(),
+            mask: Some(proto::GroupMask { members: 1000 }),
+        };
+        Ok(self.identity.clone().get_group(request).await?.into_inner())
+    }
+
+    pub(crate) async fn members(&self, org: &str, id: &str) -> Vec<String> {
+        member_ids(&self.get_group(org, id).await.expect("group").members)
+    }
+
+    pub(crate) async fn patch_group(&self, org: &str, id: &str, changes: Vec<Change>) -> Result<proto::Group, Status> {
+        let request = proto::PatchGroupRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            id: id.to_owned(),
+            if_match: None,
+            changes: changes.into_iter().map(|change| proto::GroupChange { change: Some(change) }).collect(),
+            mask: Some(proto::GroupMask { members: 1000 }),
+        };
+        Ok(self.identity.clone().patch_group(request).await?.into_inner())
+    }
+
+    /// `members` absent: they stay.
+    pub(crate) async fn put_group(
+        &self,
+        org: &str,
+        id: &str,
+        display_name: &str,
+        members: Option<&[&str]>,
+    ) -> Result<proto::Group, Status> {
+        let request = proto::ReplaceGroupRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            id: id.to_owned(),
+            if_match: None,
+            resource_json: bytes(&group_body(display_name)).into(),
+            members: members.map(ids),
+            mask: Some(proto::GroupMask { members: 1000 }),
+        };
+        Ok(self.identity.clone().replace_group(request).await?.into_inner())
+    }
+
+    pub(crate) async fn delete_group(&self, org: &str, id: &str) -> Result<(), Status> {
+        let request = proto::DeleteGroupRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            id: id.to_owned(),
+            if_match: None,
+        };
+        self.identity.clone().delete_group(request).await.map(drop)
+    }
+
+    pub(crate) async fn events_after(&self, org: &str, after: i64) -> Vec<proto::Event> {
+        let request =
+            proto::ListEventsRequest { organization_id: org.to_owned(), after_sequence: after, page_size: 1000 };
+        self.identity.clone().list_events(request).await.expect("events").into_inner().events
+    }
+
+    /// All events, once there are this many.
+    pub(crate) async fn events(&self, org: &str, at_least: usize) -> Vec<proto::Event> {
+        for _ in 0..500 {
+            let mut events = self.events_after(org, 0).await;
+            while let Some(last) = events.last().filter(|_| events.len() % 1000 == 0) {
+                let more = self.events_after(org, last.sequence).await;
+                if more.is_empty() {
+                    break;
+                }
+                events.extend(more);
+            }
+            if events.len() >= at_least {
+                return events;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        panic!("fewer than {at_least} events after ten seconds: {:?}", self.events_after(org, 0).await);
+    }
+}
+
+fn clock(now: &Arc<AtomicI64>) -> Clock {
+    let now = Arc::clone(now);
+    Clock::from_fn(move || Instant::from_micros(now.load(Ordering::Relaxed)))
+}
+
+pub(crate) fn group_body(display_name: &str) -> Value {
+    json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": display_name})
+}
