@@ -42,6 +42,7 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let settings = Settings::new(&cli.globals)?;
     let telemetry = telemetry::init(&telemetry_config(&cli.globals, &cli.command))?;
+    std::panic::set_hook(Box::new(log_panic));
     let result = match cli.command {
         Command::Serve { role } => serve::run(&settings, role).await,
         Command::Org(command) => commands::org(&settings, command).await,
@@ -50,6 +51,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     };
     let _ = tokio::task::spawn_blocking(|| telemetry.shutdown()).await;
     result
+}
+
+/// A message that was put together at run time may hold what a client sent: only literals are logged.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let message = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(withheld)");
+    let location = panic.location().map(ToString::to_string);
+    tracing::error!(message, location, "panicked");
 }
 
 fn telemetry_config(globals: &Globals, command: &Command) -> telemetry::Config {

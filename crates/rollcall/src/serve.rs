@@ -22,7 +22,8 @@ use crate::{
 };
 
 /// How long requests that have begun may take once the server is told to stop.
-const DRAIN: Duration = Duration::from_secs(20);
+/// Longer than the gateway's own limit, which it reports in more detail.
+const DRAIN: Duration = Duration::from_secs(28);
 
 /// Serves until a signal.
 pub(crate) async fn run(settings: &Settings, role: Option<Role>) -> anyhow::Result<()> {
@@ -88,6 +89,7 @@ fn role_name(role: Option<Role>) -> &'static str {
 /// What the settings alone can tell.
 fn check(settings: &Settings, parts: &[Part]) -> anyhow::Result<()> {
     let elsewhere = parts == [Part::Gateway];
+    let all = parts == Part::ALL;
     for (url, flag, role) in
         [(&settings.identity_url, "--identity-url", "identity"), (&settings.token_url, "--token-url", "token")]
     {
@@ -96,7 +98,7 @@ fn check(settings: &Settings, parts: &[Part]) -> anyhow::Result<()> {
             "`serve gateway` needs {flag}: give http://HOST:PORT of `rollcall serve {role}`"
         );
         ensure!(
-            url.is_none() || elsewhere,
+            url.is_none() || !all,
             "{flag} is for `serve gateway` and for commands; this process runs its services itself, so leave it out"
         );
     }

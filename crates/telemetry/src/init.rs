@@ -37,13 +37,13 @@ pub struct Config {
 pub enum Error {
     /// The log filter does not parse.
     #[error(
-        "the log filter {filter:?} is not understood ({source}); use a level or a list such as info,scim_gateway=debug"
+        "the log filter {filter:?} is not understood ({reason}); use a level or a list such as info,scim_gateway=debug"
     )]
     Filter {
         /// As given.
         filter: String,
         /// What the parser said.
-        source: tracing_subscriber::filter::ParseError,
+        reason: tracing_subscriber::filter::ParseError,
     },
     /// The endpoint can't be an OTLP collector.
     #[error("the OTLP endpoint {0:?} is not usable; give http://HOST:PORT of a collector's gRPC port, usually 4317")]
@@ -82,7 +82,7 @@ impl Guard {
 /// inside a tokio runtime when an endpoint is given; the collector is connected to in the background, so that it may
 /// come up later or never.
 pub fn init(config: &Config) -> Result<Guard, Error> {
-    let bad_filter = |source| Error::Filter { filter: config.log_filter.clone(), source };
+    let bad_filter = |reason| Error::Filter { filter: config.log_filter.clone(), reason };
     let console_filter = filter_fn(filter::context_span)
         .or(filter::parse(&config.log_filter).map_err(bad_filter)?.and(filter_fn(filter::printable)));
     let console = fmt::layer().with_writer(std::io::stderr);

@@ -1,0 +1,391 @@
+//! The tool contract: every line of it, as a script would use it.
+
+#![expect(clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
+
+use http::Method;
+use serde_json::{Value, json};
+use support::{all_in_one, create_user, directory, program, provisioned, ready, scim, text};
+use testkit::{client::Client, process::Deployment};
+
+/// Every administrative command against a deployment, then SCIM with the token it gave.
+async fn administer(server: &Deployment) {
+    let run = |words: &[&str]| server.cli_json(words).expect("the command works");
+    let created = run(&["org", "create", "acme", "--name", "Acme Ltd", "--plan", "enterprise"]);
+    assert_eq!(created["slug"], "acme");
+    assert_eq!(created["name"], "Acme Ltd");
+    assert_eq!(created["plan"], "enterprise");
+    assert_eq!(created["scim_enabled"], false);
+    assert_eq!(created["requests_per_second"], Value::Null);
+    let id = text(&created["id"]);
+    run(&["org", "create", "other", "--name", "Other"]);
+
+    let again = server.cli(&["org", "create", "acme", "--name", "Acme", "--output", "json"]).expect("it runs");
+    assert_eq!((again.status.code(), again.stdout.as_str()), (Some(1), ""), "{}", again.stderr);
+    assert_eq!(again.stderr.lines().count(), 1, "one clear line: {:?}", again.stderr);
+
+    let slugs = |listed: &Value| -> Vec<String> {
+        listed["organizations"].as_array().expect("a list").iter().map(|one| text(&one["slug"])).collect()
+    };
+    assert_eq!(slugs(&run(&["org", "list"])), ["acme", "other"]);
+    assert_eq!(run(&["org", "show", "acme"])["id"], json!(id));
+    assert_eq!(run(&["org", "show", &id])["slug"], "acme");
+    assert_eq!(run(&["org", "limit", "acme", "--requests-per-second", "50"])["requests_per_second"], 50);
+    assert_eq!(run(&["org", "limit", &id, "--requests-per-second", "0"])["requests_per_second"], 0);
+
+    assert_eq!(run(&["scim", "status", "acme"])["scim_enabled"], false);
+    let enabled = run(&["scim", "enable", "acme"]);
+    assert_eq!(enabled["scim_enabled"], true);
+    let scim_url = format!("{}/scim/v2", server.http());
+    assert_eq!(enabled["scim_url"], json!(scim_url));
+    let refused = server.cli(&["scim", "enable", "other"]).expect("it runs");
+    assert_eq!(refused.status.code(), Some(1), "the free plan has no SCIM");
+
+    let created = run(&["token", "create", "acme", "--description", "Okta production"]);
+    assert_eq!(created["scim_url"], json!(scim_url));
+    assert!(created["expires_at"].is_string(), "a year by default");
+    let keys: Vec<&String> = created.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["id", "token", "scim_url", "expires_at"]);
+    let token = text(&created["token"]);
+    assert!(token.starts_with("rc_scim_"));
+    let forever = run(&["token", "create", &id, "--description", "forever", "--ttl-days", "0"]);
+    assert_eq!(forever["expires_at"], Value::Null);
+
+    let client = scim(server, &token);
+    assert_eq!(create_user(&client, "kit@example.com").await.status, 201);
+    assert_eq!(client.send(Method::GET, "/Users", None).await.expect("an answer").status, 200);
+
+    let listed = run(&["token", "list", "acme"]);
+    let tokens = listed["tokens"].as_array().expect("a list");
+    let descriptions: Vec<String> = tokens.iter().map(|token| text(&token["description"])).collect();
+    assert_eq!(descriptions, ["forever", "Okta production"]);
+    assert!(tokens.iter().all(|token| token["state"] == "active"));
+    assert!(!listed.to_string().contains(&token), "the secret is shown once");
+
+    // Within a second of the command's end, also for a token that was used just before.
+    run(&["token", "revoke", "acme", &text(&created["id"])]);
+    let revoked = Instant::now();
+    loop {
+        let reply = client.send(Method::GET, "/Users", None).await.expect("an answer");
+        if reply.status == 401 {
+            assert!(reply.header("www-authenticate").is_some());
+            break;
+        }
+        assert!(revoked.elapsed() < Duration::from_secs(1), "still {} after a second", reply.status);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(run(&["token", "list", "acme"])["tokens"][1]["state"], "revoked");
+    let other = server.cli(&["token", "revoke", "other", &text(&forever["id"])]).expect("it runs");
+    assert_eq!(other.status.code(), Some(1), "another organization's token is not found");
+
+    let client = scim(server, &text(&forever["token"]));
+    let status = async || client.send(Method::GET, "/Users", None).await.expect("an answer").status;
+    assert_eq!(status().await, 200);
+    assert_eq!(run(&["scim", "disable", "acme"])["scim_enabled"], false);
+    eventually("403 once SCIM is off", async || status().await == 403).await;
+    run(&["scim", "enable", "acme"]);
+    eventually("200 once SCIM is on again", async || status().await == 200).await;
+
+    let lapsed = run(&["org", "plan", "acme", "--plan", "enterprise", "--expires-at", "2020-01-01T00:00:00Z"]);
+    assert_eq!((&lapsed["scim_entitled"], &lapsed["plan_expires_at"]), (&json!(false), &json!("2020-01-01T00:00:00Z")));
+    assert_eq!(create_user(&client, "late@example.com").await.status, 403);
+    assert_eq!(status().await, 200, "reads go on");
+    assert_eq!(run(&["org", "plan", "acme", "--plan", "enterprise"])["plan_expires_at"], Value::Null);
+}
+
+async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < Duration::from_secs(2), "{what}: not within two seconds");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_all_in_one() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &[]);
+    ready(&server).await;
+    let health = Client::new(server.http()).send(Method::GET, "/healthz", None).await.expect("an answer");
+    assert_eq!(health.status, 200);
+    administer(&server).await;
+    server.stop().expect("a clean end");
+    assert!(!directory.path().join("run/all.json").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_for_three_roles_on_sqlite_files() {
+    let directory = directory();
+    let file = |name: &str| format!("sqlite:{}", directory.path().join(name).display());
+    let server =
+        Deployment::three_processes(&program(), directory.path(), &file("identity.db"), &file("token.db"), &[])
+            .expect("three running servers");
+    ready(&server).await;
+    administer(&server).await;
+    server.stop().expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_for_three_roles_on_postgresql() {
+    let directory = directory();
+    let database = testkit::postgres();
+    let (identity, token) = (database.url_with_schema("identity"), database.url_with_schema("token"));
+    let server = Deployment::three_processes(&program(), directory.path(), &identity, &token, &[])
+        .expect("three running servers");
+    ready(&server).await;
+    administer(&server).await;
+    server.stop().expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_may_start_before_the_services() {
+    let directory = directory();
+    let data_dir = directory.path();
+    // Where nothing listens yet: ports that were free a moment ago.
+    let free = || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("its address").to_string()
+    };
+    let (identity, token) = (free(), free());
+    let start = |role, arguments: &[&str]| {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        testkit::process::Server::start(&program(), role, data_dir, &arguments).expect("a running server")
+    };
+    let urls = [format!("http://{identity}"), format!("http://{token}")];
+    let gateway = start("gateway", &["--identity-url", &urls[0], "--token-url", &urls[1]]);
+    let client = Client::new(&gateway.url("http").expect("its address"));
+    let status = async |path: &str| client.send(Method::GET, path, None).await.expect("an answer").status;
+    assert_eq!(status("/healthz").await, 200);
+    assert_eq!(status("/readyz").await, 503);
+
+    // The last one of a flag counts, so that the ports given above are used.
+    let mut services = Vec::new();
+    for (role, address) in [("identity", &identity), ("token", &token)] {
+        let mut command = program().command();
+        command.args(["serve", role, "--grpc", address]).arg("--data-dir").arg(data_dir);
+        services.push(Stopped(command.spawn().expect("it starts")));
+    }
+    let begun = Instant::now();
+    while status("/readyz").await != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "not ready:\n{}", gateway.output());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    drop(services);
+    let begun = Instant::now();
+    while status("/readyz").await == 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "ready without services");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+struct Stopped(std::process::Child);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_work_before_while_and_after_a_server_runs() {
+    let directory = directory();
+    let data_dir = directory.path().to_str().expect("UTF-8");
+    let run = |words: &[&str]| program().run(&[words, &["--data-dir", data_dir, "--output", "json"]].concat());
+    let json = |words: &[&str]| run(words).and_then(|finished| finished.json()).expect("the command works");
+
+    let missing = run(&["token", "list", "acme"]).expect("it runs");
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(missing.stderr.contains("rollcall serve"), "{}", missing.stderr);
+
+    json(&["org", "create", "acme", "--name", "Acme", "--plan", "enterprise"]);
+    json(&["scim", "enable", "acme"]);
+    let early = json(&["token", "create", "acme", "--description", "before"]);
+
+    let server = all_in_one(directory.path(), &[]);
+    let client = scim(&server, &text(&early["token"]));
+    assert_eq!(create_user(&client, "kit@example.com").await.status, 201);
+    json(&["token", "create", "acme", "--description", "while"]);
+
+    let second = run(&["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]).expect("it runs");
+    assert_eq!((second.status.code(), second.stdout.as_str()), (Some(1), ""));
+    assert!(second.stderr.contains("already serves"), "{}", second.stderr);
+    json(&["org", "list"]);
+
+    // A server that was killed leaves its addresses; nobody answers there.
+    let [server] = <[_; 1]>::try_from(server.servers).expect("one process");
+    server.kill().expect("killed");
+    json(&["token", "create", "acme", "--description", "after"]);
+    assert_eq!(json(&["token", "list", "acme"])["tokens"].as_array().map(Vec::len), Some(3));
+
+    let server = all_in_one(directory.path(), &[]);
+    let client = scim(&server, &text(&early["token"]));
+    let users = client.send(Method::GET, "/Users", None).await.expect("an answer").json().expect("JSON");
+    assert_eq!(users["totalResults"], 1, "data survives");
+    server.stop().expect("a clean end");
+}
+
+#[test]
+fn global_flags_stand_anywhere_and_have_environment_variables() {
+    let directory = directory();
+    let data_dir = directory.path().to_str().expect("UTF-8");
+    let program = program();
+    let create = ["org", "create", "acme", "--name", "Acme"];
+    program.run(&[&create[..], &["--data-dir", data_dir]].concat()).expect("it runs");
+
+    let all: [&[&str]; 3] = [
+        &["--data-dir", data_dir, "--output", "json", "org", "list"],
+        &["org", "--data-dir", data_dir, "list", "--output", "json"],
+        &["org", "list", "--output", "json", "--data-dir", data_dir],
+    ];
+    for words in all {
+        let listed = program.run(words).and_then(|finished| finished.json()).expect("the command works");
+        assert_eq!(listed["organizations"][0]["slug"], "acme", "{words:?}");
+    }
+
+    let mut command = program.command();
+    command.args(["org", "list"]).env("ROLLCALL_DATA_DIR", data_dir).env("ROLLCALL_OUTPUT", "json");
+    let listed: Value = serde_json::from_slice(&command.output().expect("it runs").stdout).expect("JSON");
+    assert_eq!(listed["organizations"][0]["slug"], "acme");
+
+    // What is typed wins over the environment.
+    let mut command = program.command();
+    command.args(["--output", "text", "org", "list"]).env("ROLLCALL_DATA_DIR", data_dir).env("ROLLCALL_OUTPUT", "json");
+    let output = String::from_utf8(command.output().expect("it runs").stdout).expect("UTF-8");
+    assert!(output.starts_with("SLUG"), "{output}");
+
+    let version = program.run(&["--version"]).expect("it runs");
+    assert_eq!(version.stdout.trim(), format!("rollcall {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(program.run(&["org", "create"]).expect("it runs").status.code(), Some(2), "usage");
+}
+
+#[test]
+fn serve_prints_one_document_and_says_what_to_do_next() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &["--public-url", "https://scim.example.com/"]);
+    let output = server.output();
+    for expected in [
+        "https://scim.example.com/scim/v2",
+        "rollcall org create",
+        "rollcall scim enable",
+        "rollcall token create",
+        directory.path().to_str().expect("UTF-8"),
+    ] {
+        assert!(output.contains(expected), "{expected} in {output}");
+    }
+    let (_, token) = provisioned(&server, "acme");
+    assert!(!server.output().contains(&token));
+    server.stop().expect("a clean end");
+
+    let mut command = program().command();
+    command.args(["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--output", "json", "--data-dir"]);
+    command.arg(directory.path()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().expect("it starts");
+    let running = directory.path().join("run/all.json");
+    let begun = Instant::now();
+    while !running.exists() && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let mode = std::fs::metadata(&running).expect("the runtime file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::process::Command::new("kill").arg(child.id().to_string()).status().expect("kill");
+    let output = {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut child.stdout.take().expect("stdout"), &mut text).expect("UTF-8");
+        text
+    };
+    assert!(child.wait().expect("it ends").success());
+    let document: Value = serde_json::from_str(&output).expect("one JSON document");
+    let http = text(&document["http"]);
+    assert_eq!(document["scim_url"], json!(format!("http://{http}/scim/v2")));
+    assert_eq!(document["console_url"], json!(format!("http://{http}/")));
+    assert!(document["grpc"].is_string() && document["data_dir"].is_string());
+}
+
+/// The output of a command that should end by itself; a server that starts instead is ended.
+fn refused(command: &mut std::process::Command) -> std::process::Output {
+    let mut child =
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+    let begun = Instant::now();
+    while child.try_wait().expect("a state").is_none() {
+        if begun.elapsed() > Duration::from_secs(30) {
+            child.kill().expect("killed");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().expect("its output")
+}
+
+/// Fault F21: one clear line, an exit code that is not 0, nothing written.
+#[test]
+fn a_wrong_configuration_is_refused_before_anything_is_written() {
+    let directory = directory();
+    let data_dir = directory.path().join("data");
+    let unreachable = "postgres://nobody:hunter2@127.0.0.1:1/none";
+    let cases: [&[&str]; 11] = [
+        &["--http", "nonsense"],
+        &["--grpc", "127.0.0.1:notaport"],
+        &["--public-url", "scim.example.com"],
+        &["--log-filter", "=!"],
+        &["--otlp-endpoint", "https://collector:4317"],
+        &["--identity-database-url", "mysql://root:hunter2@db/x"],
+        &["--token-database-url", "/var/lib/token.db"],
+        &["--identity-database-url", unreachable],
+        &["--admin-credential-file", "/nonexistent/credential"],
+        &["--identity-url", "http://127.0.0.1:1"],
+        &["gateway"],
+    ];
+    for case in cases {
+        let mut command = program().command();
+        command.arg("serve").args(["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
+        if case[0] == "--http" || case[0] == "--grpc" {
+            command = program().command();
+            command.args(["serve", "--http", "127.0.0.1:0"]);
+        }
+        if case[0] == "--http" {
+            command = program().command();
+            command.arg("serve");
+        }
+        let output = refused(command.args(case).arg("--data-dir").arg(&data_dir));
+        let errors = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(1), "{case:?}: {errors}");
+        let lines: Vec<&str> = errors.lines().filter(|line| line.starts_with("rollcall: ")).collect();
+        assert_eq!(lines.len(), 1, "{case:?}: {errors}");
+        assert!(output.stdout.is_empty(), "{case:?}");
+        assert!(!errors.contains("hunter2"), "a password is not repeated: {errors}");
+        assert!(!data_dir.exists(), "{case:?} wrote into the data directory");
+    }
+}
+
+#[test]
+fn a_credential_that_others_can_read_is_refused() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &[]);
+    let credential = directory.path().join("admin-credential");
+    let mode = std::fs::metadata(&credential).expect("the credential").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let secret = server.admin_credential().expect("the credential");
+    let output = server.stop().expect("a clean end").concat();
+    assert!(!output.contains(&secret));
+
+    std::fs::set_permissions(&credential, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+    let refused = program().run(&[
+        "serve",
+        "--http",
+        "127.0.0.1:0",
+        "--grpc",
+        "127.0.0.1:0",
+        "--data-dir",
+        directory.path().to_str().expect("UTF-8"),
+    ]);
+    let refused = refused.expect("it runs");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stderr.contains("chmod 600"), "{}", refused.stderr);
+}

@@ -1,0 +1,140 @@
+//! The gRPC listener as another service sees it.
+
+#![expect(clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use http::Method;
+use support::{all_in_one, create_user, directory, provisioned, ready, scim};
+use testkit::{client::Client, process::Deployment};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tonic::{Code, Request, Status, transport::Channel};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+use wire::{
+    Reason,
+    identity::{
+        GetOrganizationRequest, LookUpUsersRequest, get_organization_request::Key,
+        identity_service_client::IdentityServiceClient, look_up_users_request,
+        organization_service_client::OrganizationServiceClient,
+    },
+};
+
+async fn channel(server: &Deployment) -> Channel {
+    let endpoint = Channel::from_shared(server.grpc("identity").expect("a gRPC address")).expect("an address");
+    endpoint.connect().await.expect("a connection")
+}
+
+fn with<T>(message: T, authorization: Option<&str>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(value) = authorization {
+        request.metadata_mut().insert("authorization", value.parse().expect("a header value"));
+    }
+    request
+}
+
+async fn organization(channel: &Channel, authorization: Option<&str>) -> Result<String, Status> {
+    let message = GetOrganizationRequest { key: Some(Key::Slug("acme".to_owned())) };
+    let mut client = OrganizationServiceClient::new(channel.clone());
+    Ok(client.get_organization(with(message, authorization)).await?.into_inner().id)
+}
+
+async fn reflected(channel: &Channel, authorization: Option<&str>) -> Result<Vec<String>, Status> {
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(channel.clone());
+    let messages = tokio_stream::once(request);
+    let mut answers = client.server_reflection_info(with(messages, authorization)).await?.into_inner();
+    let answer = answers.message().await?.and_then(|answer| answer.message_response);
+    let Some(MessageResponse::ListServicesResponse(list)) = answer else { return Err(Status::internal("no list")) };
+    Ok(list.service.into_iter().map(|service| service.name).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_but_health_needs_the_credential() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &[]);
+    let (_, token) = provisioned(&server, "acme");
+    let channel = channel(&server).await;
+    let secret = server.admin_credential().expect("the credential");
+    let right = format!("Bearer {secret}");
+
+    let wrong = [
+        None,
+        Some(String::new()),
+        Some("Bearer ".to_owned()),
+        Some(secret.clone()),
+        Some(format!("Basic {secret}")),
+        Some(format!("Bearer {}", &secret[1..])),
+        Some(format!("{right}x")),
+        // A SCIM token opens SCIM and nothing else.
+        Some(format!("Bearer {token}")),
+    ];
+    for value in &wrong {
+        let status = organization(&channel, value.as_deref()).await.expect_err("refused");
+        assert_eq!((status.code(), wire::refusal(&status).reason), (Code::Unauthenticated, Reason::CredentialInvalid));
+        let status = reflected(&channel, value.as_deref()).await.expect_err("refused");
+        assert_eq!(status.code(), Code::Unauthenticated);
+    }
+    // And the credential opens gRPC and nothing else.
+    let reply = scim(&server, &secret).send(Method::GET, "/Users", None).await.expect("an answer");
+    assert_eq!(reply.status, 401);
+
+    let id = organization(&channel, Some(&right)).await.expect("let in");
+    assert_eq!(organization(&channel, Some(&format!("bearer {secret}"))).await.expect("let in"), id);
+    assert_eq!(create_user(&scim(&server, &token), "kit@example.com").await.status, 201);
+    let message = LookUpUsersRequest {
+        organization_id: id,
+        key: Some(look_up_users_request::Key::UserName("KIT@example.com".to_owned())),
+        ..LookUpUsersRequest::default()
+    };
+    let mut identity = IdentityServiceClient::new(channel.clone());
+    let found = identity.look_up_users(with(message, Some(&right))).await.expect("let in").into_inner();
+    assert_eq!(found.users.len(), 1);
+
+    let services = reflected(&channel, Some(&right)).await.expect("let in");
+    let names = [
+        "rollcall.identity.v1.IdentityService",
+        "rollcall.identity.v1.OrganizationService",
+        "rollcall.token.v1.TokenService",
+    ];
+    let mut health = HealthClient::new(channel.clone());
+    for name in names {
+        assert!(services.iter().any(|service| service == name), "{name} in {services:?}");
+        let mut status = ServingStatus::Unknown;
+        for _ in 0..50 {
+            let request = HealthCheckRequest { service: name.to_owned() };
+            if let Ok(answer) = health.check(request).await {
+                status = answer.into_inner().status();
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(status, ServingStatus::Serving, "{name}");
+    }
+    server.stop().expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_and_dropped_connections_do_not_end_the_listener() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &[]);
+    ready(&server).await;
+    let address = server.grpc("identity").expect("an address").replace("http://", "");
+    for _ in 0..100 {
+        let mut connection = TcpStream::connect(&address).await.expect("a connection");
+        let _ = connection.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await;
+    }
+    let mut health = HealthClient::new(channel(&server).await);
+    health.check(HealthCheckRequest::default()).await.expect("it still answers");
+    let http = Client::new(server.http()).send(Method::GET, "/healthz", None).await.expect("an answer");
+    assert_eq!(http.status, 200);
+    server.stop().expect("a clean end");
+}
