@@ -1,14 +1,15 @@
 # The rollcall binary, alone on a small base. Build: docker build -t rollcall .
-FROM rust:1.95-bookworm AS build
+FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked --package rollcall
 
-FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --home-dir /var/lib/rollcall --create-home rollcall \
-    && install -d -o rollcall -g rollcall -m 0700 /run/rollcall
+FROM debian:12.12-slim
+# Both directories belong to the user, so that a new volume mounted there does too.
+RUN useradd --system --uid 10001 --home-dir /var/lib/rollcall rollcall \
+    && install -d -o rollcall -g rollcall -m 0700 /var/lib/rollcall /run/rollcall
 COPY --from=build /src/target/release/rollcall /usr/local/bin/rollcall
-USER rollcall
+USER 10001
 ENV ROLLCALL_DATA_DIR=/var/lib/rollcall
 VOLUME /var/lib/rollcall
 EXPOSE 8080 8081
