@@ -58,6 +58,13 @@ impl Failure {
         Self { allow: Some(allow), ..Self::new(ErrorKind::MethodNotAllowed, detail) }
     }
 
+    /// One text for an id that never was, one of another organization and one that is deleted: they look the same.
+    /// `name` is `user` or `group`.
+    pub(crate) fn no_such(name: &str) -> Self {
+        let detail = format!("There is no {name} with this id in your organization. Look it up with a filter.");
+        Self::new(ErrorKind::NotFound, detail)
+    }
+
     /// Ends the connection after the answer, since what is left of the body is not wanted.
     pub(crate) fn closing(mut self) -> Self {
         self.close = true;
@@ -96,6 +103,8 @@ impl From<Status> for Failure {
             tracing::error!(reason = reason.as_str(), code = ?status.code(), text, "a gRPC call failed");
         }
         match kind {
+            _ if reason == Reason::UserNotFound => Self::no_such("user"),
+            _ if reason == Reason::GroupNotFound => Self::no_such("group"),
             ErrorKind::Internal => Self::internal(),
             ErrorKind::Unavailable => Self::new(kind, UNAVAILABLE),
             _ => Self::new(kind, refusal.message),
@@ -174,7 +183,8 @@ mod tests {
             assert_eq!(failure.kind().status(), expected, "{reason:?}");
             assert_eq!(failure.challenge.is_some(), expected == 401, "{reason:?}");
             assert_eq!(failure.retry_after.is_some(), expected == 429, "{reason:?}");
-            assert_eq!(failure.detail() == "why", expected < 500, "{reason:?}");
+            let own = matches!(reason, Reason::UserNotFound | Reason::GroupNotFound) || expected >= 500;
+            assert_eq!(failure.detail() == "why", !own, "{reason:?}");
         }
     }
 

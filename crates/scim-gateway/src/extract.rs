@@ -123,11 +123,7 @@ pub(crate) struct Id(Option<Uuid>);
 
 impl Id {
     pub(crate) fn of(self, rt: &ResourceType) -> Result<Uuid> {
-        let not_found = || {
-            let name = rt.name.to_lowercase();
-            Failure::new(ErrorKind::NotFound, format!("Your organization has no {name} with this id."))
-        };
-        self.0.ok_or_else(not_found)
+        self.0.ok_or_else(|| Failure::no_such(&rt.name.to_lowercase()))
     }
 }
 

@@ -85,6 +85,29 @@ async fn scim_switched_off_is_403_for_all_and_on_again_at_once() {
 }
 
 #[tokio::test]
+async fn a_lapsed_plan_still_lets_access_be_taken_away() {
+    let server = Server::start().await;
+    let (a, b) = (server.user("a@example.com").await, server.user("b@example.com").await);
+    let group = server.group("Ops", &[&a, &b]).await;
+    server.plan(&server.organization, "free").await;
+
+    server.post("/Users", &json!({"userName": "c@example.com"})).await.refused(403, None, "plan");
+    server.post("/Groups", &json!({"displayName": "New"})).await.refused(403, None, "plan");
+    let path = format!("/Users/{a}");
+    let title = json!([{"op": "replace", "path": "title", "value": "x"}]);
+    server.patch(&path, &title).await.refused(403, None, "plan");
+
+    server.get(&path).await.is(200);
+    server.get("/Groups").await.is(200);
+    server.patch(&path, &json!([{"op": "replace", "value": {"active": false}}])).await.is(200);
+    server.put(&format!("/Users/{b}"), &json!({"userName": "b@example.com", "active": false})).await.is(200);
+    let group = format!("/Groups/{group}");
+    server.patch(&group, &json!([{"op": "remove", "path": format!("members[value eq \"{a}\"]")}])).await.is(204);
+    server.delete(&group).await.is(204);
+    server.delete(&path).await.is(204);
+}
+
+#[tokio::test]
 async fn an_organization_has_its_own_limit_and_leavers_another() {
     let server = Server::start().await;
     let id = server.user("kit@example.com").await;

@@ -19,7 +19,7 @@ use wire::{
     Transport,
     common::{Administrator, Caller, caller::Kind},
     identity::{
-        CreateOrganizationRequest, SetRequestLimitRequest, SetScimEnabledRequest,
+        CreateOrganizationRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
         organization_service_client::OrganizationServiceClient,
     },
     token::{
@@ -146,6 +146,16 @@ impl Server {
         let request =
             SetScimEnabledRequest { caller: administrator(), organization_id: organization.to_owned(), enabled };
         self.organizations.clone().set_scim_enabled(request).await.expect("switched");
+    }
+
+    pub(crate) async fn plan(&self, organization: &str, plan: &str) {
+        let request = SetPlanRequest {
+            caller: administrator(),
+            organization_id: organization.to_owned(),
+            plan: plan.to_owned(),
+            expires_at: None,
+        };
+        self.organizations.clone().set_plan(request).await.expect("plan");
     }
 
     pub(crate) async fn limit(&self, organization: &str, requests_per_second: Option<u32>) {

@@ -8,4 +8,6 @@ mod bad_input;
 mod discovery;
 mod groups;
 mod harness;
+mod log;
+mod races;
 mod users;
