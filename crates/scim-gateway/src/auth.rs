@@ -26,6 +26,7 @@ use crate::{
     Clock,
     clients::Clients,
     error::{Failure, Result},
+    extract::refuse,
     gateway::{Gateway, RequestId, Session},
     limits::Lane,
 };
@@ -46,7 +47,7 @@ pub(crate) async fn authenticate(State(gateway): State<Gateway>, request: Reques
             parts.extensions.insert(session);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(failure) => failure.into_response(),
+        Err(failure) => refuse(&parts.headers, body, failure).await.into_response(),
     }
 }
 

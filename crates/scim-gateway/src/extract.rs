@@ -10,7 +10,7 @@ use axum::{
 use bytes::BytesMut;
 use http::{
     HeaderMap, HeaderName, Uri,
-    header::{CONTENT_LENGTH, IF_MATCH, IF_NONE_MATCH},
+    header::{CONTENT_LENGTH, EXPECT, IF_MATCH, IF_NONE_MATCH},
     request::Parts,
 };
 use http_body_util::BodyExt as _;
@@ -30,7 +30,9 @@ const LARGE: usize = 256 * 1024;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(20);
 /// A body that is too large is read on for a moment, so that a client that is still sending sees the 413.
-const DISCARD: (usize, Duration) = (32 * 1024 * 1024, Duration::from_secs(2));
+const DISCARD_LARGE: usize = 32 * 1024 * 1024;
+/// A body that is not wanted at all.
+const DISCARD: usize = 1024 * 1024;
 
 /// A body that has arrived. Keep it until the request is done: it holds its share of the memory for large bodies.
 pub(crate) struct Payload {
@@ -44,10 +46,12 @@ impl Payload {
         if body.is_end_stream() {
             return Ok(Self { bytes: Bytes::new(), _share: None });
         }
-        check_content_type(headers)?;
+        if let Err(failure) = check_content_type(headers) {
+            return Err(refuse(headers, body, failure).await);
+        }
         let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
         if announced.is_some_and(|length| length > limit) {
-            return Err(too_large(body, limit).await);
+            return Err(too_large(headers, body, limit).await);
         }
         let expected = announced.unwrap_or(limit);
         let share = if expected > LARGE { Some(share(large, expected).await?) } else { None };
@@ -55,7 +59,7 @@ impl Payload {
         let slow = || Failure::new(ErrorKind::BadRequest, "The body did not arrive in time. Send it again.").closing();
         match arrived.map_err(|_| slow())?? {
             Ok(bytes) => Ok(Self { bytes, _share: share }),
-            Err(body) => Err(too_large(body, limit).await),
+            Err(body) => Err(too_large(headers, body, limit).await),
         }
     }
 
@@ -95,9 +99,33 @@ async fn collect(mut body: Body, announced: usize, limit: usize) -> Result<Resul
     Ok(Ok(all.freeze()))
 }
 
-async fn too_large(mut body: Body, limit: usize) -> Failure {
-    let (most, patience) = DISCARD;
-    let discard = async {
+async fn too_large(headers: &HeaderMap, body: Body, limit: usize) -> Failure {
+    let detail = format!(
+        "The body is larger than the {} KiB taken here. Split it: the members of a large group can be added by \
+         several PATCH requests.",
+        limit / 1024
+    );
+    let whole = discard(headers, body, DISCARD_LARGE).await;
+    let failure = Failure::new(ErrorKind::PayloadTooLarge, detail);
+    if whole { failure } else { failure.closing() }
+}
+
+/// Refuses a request whose body was not read. A client that is still sending while the connection closes would lose
+/// the answer, so the body is taken and dropped, within reason.
+pub(crate) async fn refuse(headers: &HeaderMap, body: Body, failure: Failure) -> Failure {
+    if discard(headers, body, DISCARD).await { failure } else { failure.closing() }
+}
+
+/// Whether all of the body is gone.
+async fn discard(headers: &HeaderMap, mut body: Body, most: usize) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    // Reading would invite the client to send what it asks about.
+    if headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return false;
+    }
+    let all = async {
         let mut seen = 0;
         while seen < most {
             match body.frame().await {
@@ -108,14 +136,7 @@ async fn too_large(mut body: Body, limit: usize) -> Failure {
         }
         false
     };
-    let whole = tokio::time::timeout(patience, discard).await.unwrap_or(false);
-    let detail = format!(
-        "The body is larger than the {} KiB taken here. Split it: the members of a large group can be added by \
-         several PATCH requests.",
-        limit / 1024
-    );
-    let failure = Failure::new(ErrorKind::PayloadTooLarge, detail);
-    if whole { failure } else { failure.closing() }
+    tokio::time::timeout(Duration::from_secs(2), all).await.unwrap_or(false)
 }
 
 /// The id in the path. `None`: no id that this server gave, so a resource that does not exist.

@@ -129,6 +129,10 @@ impl Server {
         server
     }
 
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     /// An organization on the enterprise plan with SCIM switched on.
     pub(crate) async fn organization(&self, slug: &str) -> String {
         let request = CreateOrganizationRequest {

@@ -10,4 +10,5 @@ mod groups;
 mod harness;
 mod log;
 mod races;
+mod socket;
 mod users;
