@@ -48,6 +48,8 @@ pub(crate) async fn serve(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .tcp_keepalive(Some(Duration::from_secs(60)))
         .http2_adaptive_window(Some(true))
+        // A gateway sends all its calls over one connection.
+        .max_concurrent_streams(1024)
         .layer(GrpcServerLayer)
         .layer(CredentialLayer(credential))
         .add_routes(routes)

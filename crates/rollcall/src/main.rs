@@ -71,9 +71,9 @@ fn telemetry_config(globals: &Globals, command: &Command) -> telemetry::Config {
     let serving = matches!(command, Command::Serve { .. });
     telemetry::Config {
         service_name: name.to_owned(),
-        // A short command does not wait for a collector, unless told to.
-        otlp_endpoint: globals.otlp_endpoint.clone().or_else(|| (!serving).then(String::new)),
-        log_filter: globals.log_filter.clone().unwrap_or_else(|| filter.to_owned()),
+        // A short command does not wait for a collector; what it asks for is traced where it is done.
+        otlp_endpoint: if serving { globals.otlp_endpoint.clone() } else { Some(String::new()) },
+        log_filter: globals.log_filter.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| filter.to_owned()),
         json_logs: globals.log_format == LogFormat::Json,
     }
 }

@@ -67,7 +67,9 @@ pub(crate) async fn run(settings: &Settings, role: Option<Role>) -> anyhow::Resu
         listeners.spawn(grpc::serve(listener, services.clone(), credential.digest(), stopped));
     }
     let runtime_file = RuntimeFile::write(&settings.data_dir, &running)?;
-    announce(settings, &services, &running).await?;
+    if let Err(error) = announce(settings, &services, &running).await {
+        tracing::warn!(%error, "nobody reads standard output");
+    }
 
     let result = supervise(listeners, &stop).await;
     services.shutdown().await;

@@ -66,19 +66,22 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(globals: &Globals) -> anyhow::Result<Self> {
         let data_dir = &globals.data_dir;
+        // An empty variable, as compose files pass them, is one that is not set.
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         ensure!(!data_dir.as_os_str().is_empty(), "--data-dir is empty; give a directory");
-        let database = |url: &Option<String>, flag, file| Database::new(url.as_deref(), flag, data_dir.join(file));
+        let database =
+            |url: &Option<String>, flag, file| Database::new(given(url).as_deref(), flag, data_dir.join(file));
         Ok(Self {
             data_dir: data_dir.clone(),
             http: globals.http.clone(),
             grpc: globals.grpc.clone(),
-            public_url: globals.public_url.as_deref().map(public_url).transpose()?,
+            public_url: given(&globals.public_url).as_deref().map(public_url).transpose()?,
             identity_database: database(&globals.identity_database_url, "--identity-database-url", "identity.db")?,
             token_database: database(&globals.token_database_url, "--token-database-url", "token.db")?,
             pool_size: globals.database_pool_size.get(),
-            identity_url: globals.identity_url.as_deref().map(|url| endpoint(url, "--identity-url")).transpose()?,
-            token_url: globals.token_url.as_deref().map(|url| endpoint(url, "--token-url")).transpose()?,
-            credential_file: globals.admin_credential_file.clone(),
+            identity_url: given(&globals.identity_url).map(|url| endpoint(&url, "--identity-url")).transpose()?,
+            token_url: given(&globals.token_url).map(|url| endpoint(&url, "--token-url")).transpose()?,
+            credential_file: globals.admin_credential_file.clone().filter(|file| !file.as_os_str().is_empty()),
             default_requests_per_second: globals.default_requests_per_second,
             output: globals.output,
         })
@@ -152,6 +155,16 @@ mod tests {
         for wrong in ["", "example.com", "ftp://example.com", "https://", "https://e.com/?a=b", "https://a:b@e.com"] {
             assert!(public_url(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_empty_value_is_one_that_was_not_given() {
+        use clap::Parser as _;
+
+        let words = ["rollcall", "org", "list", "--identity-url", "", "--public-url", "", "--token-database-url", ""];
+        let settings = Settings::new(&crate::cli::Cli::parse_from(words).globals).expect("settings");
+        assert!(settings.identity_url.is_none() && settings.given_public_url().is_none());
+        assert!(matches!(settings.token_database, Database::Embedded(_)));
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub struct Config {
     /// `service.name` of the resource, such as `rollcall` or `rollcall-gateway`.
     pub service_name: String,
     /// `http://host:4317`: an OTLP collector over gRPC. `None`: `OTEL_EXPORTER_OTLP_ENDPOINT` if set, else no export.
+    /// Empty: no export at all.
     pub otlp_endpoint: Option<String>,
     /// For the console and for exported logs, such as `info` or `info,scim_gateway=debug`. Traces do not depend on it.
     pub log_filter: String,
