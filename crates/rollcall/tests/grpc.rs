@@ -138,3 +138,45 @@ async fn garbage_and_dropped_connections_do_not_end_the_listener() {
     assert_eq!(http.status, 200);
     server.stop().expect("a clean end");
 }
+
+/// Weakness 24: an accept that fails for lack of file descriptors ended such servers, or made them spin.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_connections_passes() {
+    let directory = directory();
+    let mut command = std::process::Command::new("sh");
+    let serve = "ulimit -n 80; exec \"$0\" serve --http 127.0.0.1:0 --grpc 127.0.0.1:0 --data-dir \"$1\" 2>\"$2\"";
+    let log = directory.path().join("log");
+    command.args(["-c", serve, env!("CARGO_BIN_EXE_rollcall")]).arg(directory.path()).arg(&log);
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().expect("it starts");
+    let running = directory.path().join("run/all.json");
+    let mut address = None;
+    for _ in 0..200 {
+        let text = std::fs::read(&running).unwrap_or_default();
+        let document: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        address = document["grpc"].as_str().map(str::to_owned);
+        if address.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let address = address.expect("a running server");
+
+    let mut storm = Vec::new();
+    for _ in 0..150 {
+        let connecting = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(&address));
+        if let Ok(Ok(connection)) = connecting.await {
+            storm.push(connection);
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let complaints = std::fs::read_to_string(&log).expect("the log").matches("Too many open files").count();
+    assert!((1..50).contains(&complaints), "{complaints} complaints: none means no storm, many a busy loop");
+    drop(storm);
+
+    let endpoint = Channel::from_shared(format!("http://{address}")).expect("an address");
+    let mut health = HealthClient::new(endpoint.connect_lazy());
+    let answer = tokio::time::timeout(Duration::from_secs(10), health.check(HealthCheckRequest::default())).await;
+    answer.expect("in time").expect("it still answers");
+    child.kill().expect("killed");
+    child.wait().expect("it ended");
+}
