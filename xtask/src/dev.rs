@@ -3,15 +3,16 @@
 //! Not here: any knowledge of the product's insides. Everything goes through its command line.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{TcpStream, ToSocketAddrs as _},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use serde_json::Value;
 
@@ -38,53 +39,72 @@ pub(crate) struct Options {
     /// Build with optimizations (takes minutes)
     #[arg(long)]
     release: bool,
+    /// Wait for this process, set up and explain; `dev` starts itself so
+    #[arg(long, hide = true)]
+    explain_process: Option<u32>,
 }
 
-/// Builds, starts, sets up, explains, and stays until Ctrl-C.
+/// Builds, then becomes the server. Another process waits for it, sets up and explains, so that signals and the exit
+/// code are the server's own.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let program = workspace.build_rollcall(options.release)?;
     let data_dir = workspace.root.join(&options.data_dir);
+    if let Some(process) = options.explain_process {
+        let program = profile_dir(workspace, options).join("rollcall");
+        let done = explain_when_ready(&Cli { program, data_dir }, process);
+        if done.is_err() {
+            signal("-TERM", process);
+        }
+        return done;
+    }
+    let program = workspace.build_rollcall(options.release)?;
+    // By way of a shell that ends at once: the server has no children to wait for.
+    let mut words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    words.extend(["--explain-process".into(), std::process::id().to_string().into()]);
+    let mut explainer = Command::new("sh");
+    explainer.args(["-c", "\"$@\" &", "sh"]).arg(std::env::current_exe()?).args(words);
+    let started = explainer.status().context("starting sh")?;
+    ensure!(started.success(), "sh failed: {started}");
     let mut serve = Command::new(&program);
     serve.args(["serve", "--http", &options.http, "--grpc", &options.grpc]).arg("--data-dir").arg(&data_dir);
     if let Some(url) = &options.public_url {
         serve.args(["--public-url", url]);
     }
     // What it prints itself would come twice; its log goes to standard error.
-    serve.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut server = Running(serve.spawn().context("starting rollcall serve")?);
-    if let Some(pipe) = server.0.stdout.take() {
-        // Read on, or the server would block on a full pipe.
-        thread::spawn(move || BufReader::new(pipe).lines().map_while(Result::ok).for_each(drop));
-    }
-    let ready = wait_until_ready(&mut server.0, &data_dir)?;
-    say(&explain(&set_up(&Cli { program, data_dir }, &ready)?));
-    // Ctrl-C reaches the whole group: the server ends by itself, and so does this wait.
-    let status = server.0.wait()?;
-    ensure!(status.success(), "rollcall serve ended with {status}");
+    let error = serve.stdin(Stdio::null()).stdout(Stdio::null()).exec();
+    Err(error).context("starting rollcall serve")
+}
+
+fn profile_dir(workspace: &Workspace, options: &Options) -> PathBuf {
+    workspace.target.join(if options.release { "release" } else { "debug" })
+}
+
+fn explain_when_ready(cli: &Cli, process: u32) -> Result<()> {
+    let Some(running) = wait_until_ready(process, &cli.data_dir)? else {
+        // The server has said why it ended.
+        return Ok(());
+    };
+    say(&explain(&set_up(cli, &running)?));
     Ok(())
 }
 
-/// Killed when this task fails before its end.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Whether the process was there.
+fn signal(signal: &str, process: u32) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args([signal, &process.to_string()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    kill.status().is_ok_and(|status| status.success())
 }
 
-/// What the server wrote into the data directory, once `/readyz` answers 200.
-fn wait_until_ready(server: &mut Child, data_dir: &Path) -> Result<Value> {
+/// What the server wrote into the data directory, once `/readyz` answers 200; nothing if it ended before.
+fn wait_until_ready(process: u32, data_dir: &Path) -> Result<Option<Value>> {
     let begin = Instant::now();
     loop {
-        if let Some(status) = server.try_wait()? {
-            bail!("rollcall serve ended with {status}, see above");
-        }
-        if let Some(running) = addresses(data_dir, server.id())
+        if let Some(running) = addresses(data_dir, process)
             && running["http"].as_str().is_some_and(|http| ready(http).unwrap_or(false))
         {
-            return Ok(running);
+            return Ok(Some(running));
+        }
+        if !signal("-0", process) {
+            return Ok(None);
         }
         ensure!(begin.elapsed() < START, "rollcall serve is not ready after {} s", START.as_secs());
         thread::sleep(Duration::from_millis(50));
@@ -140,6 +160,7 @@ struct Demo {
     /// Only when it was made just now: it is not stored.
     token: Option<String>,
     data_dir: PathBuf,
+    program: PathBuf,
 }
 
 fn set_up(cli: &Cli, running: &Value) -> Result<Demo> {
@@ -161,6 +182,7 @@ fn set_up(cli: &Cli, running: &Value) -> Result<Demo> {
         scim_url: format!("{}/scim/v2", base.trim_end_matches('/')),
         token: created.and_then(|token| token["token"].as_str().map(str::to_owned)),
         data_dir: cli.data_dir.clone(),
+        program: cli.program.clone(),
     })
 }
 
@@ -171,14 +193,14 @@ fn items(document: &Value) -> &[Value] {
 }
 
 fn explain(demo: &Demo) -> String {
-    let Demo { scim_url, token, data_dir } = demo;
-    let data_dir = data_dir.display();
+    let Demo { scim_url, token, data_dir, program } = demo;
+    let (data_dir, program) = (data_dir.display(), program.display());
     let (token_line, authorization) = match token {
         Some(token) => (format!("{token}   (shown this once)"), format!("Bearer {token}")),
         None => (
             format!(
                 "made at an earlier start and shown then. Another one:\n                 \
-                 rollcall token create {ORGANIZATION} --description TEXT --data-dir {data_dir}"
+                 {program} token create {ORGANIZATION} --description TEXT --data-dir {data_dir}"
             ),
             "Bearer <the token>".to_owned(),
         ),
@@ -228,6 +250,7 @@ mod tests {
             scim_url: scim_url.to_owned(),
             token: token.map(str::to_owned),
             data_dir: PathBuf::from("data"),
+            program: PathBuf::from("rollcall"),
         })
     }
 
