@@ -32,7 +32,35 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>> {
             complaints.extend(command(&shown, &words, &flags, |words| help.of(words)));
         }
     }
+    let serve = help.of(&["serve".to_owned()]).unwrap_or_default();
+    for file in ["docker-compose.yml", "Dockerfile", "deploy/example.env", "README.md"] {
+        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
+        complaints.extend(variables(file, &text, &serve));
+        for (words, flags) in container_commands(&text) {
+            complaints.extend(command(file, &words, &flags, |words| help.of(words)));
+        }
+    }
     Ok(complaints)
+}
+
+/// Set for PostgreSQL's container by docker-compose.yml; not the binary's.
+const NOT_OF_THE_BINARY: &str = "ROLLCALL_DATABASE_PASSWORD";
+
+/// Complaints about environment variables that the binary does not read.
+fn variables(shown: &str, text: &str, help: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_ascii_uppercase() || c == '_';
+    let mut names: Vec<&str> = text.split(|c: char| !is_name(c)).filter(|word| word.starts_with("ROLLCALL_")).collect();
+    names.sort_unstable();
+    names.dedup();
+    let known =
+        |name: &str| name.ends_with('_') || name == NOT_OF_THE_BINARY || help.contains(&format!("[env: {name}="));
+    names.iter().filter(|name| !known(name)).map(|name| format!("{shown}: the binary reads no {name}")).collect()
+}
+
+/// `["serve", "identity", "--grpc", ..]`, as container files write commands.
+fn container_commands(text: &str) -> Vec<(Vec<String>, Vec<String>)> {
+    let lines = text.lines().filter_map(|line| line.split_once("[\"serve\""));
+    lines.flat_map(|(_, rest)| alternatives(&format!("serve {}", rest.replace(['"', ',', ']'], " ")))).collect()
 }
 
 fn documents(root: &Path) -> Result<Vec<PathBuf>> {
@@ -202,6 +230,15 @@ mod tests {
         let words: Vec<String> = found.iter().map(|(words, _)| words.join(" ")).collect();
         assert_eq!(words, ["org create", "org list", "serve"]);
         assert_eq!(found[2].1, ["--data-dir"]);
+    }
+
+    #[test]
+    fn container_files_are_held_to_the_same() {
+        let help = "--http <ADDR>  where [env: ROLLCALL_HTTP=]";
+        let text = "ROLLCALL_HTTP: a\nROLLCALL_HTTPS: b\n`ROLLCALL_*`\nROLLCALL_DATABASE_PASSWORD: c\n";
+        assert_eq!(variables("c", text, help), ["c: the binary reads no ROLLCALL_HTTPS"]);
+        let commands = container_commands("    command: [\"serve\", \"gateway\", \"--http\", \"0.0.0.0:80\"]\n");
+        assert_eq!(commands, [(vec!["serve".to_owned(), "gateway".to_owned()], vec!["--http".to_owned()])]);
     }
 
     #[test]
