@@ -39,9 +39,7 @@ impl Listing {
             from.push(" AND ", []).append(compiler.condition(&filter)?);
         }
         let mut page = Statement::new(format!("SELECT {columns}"), []);
-        page.append(from.clone())
-            .append(order(compiler, rt, query.sort_by.as_deref(), query.descending)?)
-            .append(slice(query.limit, query.offset));
+        page.append(from.clone()).append(order(compiler, rt, query)?).append(slice(query.limit, query.offset));
         let mut total = Statement::new("SELECT count(*) AS n", []);
         total.append(from);
         let shaped = query.filter.is_some() || query.sort_by.is_some();
@@ -59,6 +57,11 @@ impl Listing {
         let Some(page) = &self.page else { return Ok(Vec::new()) };
         let rows: Vec<GroupRow> = page.clone().rows(conn)?;
         Ok(rows.into_iter().map(Group::from).collect())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn page(&self) -> Option<&Statement> {
+        self.page.as_ref()
     }
 
     /// How many resources satisfy the filter, by counting them.

@@ -1,7 +1,7 @@
 //! Members of groups, always set-wise: no function here holds a whole group.
 
 use diesel::{prelude::*, sql_types::SmallInt};
-use store::{AnyConnection, sql_types::Id};
+use store::{AnyConnection, Backend, sql_types::Id};
 use uuid::Uuid;
 
 use super::{
@@ -202,28 +202,40 @@ pub(crate) fn member_pages(
     if groups.is_empty() || limit == 0 {
         return Ok(Vec::new());
     }
-    let backend = conn.backend();
-    // `stop` is the first member beyond what is wanted: one more than the page, which tells that there are more.
-    let text = format!(
-        "SELECT m.group_id, m.member_id, m.member_type FROM (SELECT i.id, COALESCE((SELECT x.member_id FROM group_member x \
-         WHERE x.org = ? AND x.group_id = i.id ORDER BY x.member_id LIMIT 1 OFFSET ?), ?) AS stop FROM {} i) p \
-         JOIN group_member m ON m.org = ? AND m.group_id = p.id AND m.member_id < p.stop ORDER BY m.group_id, m.member_id",
-        each(backend)
-    );
-    let values = [
-        Value::id(org),
-        Value::Integer(i64::from(limit) + 1),
-        Value::id(LAST_ID),
-        Value::ids(backend, groups),
-        Value::id(org),
-    ];
-    let rows: Vec<MemberRow> = Statement::new(text, values).rows(conn)?;
+    let rows: Vec<MemberRow> = member_pages_statement(conn.backend(), org, groups, limit).rows(conn)?;
     let chunks = rows.chunk_by(|a, b| a.group_id == b.group_id);
     let pages = chunks.filter_map(|chunk| {
         let members = chunk.iter().map(|row| (row.member_id, row.member_type)).collect();
         Some((chunk.first()?.group_id, page(members, limit)))
     });
     Ok(pages.collect())
+}
+
+pub(crate) fn member_pages_statement(backend: Backend, org: OrgId, groups: &[Uuid], limit: u32) -> Statement {
+    let limit = Value::Integer(i64::from(limit) + 1);
+    let ids = Value::ids(backend, groups);
+    let order = "ORDER BY m.group_id, m.member_id";
+    match backend {
+        Backend::Postgres => Statement::new(
+            format!(
+                "SELECT m.group_id, m.member_id, m.member_type FROM {} i CROSS JOIN LATERAL (SELECT * FROM group_member m \
+                 WHERE m.org = ? AND m.group_id = i.id ORDER BY m.member_id LIMIT ?) m {order}",
+                each(backend)
+            ),
+            [ids, Value::id(org), limit],
+        ),
+        // Without LATERAL: `stop` is the first member beyond what is wanted.
+        Backend::Sqlite => Statement::new(
+            format!(
+                "SELECT m.group_id, m.member_id, m.member_type FROM (SELECT i.id, COALESCE((SELECT x.member_id \
+                 FROM group_member x WHERE x.org = ? AND x.group_id = i.id ORDER BY x.member_id LIMIT 1 OFFSET ?), ?) \
+                 AS stop FROM {} i) p CROSS JOIN group_member m WHERE m.org = ? AND m.group_id = p.id AND \
+                 m.member_id < p.stop {order}",
+                each(backend)
+            ),
+            [Value::id(org), limit, Value::id(LAST_ID), ids, Value::id(org)],
+        ),
+    }
 }
 
 fn page(mut rows: Vec<(MemberId, i16)>, limit: u32) -> MemberPage {
@@ -234,10 +246,10 @@ fn page(mut rows: Vec<(MemberId, i16)>, limit: u32) -> MemberPage {
     MemberPage { members: rows.into_iter().map(member).collect(), more }
 }
 
-fn id_type(backend: store::Backend) -> &'static str {
+fn id_type(backend: Backend) -> &'static str {
     match backend {
-        store::Backend::Postgres => "uuid",
-        store::Backend::Sqlite => "blob",
+        Backend::Postgres => "uuid",
+        Backend::Sqlite => "blob",
     }
 }
 

@@ -9,6 +9,8 @@ pub(crate) mod group;
 pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod organization;
+#[cfg(test)]
+mod plans;
 pub(crate) mod schema;
 pub(crate) mod statement;
 pub(crate) mod user;

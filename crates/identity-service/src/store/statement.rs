@@ -99,6 +99,20 @@ pub(crate) fn each(backend: Backend) -> &'static str {
     }
 }
 
+/// A SELECT that looks rows of a table up for each row of a few. Neither planner is left the choice of reading the whole
+/// table instead: SQLite has no statistics, and PostgreSQL's guesses about a recursion or a list of ids are wide.
+pub(crate) fn for_each(backend: Backend, columns: &str, few: &str, table: &str, condition: &str) -> String {
+    match backend {
+        Backend::Sqlite => format!("SELECT {columns} FROM {few} CROSS JOIN {table} WHERE {condition}"),
+        Backend::Postgres => {
+            let alias = table.rsplit(' ').next().unwrap_or(table);
+            format!(
+                "SELECT {columns} FROM {few} CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {condition} OFFSET 0) {alias}"
+            )
+        }
+    }
+}
+
 /// The end of a SELECT that locks what it returns until the transaction ends. SQLite has one writer.
 pub(crate) fn locking(backend: Backend, strength: Lock) -> &'static str {
     match (backend, strength) {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     schema::{scim_user, user_key},
-    statement::{AnyId, Lock, Statement, Value, among, locking},
+    statement::{AnyId, Lock, Statement, Value, among, for_each, locking},
 };
 use crate::domain::{
     GroupId, OrgId, UserId,
@@ -256,7 +256,7 @@ pub(crate) fn user_look_up(conn: &mut AnyConnection, org: OrgId, key: &UserKey) 
         }
         UserKey::Email(email) => {
             let text = format!(
-                "SELECT {COLUMNS} FROM user_key k JOIN scim_user r ON r.org = k.org AND r.id = k.user_id WHERE k.org = ? \
+                "SELECT {COLUMNS} FROM user_key k CROSS JOIN scim_user r WHERE r.org = k.org AND r.id = k.user_id AND k.org = ? \
                  AND k.attr = ? AND k.key = ? ORDER BY k.user_id LIMIT ?"
             );
             let values = [Value::id(org), Value::text(EMAIL), Value::text(email), Value::Integer(LOOK_UP_LIMIT)];
@@ -303,11 +303,21 @@ pub(crate) fn groups_of_users_statement(backend: store::Backend, org: OrgId, use
     let text = format!(
         "WITH RECURSIVE reach (member, group_id, direct) AS (\
          SELECT m.member_id, m.group_id, CAST(1 AS bigint) FROM group_member m WHERE m.org = ? AND m.member_id {members} \
-         UNION SELECT r.member, m.group_id, CAST(0 AS bigint) FROM reach r \
-         JOIN group_member m ON m.org = ? AND m.member_id = r.group_id) \
-         SELECT r.member, g.id, g.display_name, max(r.direct) AS direct FROM reach r \
-         JOIN scim_group g ON g.org = ? AND g.id = r.group_id \
-         GROUP BY r.member, g.id, g.display_name ORDER BY r.member, max(r.direct) DESC, g.id"
+         UNION {}) {} GROUP BY r.member, g.id, g.display_name ORDER BY r.member, max(r.direct) DESC, g.id",
+        for_each(
+            backend,
+            "r.member, m.group_id, CAST(0 AS bigint)",
+            "reach r",
+            "group_member m",
+            "m.org = ? AND m.member_id = r.group_id"
+        ),
+        for_each(
+            backend,
+            "r.member, g.id, g.display_name, max(r.direct) AS direct",
+            "reach r",
+            "scim_group g",
+            "g.org = ? AND g.id = r.group_id"
+        ),
     );
     Statement::new(text, [Value::id(org), value, Value::id(org), Value::id(org)])
 }

@@ -177,7 +177,7 @@ impl Document {
         };
         if !path.attribute.multi_valued {
             let names = path.sub.map_or_else(|| names.clone(), |sub| with(&names, &sub.name));
-            return self.operand(Spot { root: ROOT, path: &names }, leaf).map(expression);
+            return self.operand(Spot { root: ROOT, path: &names }, path.leaf().r#type).map(expression);
         }
         let inner: &[&str] = match (path.sub, path.attribute.r#type) {
             (Some(sub), _) => &[&sub.name],

@@ -7,7 +7,7 @@ use scim::{
 use wire::Refusal;
 
 use super::{
-    super::statement::{Statement, Value},
+    super::statement::{Statement, Value, for_each},
     Compiler, Target, always,
     compare::{Operand, compare},
     join, not, unsupported,
@@ -31,12 +31,16 @@ impl Compiler {
         found.append(condition);
         match self.target {
             Target::Group => found.push(")", []),
-            Target::User => found.push(
-                " UNION SELECT n.member_id FROM below b JOIN group_member n ON n.org = ? AND n.group_id = b.id AND \
-                 n.member_type = 2) SELECT u.member_id FROM below b JOIN group_member u ON u.org = ? AND \
-                 u.group_id = b.id AND u.member_type = 1)",
-                [org.clone(), org],
-            ),
+            Target::User => {
+                let nested = "n.org = ? AND n.group_id = b.id AND n.member_type = 2";
+                let users = "u.org = ? AND u.group_id = b.id AND u.member_type = 1";
+                let text = format!(
+                    " UNION {}) {})",
+                    for_each(self.backend, "n.member_id", "below b", "group_member n", nested),
+                    for_each(self.backend, "u.member_id", "below b", "group_member u", users),
+                );
+                found.push(&text, [org.clone(), org])
+            }
         };
         Ok(found)
     }

@@ -8,6 +8,8 @@ mod compare;
 mod json;
 mod members;
 mod sort;
+#[cfg(test)]
+mod tests;
 
 use scim::{
     attr::AttrPath,

@@ -2,26 +2,30 @@
 //! descending; the id makes the order total.
 
 use scim::{ResourceType, attr::AttrPath};
+use store::Backend;
 use wire::{Reason, Refusal};
 
 use super::{
     super::statement::{Statement, Value},
     Compiler, Target,
 };
+use crate::domain::list::ListQuery;
 
 /// The ORDER BY clause for a list.
 ///
 /// # Errors
 /// [`Reason::InvalidValue`] for what is no attribute or has no order.
-pub(crate) fn order(
-    compiler: Compiler,
-    rt: &ResourceType,
-    sort_by: Option<&str>,
-    descending: bool,
-) -> Result<Statement, Refusal> {
+pub(crate) fn order(compiler: Compiler, rt: &ResourceType, query: &ListQuery) -> Result<Statement, Refusal> {
+    let id = match (compiler.backend, &query.filter) {
+        // SQLite has no statistics and would rather walk everybody in id order than sort the few that an index finds; the
+        // plus sign takes that choice away.
+        (Backend::Sqlite, Some(_)) => "+r.id",
+        _ => "r.id",
+    };
+    let descending = query.descending;
     let direction = if descending { "DESC NULLS FIRST" } else { "ASC NULLS LAST" };
-    let by_id = if descending { " ORDER BY r.id DESC" } else { " ORDER BY r.id" };
-    let Some(name) = sort_by else { return Ok(Statement::new(by_id, [])) };
+    let by_id = || Statement::new(format!(" ORDER BY {id}{}", if descending { " DESC" } else { "" }), []);
+    let Some(name) = &query.sort_by else { return Ok(by_id()) };
     let refuse = || {
         let message = format!(
             "sortBy {name:?} names no attribute that can be sorted by. Use userName, displayName, or \
@@ -31,13 +35,13 @@ pub(crate) fn order(
     };
     let path = scim::attr::resolve(rt, name).ok_or_else(refuse)?;
     let key = match column(compiler, &path) {
-        Some("r.id") => return Ok(Statement::new(by_id, [])),
+        Some("r.id") => return Ok(by_id()),
         Some(column) => Statement::new(column, []),
         None if has_order(&path) => compiler.document().sort_key(&path).ok_or_else(refuse)?,
         None => return Err(refuse()),
     };
     let mut order = Statement::new(" ORDER BY ", []);
-    order.append(key).push(&format!(" {direction}, r.id{}", if descending { " DESC" } else { "" }), []);
+    order.append(key).push(&format!(" {direction}, {id}{}", if descending { " DESC" } else { "" }), []);
     Ok(order)
 }
 
