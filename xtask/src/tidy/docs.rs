@@ -52,8 +52,11 @@ fn variables(shown: &str, text: &str, help: &str) -> Vec<String> {
     let mut names: Vec<&str> = text.split(|c: char| !is_name(c)).filter(|word| word.starts_with("ROLLCALL_")).collect();
     names.sort_unstable();
     names.dedup();
-    let known =
-        |name: &str| name.ends_with('_') || name == NOT_OF_THE_BINARY || help.contains(&format!("[env: {name}="));
+    let known = |name: &str| {
+        name.ends_with('_')
+            || name == NOT_OF_THE_BINARY
+            || ["=", "]"].iter().any(|end| help.contains(&format!("[env: {name}{end}")))
+    };
     names.iter().filter(|name| !known(name)).map(|name| format!("{shown}: the binary reads no {name}")).collect()
 }
 

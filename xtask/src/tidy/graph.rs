@@ -37,7 +37,7 @@ const NOT_DIRECTLY: &[(&str, &[&str], &str)] = &[
     ("identity-service", &["axum", "hyper", "token-service"], "only the gateway knows HTTP"),
     ("token-service", &["axum", "hyper", "identity-service"], "only the gateway knows HTTP"),
     ("rollcall", &["diesel", "r2d2"], "only store and the services know SQL"),
-    ("scim", &["getrandom", "jiff", "rand"], "scim is pure: ids and instants come in as arguments"),
+    ("scim", &["getrandom", "rand"], "scim is pure: ids and instants come in as arguments"),
 ];
 
 /// What the design builds on: some member must use each.
