@@ -1,18 +1,22 @@
 //! `attributes`, `excludedAttributes` and `returned`: RFC 7644 section 3.9.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{
-    Error, ErrorKind, Object, ResourceType,
-    attr::{self, AttrPath},
+    Error, ErrorKind, Object, ResourceType, attr,
     schema::{Attribute, Returned},
 };
 
-/// Which attributes a response shows. The default shows what is `returned` by default.
+/// Which attributes a response shows.
 #[derive(Clone, Debug, Default)]
 pub struct Projection {
     mode: Mode,
-    names: Vec<Name>,
+    /// Canonical names of attributes, and URNs of extensions, that were named whole.
+    whole: BTreeSet<String>,
+    /// Canonical names of attributes, each with a sub-attribute that was named.
+    subs: BTreeSet<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,48 +24,38 @@ enum Mode {
     #[default]
     Default,
     Only,
-    Without,
-}
-
-/// A whole extension, an attribute, or a sub-attribute; in the schema's spelling.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Name {
-    extension: Option<String>,
-    attribute: Option<String>,
-    sub: Option<String>,
-}
-
-impl Name {
-    fn parse(rt: &ResourceType, text: &str) -> Option<Self> {
-        if let Some(extension) = rt.extension(text) {
-            return Some(Self { extension: Some(extension.id.clone()), attribute: None, sub: None });
-        }
-        let AttrPath { extension, attribute, sub } = attr::resolve(rt, text)?;
-        Some(Self {
-            extension: extension.map(|s| s.id.clone()),
-            attribute: Some(attribute.name.clone()),
-            sub: sub.map(|a| a.name.clone()),
-        })
-    }
+    Except,
 }
 
 impl Projection {
-    /// Both parameters are comma-separated lists of attribute paths; unknown names are ignored. Both at once: 400
-    /// `invalidValue`.
+    /// Both parameters are comma-separated lists of attribute paths; unknown names are ignored, an empty parameter is
+    /// absent. Both at once: 400 `invalidValue`.
     pub fn parse(rt: &ResourceType, attributes: Option<&str>, excluded: Option<&str>) -> Result<Self, Error> {
-        let given = |list: Option<&str>| list.map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned);
+        let given = |list: Option<&str>| list.is_some_and(|list| !list.trim().is_empty());
         let (mode, list) = match (given(attributes), given(excluded)) {
-            (Some(_), Some(_)) => {
+            (false, false) => return Ok(Self::default()),
+            (true, false) => (Mode::Only, attributes),
+            (false, true) => (Mode::Except, excluded),
+            (true, true) => {
                 return Err(Error::new(
                     ErrorKind::InvalidValue,
-                    "Give `attributes` or `excludedAttributes`, not both.",
+                    "attributes and excludedAttributes were both given; send only one of them.",
                 ));
             }
-            (Some(list), None) => (Mode::Only, list),
-            (None, Some(list)) => (Mode::Without, list),
-            (None, None) => return Ok(Self::default()),
         };
-        Ok(Self { mode, names: list.split(',').filter_map(|name| Name::parse(rt, name.trim())).collect() })
+        let mut projection = Self { mode, ..Self::default() };
+        for name in list.unwrap_or_default().split(',').map(str::trim) {
+            if let Some(extension) = rt.extension(name) {
+                projection.whole.insert(extension.id.clone());
+            } else if let Some(path) = attr::resolve(rt, name) {
+                let outer = attr::AttrPath { sub: None, ..path }.canonical();
+                match path.sub {
+                    None => projection.whole.insert(outer),
+                    Some(sub) => projection.subs.insert((outer, sub.name.clone())),
+                };
+            }
+        }
+        Ok(projection)
     }
 
     /// True: no parameter was given, so a stored resource can be shown as it is.
@@ -71,112 +65,105 @@ impl Projection {
 
     /// Whether a top-level core attribute (`groups`, `members`) is shown at all, so whether it need be fetched.
     pub fn shows(&self, attribute: &str) -> bool {
-        let of = |name: &Name| name.extension.is_none() && name.attribute.as_deref() == Some(attribute);
+        let whole = self.whole.iter().any(|name| name.eq_ignore_ascii_case(attribute));
         match self.mode {
             Mode::Default => true,
-            Mode::Only => self.names.iter().any(of),
-            Mode::Without => !self.names.iter().any(|name| of(name) && name.sub.is_none()),
+            Mode::Only => whole || self.subs.iter().any(|(name, _)| name.eq_ignore_ascii_case(attribute)),
+            Mode::Except => !whole,
         }
     }
 
-    /// Whether a sub-attribute of a core attribute is shown.
+    /// Whether a sub-attribute of a top-level core attribute is shown, by what was asked for alone.
     pub fn shows_sub(&self, attribute: &str, sub: &str) -> bool {
-        let named = self.names.iter().any(|name| {
-            name.extension.is_none()
-                && name.attribute.as_deref() == Some(attribute)
-                && name.sub.as_deref().is_none_or(|s| s == sub)
-        });
+        let whole = self.whole.iter().any(|name| name.eq_ignore_ascii_case(attribute));
+        let named = self
+            .subs
+            .iter()
+            .any(|(outer, inner)| outer.eq_ignore_ascii_case(attribute) && inner.eq_ignore_ascii_case(sub));
         match self.mode {
             Mode::Default => true,
-            Mode::Only => named,
-            Mode::Without => !named,
+            Mode::Only => whole || named,
+            Mode::Except => !(whole || named),
         }
     }
 
     /// Drops what is not shown from a whole resource.
     pub fn apply(&self, rt: &ResourceType, resource: &mut Object) {
-        let shown = std::mem::take(resource);
-        for (name, value) in shown {
+        resource.retain(|name, value| {
             if name == "schemas" {
-                resource.insert(name, value);
-            } else if let Some(schema) = rt.extension(&name) {
-                if let Value::Object(extension) = value {
-                    let kept = self.kept(Some(&schema.id), |n| schema.attribute(n), extension);
-                    if !kept.is_empty() {
-                        resource.insert(name, Value::Object(kept));
-                    }
+                return true;
+            }
+            if let Some(extension) = rt.extension(name) {
+                let named = self.whole.contains(&extension.id);
+                if named && self.mode == Mode::Except {
+                    return false;
                 }
-            } else if let Some(attribute) = rt.attribute(&name)
-                && let Some(value) = self.value(None, attribute, value)
-            {
-                resource.insert(name, value);
+                let Value::Object(members) = value else { return true };
+                let prefix = format!("{}:", extension.id);
+                members.retain(|name, value| match extension.attribute(name) {
+                    Some(attribute) => self.keep(attribute, &format!("{prefix}{}", attribute.name), named, value),
+                    None => self.mode != Mode::Only || named,
+                });
+                return !members.is_empty();
             }
+            match rt.attribute(name) {
+                Some(attribute) => self.keep(attribute, &attribute.name, false, value),
+                None => self.mode != Mode::Only,
+            }
+        });
+    }
+
+    /// Whether the attribute stays; takes out sub-attributes that do not. `inherited`: its extension was asked for.
+    fn keep(&self, attribute: &Attribute, canonical: &str, inherited: bool, value: &mut Value) -> bool {
+        let named = self.whole.contains(canonical);
+        let stays = match (attribute.returned, self.mode) {
+            (Returned::Never, _) => false,
+            (Returned::Always, _) => true,
+            (Returned::Request, Mode::Only) => named || self.any_sub(canonical),
+            (Returned::Request, _) => false,
+            (Returned::Default, Mode::Default) => true,
+            (Returned::Default, Mode::Only) => named || inherited || self.any_sub(canonical),
+            (Returned::Default, Mode::Except) => !named,
+        };
+        if !stays {
+            return false;
+        }
+        let whole = named || inherited || attribute.returned == Returned::Always;
+        let sub_stays = |name: &String| {
+            let Some(sub) = attribute.sub(name) else { return self.mode != Mode::Only || whole };
+            let sub_named = self.subs.contains(&(canonical.to_owned(), sub.name.clone()));
+            match (sub.returned, self.mode) {
+                (Returned::Never, _) => false,
+                (Returned::Always, _) => true,
+                (Returned::Request, mode) => mode == Mode::Only && sub_named,
+                (Returned::Default, Mode::Default) => true,
+                (Returned::Default, Mode::Only) => whole || sub_named,
+                (Returned::Default, Mode::Except) => !sub_named,
+            }
+        };
+        match value {
+            Value::Object(members) => {
+                let had = !members.is_empty();
+                members.retain(|name, _| sub_stays(name));
+                !(had && members.is_empty())
+            }
+            Value::Array(items) => {
+                let had = !items.is_empty();
+                items.retain_mut(|item| match item {
+                    Value::Object(members) => {
+                        members.retain(|name, _| sub_stays(name));
+                        !members.is_empty()
+                    }
+                    _ => true,
+                });
+                !(had && items.is_empty())
+            }
+            _ => true,
         }
     }
 
-    fn kept<'s>(
-        &self,
-        extension: Option<&str>,
-        find: impl Fn(&str) -> Option<&'s Attribute>,
-        object: Object,
-    ) -> Object {
-        let mut kept = Object::new();
-        for (name, value) in object {
-            if let Some(attribute) = find(&name)
-                && let Some(value) = self.value(extension, attribute, value)
-            {
-                kept.insert(name, value);
-            }
-        }
-        kept
-    }
-
-    fn value(&self, extension: Option<&str>, attribute: &Attribute, value: Value) -> Option<Value> {
-        let matching: Vec<&Name> = self
-            .names
-            .iter()
-            .filter(|name| {
-                name.extension.as_deref() == extension
-                    && name.attribute.as_deref().is_none_or(|a| a == attribute.name)
-            })
-            .collect();
-        let whole = matching.iter().any(|name| name.sub.is_none());
-        match attribute.returned {
-            Returned::Always => return Some(value),
-            Returned::Never => return None,
-            Returned::Request if self.mode != Mode::Only || matching.is_empty() => return None,
-            Returned::Request | Returned::Default => {}
-        }
-        match self.mode {
-            Mode::Default => Some(value),
-            Mode::Only if whole => Some(value),
-            Mode::Only if matching.is_empty() => None,
-            Mode::Without if whole => None,
-            Mode::Without if matching.is_empty() => Some(value),
-            mode => {
-                let keep = |sub: &str| {
-                    let named = matching.iter().any(|name| name.sub.as_deref() == Some(sub));
-                    let always = attribute.sub(sub).is_some_and(|a| a.returned == Returned::Always);
-                    always || named == (mode == Mode::Only)
-                };
-                subs(value, &keep)
-            }
-        }
-    }
-}
-
-/// The value with only the sub-attributes that are kept; nothing where none is left.
-fn subs(value: Value, keep: &impl Fn(&str) -> bool) -> Option<Value> {
-    match value {
-        Value::Array(elements) => {
-            let left: Vec<Value> = elements.into_iter().filter_map(|element| subs(element, keep)).collect();
-            (!left.is_empty()).then_some(Value::Array(left))
-        }
-        Value::Object(object) => {
-            let left: Object = object.into_iter().filter(|(name, _)| keep(name)).collect();
-            (!left.is_empty()).then_some(Value::Object(left))
-        }
-        other => Some(other),
+    fn any_sub(&self, canonical: &str) -> bool {
+        self.subs.iter().any(|(outer, _)| outer == canonical)
     }
 }
 
@@ -185,64 +172,89 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::schema;
+    use crate::schema::{self, ENTERPRISE_USER};
 
     fn shown(attributes: Option<&str>, excluded: Option<&str>) -> Value {
-        let mut resource: Object = serde_json::from_value(json!({
-            "schemas": [schema::USER],
-            "id": "7",
-            "userName": "kit",
-            "name": {"givenName": "Kit", "familyName": "Moor"},
-            "emails": [{"value": "kit@x", "type": "work"}, {"value": "k@y"}],
-            "password": "never",
-            schema::ENTERPRISE_USER: {"department": "Pier", "costCenter": "7"},
-            "meta": {"resourceType": "User", "version": "1"},
-        }))
-        .unwrap();
-        Projection::parse(schema::user(), attributes, excluded).unwrap().apply(schema::user(), &mut resource);
-        resource.remove("schemas").expect("schemas are always shown");
-        assert_eq!(resource.remove("id"), Some(json!("7")), "id is always shown");
-        Value::Object(resource)
+        let projection = Projection::parse(schema::user(), attributes, excluded).expect("a projection");
+        let mut resource = json!({
+            "schemas": [schema::USER, ENTERPRISE_USER],
+            "id": "1",
+            "userName": "ada",
+            "password": "secret",
+            "name": {"givenName": "Ada", "familyName": "King"},
+            "emails": [{"type": "work", "value": "a@b"}, {"value": "c@d"}],
+            (ENTERPRISE_USER): {"department": "Pier", "manager": {"value": "u9", "displayName": "Bo"}},
+            "meta": {"resourceType": "User", "location": "x"}
+        });
+        if let Value::Object(object) = &mut resource {
+            projection.apply(schema::user(), object);
+            object.shift_remove("schemas").expect("schemas are always returned");
+            object.shift_remove("id").expect("the id is always returned");
+        }
+        resource
     }
 
     #[test]
-    fn attributes_name_what_is_shown() {
-        assert_eq!(shown(Some("USERNAME"), None), json!({"userName": "kit"}));
-        assert_eq!(shown(Some("name.givenName"), None), json!({"name": {"givenName": "Kit"}}));
-        assert_eq!(shown(Some("emails.type, nosuch"), None), json!({"emails": [{"type": "work"}]}));
-        assert_eq!(shown(Some("meta.version"), None), json!({"meta": {"version": "1"}}));
-        assert_eq!(
-            shown(Some(&format!("{}:department", schema::ENTERPRISE_USER)), None),
-            json!({schema::ENTERPRISE_USER: {"department": "Pier"}})
-        );
-        assert_eq!(
-            shown(Some(schema::ENTERPRISE_USER), None),
-            json!({schema::ENTERPRISE_USER: {"department": "Pier", "costCenter": "7"}})
-        );
-        assert_eq!(shown(Some("nosuch"), None), json!({}));
-        assert_eq!(shown(Some("password"), None), json!({}));
+    fn only_what_is_asked_for() {
+        for (attributes, expected) in [
+            ("userName", json!({"userName": "ada"})),
+            (" USERNAME , nope,, ", json!({"userName": "ada"})),
+            ("nope", json!({})),
+            ("password", json!({})),
+            ("name.givenname", json!({"name": {"givenName": "Ada"}})),
+            ("name.givenName,name", json!({"name": {"givenName": "Ada", "familyName": "King"}})),
+            ("emails.type", json!({"emails": [{"type": "work"}]})),
+            ("emails.display", json!({})),
+            ("meta.location", json!({"meta": {"location": "x"}})),
+            ("urn:ietf:params:scim:schemas:core:2.0:User:userName", json!({"userName": "ada"})),
+            (
+                ENTERPRISE_USER,
+                json!({ENTERPRISE_USER: {"department": "Pier", "manager": {"value": "u9", "displayName": "Bo"}}}),
+            ),
+            (
+                "URN:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value",
+                json!({ENTERPRISE_USER: {"manager": {"value": "u9"}}}),
+            ),
+        ] {
+            assert_eq!(shown(Some(attributes), None), expected, "{attributes}");
+        }
     }
 
     #[test]
-    fn excluded_attributes_name_what_is_not() {
-        let left = shown(None, Some("name.givenName,emails,meta,id,urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"));
-        assert_eq!(left, json!({"userName": "kit", "name": {"familyName": "Moor"}}));
+    fn all_but_what_is_excluded() {
+        let all = shown(None, None);
+        assert!(all.get("password").is_none() && all.get("emails").is_some());
+        assert_eq!(shown(None, Some("id,schemas,nope")), all, "always returned");
+        assert_eq!(shown(Some(""), Some(" ")), all, "empty is absent");
+        let some = shown(None, Some(&format!("name.familyName,emails,meta,{ENTERPRISE_USER}:manager")));
+        assert_eq!(
+            some,
+            json!({"userName": "ada", "name": {"givenName": "Ada"}, ENTERPRISE_USER: {"department": "Pier"}})
+        );
+        assert!(shown(None, Some(ENTERPRISE_USER)).get(ENTERPRISE_USER).is_none());
+        let both = format!("{ENTERPRISE_USER}:manager,{ENTERPRISE_USER}:department");
+        assert!(shown(None, Some(&both)).get(ENTERPRISE_USER).is_none());
+        assert!(shown(None, Some("emails.value,emails.type")).get("emails").is_none());
     }
 
     #[test]
     fn both_at_once_are_refused() {
-        let error = Projection::parse(schema::user(), Some("userName"), Some("name")).unwrap_err();
+        let error = Projection::parse(schema::user(), Some("userName"), Some("name")).expect_err("both");
         assert_eq!(error.kind, ErrorKind::InvalidValue);
     }
 
     #[test]
-    fn what_is_hidden_need_not_be_fetched() {
-        let of = |a, e| Projection::parse(schema::group(), a, e).unwrap();
-        assert!(of(None, None).shows("members"));
-        assert!(!of(None, Some("members")).shows("members"));
-        assert!(of(None, Some("members.type")).shows("members"));
-        assert!(!of(Some("displayName"), None).shows("members"));
-        assert!(of(Some("members.value"), None).shows("members"));
-        assert!(!of(Some("members.value"), None).shows_sub("members", "type"));
+    fn what_need_be_fetched() {
+        let group =
+            |attributes, excluded| Projection::parse(schema::group(), attributes, excluded).expect("a projection");
+        assert!(group(None, None).is_default() && group(None, None).shows("members"));
+        assert!(!group(None, Some("Members")).shows("members"));
+        assert!(!group(Some("displayName"), None).shows("members"));
+        assert!(group(Some("members.value"), None).shows("members"));
+        assert!(group(None, Some("members.value")).shows("members"));
+        assert!(group(Some("members.value"), None).shows_sub("members", "value"));
+        assert!(!group(Some("members.value"), None).shows_sub("members", "type"));
+        assert!(!group(None, Some("members.type")).shows_sub("members", "type"));
+        assert!(!group(Some("urn:ietf:params:scim:schemas:core:2.0:Group:displayName"), None).shows("members"));
     }
 }

@@ -1,7 +1,9 @@
 //! Stored form to response body. Without a projection the stored bytes are spliced, not parsed.
 
+use std::io::Write as _;
+
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{Error, ErrorKind, Object, ResourceType, project::Projection, schema};
@@ -11,9 +13,9 @@ use crate::{Error, ErrorKind, Object, ResourceType, project::Projection, schema}
 pub struct Head<'a> {
     /// The resource's id.
     pub id: Uuid,
-    /// `meta.created`.
+    /// When it was created.
     pub created: Timestamp,
-    /// `meta.lastModified`.
+    /// When it was last changed.
     pub last_modified: Timestamp,
     /// The ETag, e.g. `W/"3"`.
     pub version: &'a str,
@@ -28,19 +30,29 @@ pub struct GroupRef {
     pub id: Uuid,
     /// Its displayName.
     pub display: String,
-    /// False: through nesting only.
+    /// A member itself, not through another group.
     pub direct: bool,
 }
 
-/// A member is exactly value, $ref and type.
+/// What a member is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the two resource types")]
 pub enum MemberKind {
+    /// A user.
     User,
+    /// A nested group.
     Group,
 }
 
-/// Appends a whole user.
+impl MemberKind {
+    fn name_and_endpoint(self) -> (&'static str, &'static str) {
+        match self {
+            Self::User => ("User", "/Users/"),
+            Self::Group => ("Group", "/Groups/"),
+        }
+    }
+}
+
+/// Appends a whole user. `groups` is left out where there are none.
 pub fn user(
     stored: &[u8],
     head: &Head<'_>,
@@ -48,8 +60,7 @@ pub fn user(
     projection: &Projection,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let groups = (!groups.is_empty()).then(|| groups.iter().map(|g| group_ref(g, head.base_url)).collect());
-    resource(schema::user(), stored, head, groups.map(|g| ("groups", g)), projection, out)?;
+    resource(schema::user(), stored, head, groups, projection, out)?;
     out.push(b'}');
     Ok(())
 }
@@ -63,38 +74,39 @@ pub fn group_open(
     projection: &Projection,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    resource(schema::group(), stored, head, None, projection, out)?;
+    resource(schema::group(), stored, head, &[], projection, out)?;
     if members {
         out.extend_from_slice(b",\"members\":[");
     }
     Ok(())
 }
 
-/// Appends one member, with a comma before it unless it is the first. Sub-attributes the projection hides are left out.
+/// Appends one member, with a comma before it unless it is the first. Sub-attributes the projection hides are left
+/// out, but never all of them: then `value` stays.
 pub fn member(id: Uuid, kind: MemberKind, base_url: &str, first: bool, projection: &Projection, out: &mut Vec<u8>) {
+    let shows = |sub| projection.is_default() || projection.shows_sub("members", sub);
+    let (show_ref, show_type) = (shows("$ref"), shows("type"));
+    let (name, endpoint) = kind.name_and_endpoint();
     if !first {
         out.push(b',');
     }
-    let (name, endpoint) = match kind {
-        MemberKind::User => ("User", "Users"),
-        MemberKind::Group => ("Group", "Groups"),
-    };
-    if projection.is_default() {
-        // base_url is a URL: nothing in it needs escaping.
-        let text =
-            format!("{{\"value\":\"{id}\",\"$ref\":\"{base_url}/{endpoint}/{id}\",\"type\":\"{name}\"}}");
-        out.extend_from_slice(text.as_bytes());
-        return;
+    let start = out.len();
+    if shows("value") || !(show_ref || show_type) {
+        out.extend_from_slice(b",\"value\":");
+        push_string(out, &[hyphenated(id, &mut Uuid::encode_buffer())]);
     }
-    let mut shown = Map::new();
-    for (sub, value) in
-        [("value", id.to_string()), ("$ref", format!("{base_url}/{endpoint}/{id}")), ("type", name.to_owned())]
-    {
-        if projection.shows_sub("members", sub) {
-            shown.insert(sub.to_owned(), value.into());
-        }
+    if show_ref {
+        out.extend_from_slice(b",\"$ref\":");
+        push_string(out, &[base_url, endpoint, hyphenated(id, &mut Uuid::encode_buffer())]);
     }
-    out.extend_from_slice(Value::Object(shown).to_string().as_bytes());
+    if show_type {
+        out.extend_from_slice(b",\"type\":");
+        push_string(out, &[name]);
+    }
+    if let Some(comma) = out.get_mut(start) {
+        *comma = b'{';
+    }
+    out.push(b'}');
 }
 
 /// Ends what [`group_open`] began.
@@ -105,141 +117,274 @@ pub fn group_close(members: bool, out: &mut Vec<u8>) {
 /// Appends the ListResponse up to its Resources: `schemas`, `totalResults`, `startIndex`, `itemsPerPage` (numbers).
 /// The caller appends resources with commas between, then `]}`.
 pub fn list_open(total: i64, start_index: i64, items: usize, out: &mut Vec<u8>) {
-    let text = format!(
-        "{{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:ListResponse\"],\"totalResults\":{total},\
-         \"startIndex\":{start_index},\"itemsPerPage\":{items},\"Resources\":["
-    );
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:ListResponse\"],\"totalResults\":");
+    out.extend_from_slice(total.to_string().as_bytes());
+    out.extend_from_slice(b",\"startIndex\":");
+    out.extend_from_slice(start_index.to_string().as_bytes());
+    out.extend_from_slice(b",\"itemsPerPage\":");
+    out.extend_from_slice(items.to_string().as_bytes());
+    out.extend_from_slice(b",\"Resources\":[");
 }
 
-/// Everything but the closing brace.
+/// A resource less its closing brace; never empty, since `schemas` and `id` are always returned.
 fn resource(
     rt: &ResourceType,
     stored: &[u8],
     head: &Head<'_>,
-    extra: Option<(&str, Value)>,
+    groups: &[GroupRef],
     projection: &Projection,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let meta = meta(rt, head);
-    if projection.is_default() {
-        let (schemas, rest) = split_schemas(stored).ok_or_else(corrupt)?;
-        out.extend_from_slice(schemas);
-        out.extend_from_slice(format!(",\"id\":\"{}\"", head.id).as_bytes());
-        out.extend_from_slice(rest);
-        if let Some((name, value)) = extra {
-            out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+    match (projection.is_default(), split(stored)) {
+        (true, Some((schemas, rest))) => {
+            splice(rt, schemas, rest, head, groups, out);
+            Ok(())
         }
-        out.extend_from_slice(format!(",\"meta\":{meta}").as_bytes());
-        return Ok(());
+        _ => rebuild(rt, stored, head, groups, projection, out),
     }
-    let stored: Object = serde_json::from_slice(stored).map_err(|_| corrupt())?;
-    let mut whole = Object::new();
-    for (name, value) in stored {
-        let first = whole.is_empty();
-        whole.insert(name, value);
-        if first {
-            whole.insert("id".to_owned(), head.id.to_string().into());
-        }
-    }
-    if let Some((name, value)) = extra {
-        whole.insert(name.to_owned(), value);
-    }
-    whole.insert("meta".to_owned(), meta);
-    projection.apply(rt, &mut whole);
-    let mut text = Value::Object(whole).to_string().into_bytes();
-    // `id` is always shown, so the object is not empty.
-    text.pop();
-    out.extend_from_slice(&text);
-    Ok(())
 }
 
-/// `{"schemas":[...]` and what follows up to the last brace. URNs hold no bracket.
-fn split_schemas(stored: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = stored.starts_with(b"{\"schemas\":[").then(|| stored.iter().position(|b| *b == b']'))??;
-    let (schemas, rest) = stored.split_at(end + 1);
-    Some((schemas, rest.strip_suffix(b"}")?))
+fn splice(rt: &ResourceType, schemas: &[u8], rest: &[u8], head: &Head<'_>, groups: &[GroupRef], out: &mut Vec<u8>) {
+    let mut buffer = Uuid::encode_buffer();
+    let id = hyphenated(head.id, &mut buffer);
+    out.reserve(schemas.len() + rest.len() + 400 + groups.len() * 200);
+    out.extend_from_slice(schemas);
+    out.extend_from_slice(b",\"id\":");
+    push_string(out, &[id]);
+    out.extend_from_slice(rest);
+    for (i, group) in groups.iter().enumerate() {
+        let mut buffer = Uuid::encode_buffer();
+        let id = hyphenated(group.id, &mut buffer);
+        out.extend_from_slice(if i == 0 { b",\"groups\":[{\"value\":" } else { b",{\"value\":" });
+        push_string(out, &[id]);
+        out.extend_from_slice(b",\"$ref\":");
+        push_string(out, &[head.base_url, "/Groups/", id]);
+        out.extend_from_slice(b",\"display\":");
+        push_string(out, &[&group.display]);
+        out.extend_from_slice(if group.direct { b",\"type\":\"direct\"}" } else { b",\"type\":\"indirect\"}" });
+    }
+    if !groups.is_empty() {
+        out.push(b']');
+    }
+    out.extend_from_slice(b",\"meta\":{\"resourceType\":");
+    push_string(out, &[&rt.name]);
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, ",\"created\":\"{}\",\"lastModified\":\"{}\",\"location\":", head.created, head.last_modified);
+    push_string(out, &[head.base_url, &rt.endpoint, "/", id]);
+    out.extend_from_slice(b",\"version\":");
+    push_string(out, &[head.version]);
+    out.push(b'}');
 }
 
-fn meta(rt: &ResourceType, head: &Head<'_>) -> Value {
-    json!({
+fn rebuild(
+    rt: &ResourceType,
+    stored: &[u8],
+    head: &Head<'_>,
+    groups: &[GroupRef],
+    projection: &Projection,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    let broken =
+        || Error::new(ErrorKind::Internal, "The stored resource cannot be read; ask the operator to check it.");
+    let mut object: Object = serde_json::from_slice(stored).map_err(|_| broken())?;
+    let id = head.id.to_string();
+    let after_schemas = usize::from(object.contains_key("schemas"));
+    object.shift_insert(after_schemas, "id".to_owned(), Value::String(id.clone()));
+    if !groups.is_empty() && projection.shows("groups") {
+        let refs = groups.iter().map(|group| {
+            json!({
+                "value": group.id.to_string(),
+                "$ref": format!("{}/Groups/{}", head.base_url, group.id),
+                "display": group.display,
+                "type": if group.direct { "direct" } else { "indirect" },
+            })
+        });
+        object.insert("groups".to_owned(), Value::Array(refs.collect()));
+    }
+    let meta = json!({
         "resourceType": rt.name,
         "created": head.created.to_string(),
         "lastModified": head.last_modified.to_string(),
-        "location": format!("{}{}/{}", head.base_url, rt.endpoint, head.id),
+        "location": format!("{}{}/{id}", head.base_url, rt.endpoint),
         "version": head.version,
-    })
+    });
+    object.insert("meta".to_owned(), meta);
+    projection.apply(rt, &mut object);
+    serde_json::to_writer(&mut *out, &object).map_err(|_| broken())?;
+    out.pop();
+    Ok(())
 }
 
-fn group_ref(group: &GroupRef, base_url: &str) -> Value {
-    json!({
-        "value": group.id.to_string(),
-        "$ref": format!("{base_url}/Groups/{}", group.id),
-        "display": group.display,
-        "type": if group.direct { "direct" } else { "indirect" },
-    })
+/// The stored form as `{"schemas":[...]` and what follows less the closing brace.
+fn split(stored: &[u8]) -> Option<(&[u8], &[u8])> {
+    const START: &[u8] = b"{\"schemas\":[";
+    let list = stored.strip_prefix(START)?;
+    let (mut quoted, mut escaped) = (false, false);
+    let end = list.iter().position(|byte| {
+        match (quoted, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => quoted = !quoted,
+            (false, b']') => return true,
+            _ => {}
+        }
+        false
+    })?;
+    let (schemas, rest) = stored.split_at_checked(START.len() + end + 1)?;
+    let rest = rest.strip_suffix(b"}")?;
+    (rest.is_empty() || rest.starts_with(b",")).then_some((schemas, rest))
 }
 
-fn corrupt() -> Error {
-    Error::new(ErrorKind::Internal, "A stored resource cannot be read.")
+fn hyphenated(id: Uuid, buffer: &mut [u8; 45]) -> &str {
+    id.hyphenated().encode_lower(buffer)
+}
+
+/// A JSON string of the parts one after another.
+fn push_string(out: &mut Vec<u8>, parts: &[&str]) {
+    out.push(b'"');
+    for byte in parts.iter().flat_map(|part| part.bytes()) {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0x00..0x20 => {
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STORED: &str = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"kit","active":true}"#;
-    const BASE: &str = "https://x/scim/v2";
+    const ID: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001);
+    const STORED: &str =
+        r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"a]\"da","active":true}"#;
 
     fn head() -> Head<'static> {
         Head {
-            id: Uuid::from_u128(7),
-            created: Timestamp::UNIX_EPOCH,
-            last_modified: Timestamp::UNIX_EPOCH,
-            version: "W/\"1\"",
-            base_url: BASE,
+            id: ID,
+            created: Timestamp::from_microsecond(1_769_848_200_123_456).expect("an instant"),
+            last_modified: Timestamp::from_microsecond(1_769_848_201_000_000).expect("an instant"),
+            version: "W/\"3\"",
+            base_url: "https://scim.example/scim/v2",
         }
     }
 
-    fn groups() -> Vec<GroupRef> {
-        vec![GroupRef { id: Uuid::from_u128(9), display: "a \"quoted\" name".to_owned(), direct: false }]
+    fn refs() -> Vec<GroupRef> {
+        vec![
+            GroupRef { id: Uuid::from_u128(7), display: "O\"ps\n\\é".to_owned(), direct: true },
+            GroupRef { id: Uuid::from_u128(8), display: "All".to_owned(), direct: false },
+        ]
     }
 
-    fn rendered(projection: &Projection) -> Value {
-        let mut out = Vec::new();
-        user(STORED.as_bytes(), &head(), &groups(), projection, &mut out).unwrap();
-        serde_json::from_slice(&out).unwrap()
+    fn user_text(stored: &str, groups: &[GroupRef], projection: &Projection) -> String {
+        let mut out = b"> ".to_vec();
+        user(stored.as_bytes(), &head(), groups, projection, &mut out).expect("a body");
+        String::from_utf8(out).expect("text").split_off(2)
     }
 
-    #[test]
-    fn splicing_and_parsing_give_the_same() {
-        let spliced = rendered(&Projection::default());
-        assert_eq!(spliced["id"], "00000000-0000-0000-0000-000000000007");
-        assert_eq!(spliced["groups"][0]["type"], "indirect");
-        assert_eq!(spliced["groups"][0]["display"], "a \"quoted\" name");
-        assert_eq!(spliced["meta"]["location"], format!("{BASE}/Users/00000000-0000-0000-0000-000000000007"));
-        assert_eq!(spliced["meta"]["created"], "1970-01-01T00:00:00Z");
-        let parsed = rendered(&Projection::parse(schema::user(), None, Some("title")).unwrap());
-        assert_eq!(spliced, parsed);
+    fn asked(attributes: &str) -> Projection {
+        Projection::parse(schema::user(), Some(attributes), None).expect("a projection")
     }
 
     #[test]
-    fn a_group_is_written_around_its_members() {
-        let stored = br#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Ops"}"#;
-        let projection = Projection::default();
-        let mut out = Vec::new();
-        group_open(stored, &head(), true, &projection, &mut out).unwrap();
-        member(Uuid::from_u128(1), MemberKind::User, BASE, true, &projection, &mut out);
-        member(Uuid::from_u128(2), MemberKind::Group, BASE, false, &projection, &mut out);
-        group_close(true, &mut out);
-        let group: Value = serde_json::from_slice(&out).unwrap();
+    fn a_user_is_spliced() {
         assert_eq!(
-            group["members"],
-            json!([
-                {"value": Uuid::from_u128(1), "$ref": format!("{BASE}/Users/{}", Uuid::from_u128(1)), "type": "User"},
-                {"value": Uuid::from_u128(2), "$ref": format!("{BASE}/Groups/{}", Uuid::from_u128(2)), "type": "Group"},
-            ])
+            user_text(STORED, &[], &Projection::default()),
+            concat!(
+                r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"id":"01920000-0000-7000-8000-000000000001","#,
+                r#""userName":"a]\"da","active":true,"meta":{"resourceType":"User","created":"2026-01-31T08:30:00.123456Z","#,
+                r#""lastModified":"2026-01-31T08:30:01Z","location":"https://scim.example/scim/v2/Users/"#,
+                r#"01920000-0000-7000-8000-000000000001","version":"W/\"3\""}}"#
+            )
         );
-        assert_eq!(group["displayName"], "Ops");
+    }
+
+    #[test]
+    fn splicing_and_rebuilding_agree() {
+        let everything = Projection::parse(schema::user(), None, Some("nope")).expect("a projection");
+        assert!(!everything.is_default());
+        for stored in [STORED, r#"{"schemas":[]}"#, r#"{"schemas":["a]\"]\\"],"userName":"x"}"#] {
+            for groups in [Vec::new(), refs()] {
+                let spliced = user_text(stored, &groups, &Projection::default());
+                let parsed: Value = serde_json::from_str(&spliced).expect("JSON");
+                // As text again: the order of the members counts, the way a newline is escaped does not.
+                assert_eq!(parsed.to_string(), user_text(stored, &groups, &everything));
+                assert_eq!(parsed.get("groups").is_some(), !groups.is_empty());
+            }
+        }
+        let spaced = r#"{ "schemas": ["a"], "userName": "x" }"#;
+        assert!(user_text(spaced, &[], &Projection::default()).starts_with(r#"{"schemas":["a"],"id":"#));
+    }
+
+    #[test]
+    fn a_projection_is_applied() {
+        assert_eq!(
+            user_text(STORED, &refs(), &asked("userName")),
+            r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"id":"01920000-0000-7000-8000-000000000001","userName":"a]\"da"}"#
+        );
+        let groups: Value = serde_json::from_str(&user_text(STORED, &refs(), &asked("groups.display"))).expect("JSON");
+        assert_eq!(groups.get("groups"), Some(&json!([{"display": "O\"ps\n\\é"}, {"display": "All"}])));
+    }
+
+    #[test]
+    fn what_is_not_json_is_an_internal_error() {
+        let mut out = Vec::new();
+        let error = user(b"\x01", &head(), &[], &Projection::default(), &mut out).expect_err("broken");
+        assert_eq!((error.kind, out.len()), (ErrorKind::Internal, 0));
+    }
+
+    #[test]
+    fn a_group_and_its_members() {
+        let stored = br#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Ops"}"#;
+        let text = |members: Option<&[MemberKind]>, projection: &Projection| {
+            let mut out = Vec::new();
+            group_open(stored, &head(), members.is_some(), projection, &mut out).expect("a group");
+            for (i, kind) in members.unwrap_or_default().iter().enumerate() {
+                member(Uuid::from_u128(5), *kind, "https://x\"", i == 0, projection, &mut out);
+            }
+            group_close(members.is_some(), &mut out);
+            serde_json::from_slice::<Value>(&out).expect("JSON")
+        };
+        let all = Projection::default();
+        let id = Uuid::from_u128(5).to_string();
+        let whole = text(Some(&[MemberKind::User, MemberKind::Group]), &all);
+        assert_eq!(whole.pointer("/meta/resourceType"), Some(&json!("Group")));
+        assert_eq!(
+            whole.get("members"),
+            Some(&json!([
+                {"value": id, "$ref": format!("https://x\"/Users/{id}"), "type": "User"},
+                {"value": id, "$ref": format!("https://x\"/Groups/{id}"), "type": "Group"}
+            ]))
+        );
+        assert_eq!(text(Some(&[]), &all).get("members"), Some(&json!([])));
+        assert_eq!(text(None, &all).get("members"), None);
+        for (attributes, expected) in [
+            ("members.value", json!([{"value": id}, {"value": id}])),
+            ("members.type", json!([{"type": "User"}, {"type": "User"}])),
+            ("members.display", json!([{"value": id}, {"value": id}])),
+        ] {
+            let projection = Projection::parse(schema::group(), Some(attributes), None).expect("a projection");
+            let shown = text(Some(&[MemberKind::User, MemberKind::User]), &projection);
+            assert_eq!(shown.get("members"), Some(&expected), "{attributes}");
+            assert_eq!(shown.get("displayName"), None);
+        }
+    }
+
+    #[test]
+    fn a_list_has_numbers() {
+        let mut out = Vec::new();
+        list_open(12, 1, 2, &mut out);
+        out.extend_from_slice(b"]}");
+        let list: Value = serde_json::from_slice(&out).expect("JSON");
+        assert_eq!(
+            list,
+            json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+                "totalResults": 12, "startIndex": 1, "itemsPerPage": 2, "Resources": []
+            })
+        );
     }
 }

@@ -183,10 +183,7 @@ impl<'t, 's> Parser<'t, 's> {
             Some(frame) => {
                 let bracket = if matches!(frame.open, Open::Element { .. }) { ("[", "]") } else { ("(", ")") };
                 let column = self.column(frame.at);
-                Err(self.fail(
-                    self.at,
-                    format!("expected `{}` for the `{}` of column {column}", bracket.1, bracket.0),
-                ))
+                Err(self.fail(self.at, format!("expected `{}` for the `{}` of column {column}", bracket.1, bracket.0)))
             }
             None => Err(self.fail(self.at, "the filter is empty")),
         }
@@ -266,12 +263,8 @@ impl<'t, 's> Parser<'t, 's> {
         let allowed: &[CompareOp] = operators(leaf.r#type);
         if !allowed.contains(&op) {
             let names: Vec<_> = allowed.iter().map(|op| op.name()).collect();
-            let why = format!(
-                "`{}` cannot compare `{}`; allowed: {}, pr",
-                op.name(),
-                path.canonical(),
-                names.join(", ")
-            );
+            let why =
+                format!("`{}` cannot compare `{}`; allowed: {}, pr", op.name(), path.canonical(), names.join(", "));
             return Err(self.fail(operator_at, why));
         }
         if !self.skip_space() {
@@ -369,8 +362,9 @@ impl<'t, 's> Parser<'t, 's> {
             return Err(self.fail(at, "the string has no closing `\"`; inside a string write `\\\"`"));
         };
         let literal = rest.get(..end).unwrap_or_default();
-        let text: String = serde_json::from_str(literal)
-            .map_err(|_| self.fail(at, "the string is not a JSON string: check its `\\` escapes and control characters"))?;
+        let text: String = serde_json::from_str(literal).map_err(|_| {
+            self.fail(at, "the string is not a JSON string: check its `\\` escapes and control characters")
+        })?;
         if text.contains('\0') {
             return Err(self.fail(at, "the string holds NUL, which no value has"));
         }
@@ -461,8 +455,7 @@ fn typed(attribute: &Attribute, value: Value) -> Result<Literal, &'static str> {
 }
 
 fn names(attributes: &[Attribute]) -> String {
-    let names: Vec<_> =
-        attributes.iter().filter(|a| a.returned != Returned::Never).map(|a| a.name.as_str()).collect();
+    let names: Vec<_> = attributes.iter().filter(|a| a.returned != Returned::Never).map(|a| a.name.as_str()).collect();
     names.join(", ")
 }
 
