@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 use crate::{
-    codegen,
     steps::{NotAvailable, Steps},
     tidy,
     tools::{Workspace, run as run_program},
@@ -27,9 +26,18 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut steps = Steps::default();
     steps.step("format", || workspace.run_cargo(&["fmt", "--all", "--check"]));
-    steps.step("generated code is fresh", || codegen::run(&workspace.root, true));
+    steps.step("generated code is fresh", || crate::codegen(workspace, true));
     steps.step("clippy", || {
-        workspace.run_cargo(&["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+        workspace.run_cargo(&[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "--deny",
+            "warnings",
+        ])
     });
     steps.step("repository rules (tidy)", || tidy::run(workspace));
     let deny = workspace.tools_dir().join("bin/cargo-deny");
