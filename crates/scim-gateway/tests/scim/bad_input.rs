@@ -147,5 +147,6 @@ async fn ids_and_conditions_that_are_none() {
         }
     }
     let path = format!("/Users/{}", server.user("kit@example.com").await);
-    server.send("DELETE", &path, &[("if-match", "3")], None).await.refused(400, None, "If-Match");
+    let answer = server.send("DELETE", &path, &[("if-match", "3")], None).await.is(400);
+    assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains("If-Match")));
 }
