@@ -8,6 +8,8 @@ use crate::{
     schema::{Attribute, Mutability, Type},
 };
 
+/// As many values a multi-valued attribute may have.
+pub(crate) const MAX_VALUES: usize = 1000;
 /// As many names are kept of what was ignored.
 const MAX_IGNORED: usize = 20;
 /// Longer names are cut to this many characters.
@@ -83,28 +85,18 @@ pub(crate) fn elements(
         }
     };
     let mut elements = Vec::with_capacity(values.len());
-    for value in values {
-        elements.extend(element(attribute, path, value, notes)?);
+    for value in values.into_iter().filter(|v| !is_unassigned(v)) {
+        elements.extend(single(attribute, path, value, notes)?);
     }
-    one_primary(path, &elements)?;
+    check_values(path, &elements)?;
     Ok(elements)
 }
 
-/// One element of a multi-valued attribute.
-pub(crate) fn element(
-    attribute: &Attribute,
-    path: &str,
-    value: Value,
-    notes: &mut Notes,
-) -> Result<Option<Value>, Error> {
-    if is_unassigned(&value) {
-        return Ok(None);
-    }
-    single(attribute, path, value, notes)
-}
-
 /// RFC 7643 section 2.4: `primary` is true at most once.
-pub(crate) fn one_primary(path: &str, elements: &[Value]) -> Result<(), Error> {
+pub(crate) fn check_values(path: &str, elements: &[Value]) -> Result<(), Error> {
+    if elements.len() > MAX_VALUES {
+        return Err(invalid(format!("`{path}` has {} values; at most {MAX_VALUES} are taken.", elements.len())));
+    }
     if elements.iter().filter(|e| is_primary(e)).count() > 1 {
         return Err(invalid(format!("Only one value of `{path}` may have \"primary\": true.")));
     }
