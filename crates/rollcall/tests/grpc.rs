@@ -18,6 +18,7 @@ use tonic_reflection::pb::v1::{
 };
 use wire::{
     Reason,
+    common::{Caller, InternalService, caller},
     identity::{
         GetOrganizationRequest, LookUpUsersRequest, get_organization_request::Key,
         identity_service_client::IdentityServiceClient, look_up_users_request,
@@ -92,6 +93,10 @@ async fn everything_but_health_needs_the_credential() {
     assert_eq!(create_user(&scim(&server, &token), "kit@example.com").await.status, 201);
     let message = LookUpUsersRequest {
         organization_id: id,
+        caller: Some(Caller {
+            kind: Some(caller::Kind::InternalService(InternalService { name: "mail".to_owned() })),
+            request_id: "test".to_owned(),
+        }),
         key: Some(look_up_users_request::Key::UserName("KIT@example.com".to_owned())),
         ..LookUpUsersRequest::default()
     };

@@ -1,4 +1,4 @@
-//! Traces, metrics and logs: one [`init`], W3C propagation in both directions, and the names everybody uses.
+//! Traces, metrics and logs: one [`init()`], W3C propagation in both directions, and the names everybody uses.
 //!
 //! Not here: what is worth a span. The gateway, the services and the store open their own; this crate only sees that
 //! they join one trace and leave the process. DB spans are opened in `store`.
