@@ -44,7 +44,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         .with_state(gateway)
 }
 
-fn scim_routes() -> [(&'static str, Routes); 13] {
+fn scim_routes() -> [(&'static str, Routes); 14] {
     const READ: &str = "GET, HEAD, OPTIONS";
     const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";
     const RESOURCE: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, PUT";
@@ -63,6 +63,7 @@ fn scim_routes() -> [(&'static str, Routes); 13] {
         ("/ResourceTypes/{name}", only(get(discovery::get_resource_type), READ)),
         ("/Me", not_yet("A SCIM token belongs to a client, not to a person, so there is no /Me. Use /Users.")),
         ("/Bulk", not_yet("Bulk is not supported, as /ServiceProviderConfig says. Send the requests one by one.")),
+        ("/.search", not_yet(NO_SEARCH)),
         ("/Users/.search", not_yet(NO_SEARCH)),
         ("/Groups/.search", not_yet(NO_SEARCH)),
     ]

@@ -58,9 +58,14 @@ async fn other_paths_are_scim_errors() {
     for path in ["", "/", "/users", "/Users/1/2", "/Nothing", "//Users", "//nothing", "//scim/v3/Users"] {
         server.get(path).await.refused(404, None, "");
     }
-    for (method, path) in
-        [("GET", "/Me"), ("PATCH", "/Me"), ("POST", "/Bulk"), ("POST", "/Users/.search"), ("POST", "/Groups/.search")]
-    {
+    for (method, path) in [
+        ("GET", "/Me"),
+        ("PATCH", "/Me"),
+        ("POST", "/Bulk"),
+        ("POST", "/.search"),
+        ("POST", "/Users/.search"),
+        ("POST", "/Groups/.search"),
+    ] {
         server.send(method, path, &[], Some("{}")).await.refused(501, None, "");
     }
 }
