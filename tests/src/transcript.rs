@@ -269,13 +269,22 @@ impl Answer {
         self.compare("status", &expected.to_string(), &found)
     }
 
-    /// Checks the value at a JSON pointer.
+    /// Checks the value at a JSON pointer. The order of an object's members says nothing.
     ///
     /// # Errors
     /// If it is another.
     pub fn is(self, pointer: &str, expected: impl Into<Value>) -> Result<Self> {
-        let found = self.at(pointer).to_string();
-        self.compare(pointer, &expected.into().to_string(), &found)
+        let (found, expected) = (self.at(pointer), expected.into());
+        if found != expected {
+            return self.differs(pointer, &expected.to_string(), &found.to_string());
+        }
+        let shown = if pointer.is_empty() {
+            "(all)".to_owned()
+        } else {
+            format!("{pointer} {}", short(found.to_string().as_bytes()))
+        };
+        self.transcript.held(&shown);
+        Ok(self)
     }
 
     /// Checks that nothing is at a JSON pointer.
