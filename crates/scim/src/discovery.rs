@@ -140,9 +140,8 @@ mod tests {
     #[test]
     fn schemas_show_what_the_code_enforces() {
         let user = super::schema(&schema::user().schema, "https://x/scim/v2");
-        let find = |name: &str| {
-            user["attributes"].as_array().unwrap().iter().find(|a| a["name"] == name).cloned().unwrap()
-        };
+        let find =
+            |name: &str| user["attributes"].as_array().unwrap().iter().find(|a| a["name"] == name).cloned().unwrap();
         assert_eq!(find("userName")["uniqueness"], "server");
         assert_eq!(find("userName")["caseExact"], false);
         assert_eq!(find("password")["returned"], "never");

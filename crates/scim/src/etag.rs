@@ -22,9 +22,9 @@ fn digest(groups: &[GroupRef]) -> u64 {
         .iter()
         .map(|group| {
             let bytes = group.id.as_bytes().iter().chain(group.display.as_bytes()).copied();
-            bytes.chain([u8::from(group.direct)]).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            })
+            bytes
+                .chain([u8::from(group.direct)])
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
         })
         .fold(0, u64::wrapping_add)
 }

@@ -244,10 +244,9 @@ fn check(rt: &ResourceType, resource: &Object) -> Result<(), Error> {
 
 fn check_length(path: &str, value: Option<&Value>) -> Result<(), Error> {
     match value {
-        Some(Value::String(text)) if text.len() > MAX_INDEXED => Err(invalid(format!(
-            "`{path}` is {} bytes long in UTF-8; at most {MAX_INDEXED} are taken.",
-            text.len()
-        ))),
+        Some(Value::String(text)) if text.len() > MAX_INDEXED => {
+            Err(invalid(format!("`{path}` is {} bytes long in UTF-8; at most {MAX_INDEXED} are taken.", text.len())))
+        }
         _ => Ok(()),
     }
 }

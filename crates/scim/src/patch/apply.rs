@@ -328,7 +328,11 @@ fn whole(
             for value in values {
                 gone.extend(elements(attribute, &path, Value::Array(vec![value]), notes)?);
             }
-            Ok(before.into_iter().filter(|e| !gone.iter().any(|g| is_meant(attribute, g, e))).map(Element::kept).collect())
+            Ok(before
+                .into_iter()
+                .filter(|e| !gone.iter().any(|g| is_meant(attribute, g, e)))
+                .map(Element::kept)
+                .collect())
         }
         (Op::Replace, Some(value)) => {
             Ok(elements(attribute, &path, value, notes)?.into_iter().map(Element::kept).collect())

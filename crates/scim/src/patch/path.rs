@@ -55,8 +55,7 @@ impl Place<'_> {
     /// Whether the filter, if there is one, selects this element.
     pub(super) fn selects(&self, element: &Value) -> bool {
         let Some(selector) = &self.selector else { return true };
-        let mut resource =
-            Object::from_iter([(self.attribute.name.clone(), Value::Array(vec![element.clone()]))]);
+        let mut resource = Object::from_iter([(self.attribute.name.clone(), Value::Array(vec![element.clone()]))]);
         if let Some(schema) = self.extension {
             resource = Object::from_iter([(schema.id.clone(), Value::Object(resource))]);
         }
@@ -202,11 +201,7 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 fn unknown(rt: &ResourceType, text: &str) -> Error {
-    invalid(format!(
-        "The path `{}` names no attribute of {}. GET /Schemas lists them.",
-        shorten(text),
-        rt.name,
-    ))
+    invalid(format!("The path `{}` names no attribute of {}. GET /Schemas lists them.", shorten(text), rt.name,))
 }
 
 fn invalid(detail: impl Into<String>) -> Error {

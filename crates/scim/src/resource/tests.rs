@@ -92,9 +92,20 @@ fn extensions_are_found_in_any_case_and_put_into_schemas() {
 
 #[test]
 fn names_are_required_and_look_like_what_they_are() {
-    for name in [json!(null), json!(""), json!("  "), json!(" kit"), json!("kit\n"), json!("k\u{200b}it"),
-        json!("k\u{202e}it"), json!("\u{feff}kit"), json!("k\u{7}it"), json!("k\u{ad}it"), json!(1), json!("x".repeat(1001))]
-    {
+    for name in [
+        json!(null),
+        json!(""),
+        json!("  "),
+        json!(" kit"),
+        json!("kit\n"),
+        json!("k\u{200b}it"),
+        json!("k\u{202e}it"),
+        json!("\u{feff}kit"),
+        json!("k\u{7}it"),
+        json!("k\u{ad}it"),
+        json!(1),
+        json!("x".repeat(1001)),
+    ] {
         assert_refused(json!({"userName": name}), InvalidValue, "userName");
         let group = create(schema::group(), object(json!({"displayName": name}))).unwrap_err();
         assert!(group.kind == InvalidValue && group.detail.contains("displayName"), "{group}");
@@ -168,10 +179,7 @@ fn shapes_are_bent() {
     assert_eq!(accepted.resource["phoneNumbers"], json!([{"value": "1"}]));
     assert_eq!(accepted.resource["roles"], json!([{"value": "admin"}]));
     assert_eq!(accepted.resource[ENTERPRISE_USER]["manager"], json!({"value": "26"}));
-    assert_eq!(
-        accepted.coerced,
-        [dialect::SINGLE_FOR_ARRAY, dialect::ELEMENT_AS_STRING, dialect::COMPLEX_AS_STRING]
-    );
+    assert_eq!(accepted.coerced, [dialect::SINGLE_FOR_ARRAY, dialect::ELEMENT_AS_STRING, dialect::COMPLEX_AS_STRING]);
 }
 
 #[test]
@@ -254,9 +262,8 @@ fn active_is_true_on_post_and_kept_on_put() {
 
 #[test]
 fn put_clears_what_is_omitted_and_takes_its_own_answer() {
-    let current = post(json!({"userName": "kit", "title": "x", "active": false, "name": {"givenName": "Kit"}}))
-        .unwrap()
-        .resource;
+    let current =
+        post(json!({"userName": "kit", "title": "x", "active": false, "name": {"givenName": "Kit"}})).unwrap().resource;
     let mut echo = current.clone();
     echo.insert("id".to_owned(), json!("1"));
     echo.insert("meta".to_owned(), json!({"resourceType": "User", "version": "W/\"1\""}));
@@ -275,8 +282,7 @@ fn immutable_values_stay() {
     {
         attributes.iter_mut().find(|a| a.name == name).unwrap().mutability = Mutability::Immutable;
     }
-    let current =
-        object(json!({"schemas": [USER, ENTERPRISE_USER], "userName": "kit", "nickName": "K",
+    let current = object(json!({"schemas": [USER, ENTERPRISE_USER], "userName": "kit", "nickName": "K",
             ENTERPRISE_USER: {"employeeNumber": "7"}}));
     let put = |body: Value| replace(&rt, object(body), &current);
     assert_eq!(put(json!({"userName": "kit", "nickName": "K"})).unwrap().resource, current);

@@ -2,9 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::{
-    Attribute, ENTERPRISE_USER, GROUP, Mutability, ResourceType, Returned, Schema, Type, USER, Uniqueness,
-};
+use super::{Attribute, ENTERPRISE_USER, GROUP, Mutability, ResourceType, Returned, Schema, Type, USER, Uniqueness};
 
 /// User with the enterprise extension; built once.
 pub fn user() -> &'static ResourceType {
@@ -120,12 +118,7 @@ fn user_attributes() -> Vec<Attribute> {
             string("value", "The address."),
             &["aim", "gtalk", "icq", "xmpp", "msn", "skype", "qq", "yahoo"],
         ),
-        typed(
-            "photos",
-            "URLs of photos.",
-            reference("value", "The URL.", &["external"]),
-            &["photo", "thumbnail"],
-        ),
+        typed("photos", "URLs of photos.", reference("value", "The URL.", &["external"]), &["photo", "thumbnail"]),
         complex(
             "addresses",
             "Postal addresses.",
