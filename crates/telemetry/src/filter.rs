@@ -4,7 +4,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 
 /// Crates that the export itself runs on: exporting what they say about the export would feed it for ever
-/// (opentelemetry-rust #2877). At debug they also print headers, and headers carry credentials.
+/// (opentelemetry-rust #2877). Nobody promises what their details hold, and they see every header.
 const TRANSPORT: &[&str] = &["h2", "hyper", "hyper_util", "tonic", "tower", "reqwest", "tracing_opentelemetry"];
 
 fn is_transport(target: &str) -> bool {
