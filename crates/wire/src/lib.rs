@@ -13,7 +13,7 @@ pub use time::{from_timestamp, to_timestamp};
 pub use transport::{Credential, Transport, TransportError};
 
 /// Generated from `proto/` by `cargo xtask codegen`.
-#[expect(missing_docs, clippy::all, reason = "generated; documented in proto/")]
+#[expect(missing_docs, clippy::allow_attributes, reason = "generated; documented in proto/")]
 pub mod rollcall {
     pub mod common {
         pub mod v1 {
