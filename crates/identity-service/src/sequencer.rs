@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use store::{Db, Failure};
+use store::{Backend, Db, Failure};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use crate::{domain::OrgId, store::event};
 
 /// How long changes gather after the first of them before they are numbered.
 const GATHER: Duration = Duration::from_millis(10);
-/// How often to look for changes that nobody told of: left by a process that ended.
+/// How often to look for changes that nobody here told of: left by another process that ended, or by a failure.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Events in one transaction.
 const BATCH: i64 = 500;
@@ -56,14 +56,17 @@ impl Sequencer {
 }
 
 async fn run(db: Db, poke: Arc<Notify>, stop: CancellationToken) {
+    // A SQLite file has one process: it was told of everything.
+    let alone = db.backend() == Backend::Sqlite;
     loop {
-        if let Err(error) = drain(&db).await {
+        let drained = drain(&db).await;
+        if let Err(error) = &drained {
             tracing::warn!(%error, "events could not be numbered, they are kept and tried again");
         }
         tokio::select! {
             () = stop.cancelled() => break,
             () = poke.notified() => tokio::time::sleep(GATHER).await,
-            () = tokio::time::sleep(SWEEP) => {}
+            () = tokio::time::sleep(SWEEP), if !alone || drained.is_err() => {}
         }
     }
     if let Err(error) = drain(&db).await {

@@ -24,7 +24,7 @@ use crate::{
         list::ListQuery,
         user::{Notes, delta, parse_stored},
     },
-    error::{Refused, from_scim},
+    error::{Refused, from_scim, internal},
     store::{
         filter_sql::{Compiler, Target},
         group,
@@ -273,11 +273,10 @@ fn step(compiler: Compiler, change: GroupChange) -> Result<Step, Refusal> {
         GroupChange::RemoveMembers(ids) => Step::Remove(ids),
         GroupChange::ReplaceMembers(ids) => Step::Replace(each_once(ids)),
         GroupChange::RemoveMembersWhere(filter) => {
-            let whole = format!("members[{filter}]");
-            let filter = scim::filter::parse(scim::schema::group(), &whole)
-                .map_err(from_scim)
-                .and_then(|filter| compiler.element_of_members(&filter))?;
-            Step::RemoveWhere(filter)
+            let members = scim::attr::resolve(scim::schema::group(), "members")
+                .ok_or_else(|| internal(&"the Group schema has no members"))?;
+            let filter = scim::filter::parse_element(members, &filter).map_err(from_scim)?;
+            Step::RemoveWhere(compiler.members(&filter)?)
         }
     })
 }

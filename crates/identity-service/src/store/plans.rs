@@ -134,7 +134,7 @@ async fn look_ups_by_key_are_seeks() {
                     assert!(condition, "{filter}\n{text}\n{plan}");
                     // Users of a group may be most users, so they may be read all; members and groups may not.
                     let scans = plan.lines().filter(|line| line.contains("Seq Scan"));
-                    let scans: Vec<&str> = scans.filter(|line| !filter.starts_with("groups")).collect();
+                    let scans: Vec<&str> = scans.filter(|_| !filter.starts_with("groups")).collect();
                     assert_eq!(scans, Vec::<&str>::new(), "{filter}\n{plan}");
                     assert!(!plan.contains("Seq Scan on group_member"), "{filter}\n{plan}");
                 }

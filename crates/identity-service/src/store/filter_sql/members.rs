@@ -45,8 +45,8 @@ impl Compiler {
         Ok(found)
     }
 
-    /// A filter on one element of `members` or `groups`.
-    pub(super) fn members(self, filter: &Filter<'_>) -> Result<Statement, Refusal> {
+    /// A filter on one element: of `members` on alias `m`, of `groups` on `g`.
+    pub(crate) fn members(self, filter: &Filter<'_>) -> Result<Statement, Refusal> {
         let all = |terms: &[Filter<'_>]| terms.iter().map(|term| self.members(term)).collect::<Result<Vec<_>, _>>();
         match filter {
             Filter::And(terms) => Ok(join(all(terms)?, " AND ", "1 = 1")),

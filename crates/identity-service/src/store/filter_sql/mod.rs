@@ -161,14 +161,6 @@ impl Compiler {
         }
     }
 
-    /// A condition on one element of `members`, for a removal, on alias `m`.
-    pub(crate) fn element_of_members(self, filter: &Filter<'_>) -> Result<Statement, Refusal> {
-        match filter {
-            Filter::ValuePath { filter, .. } => self.members(filter),
-            other => self.members(other),
-        }
-    }
-
     /// Users with an e-mail key that satisfies a condition on `k`.
     fn email(self, condition: Statement) -> Statement {
         let mut found = Statement::new(
