@@ -12,7 +12,7 @@ use serde_json::Value;
 pub use keys::{UserKeys, search_document, user_keys};
 
 use crate::{
-    Error, ErrorKind, Object, ResourceType,
+    Error, ErrorKind, Object, ResourceType, fold,
     schema::{Attribute, Mutability, Schema, Type, Uniqueness},
 };
 use value::{Notes, invalid, is_stored, is_unassigned, mismatch, normalize, ordered, twice};
@@ -244,8 +244,9 @@ fn check(rt: &ResourceType, resource: &Object) -> Result<(), Error> {
 
 fn check_length(path: &str, value: Option<&Value>) -> Result<(), Error> {
     match value {
-        Some(Value::String(text)) if text.len() > MAX_INDEXED => {
-            Err(invalid(format!("`{path}` is {} bytes long in UTF-8; at most {MAX_INDEXED} are taken.", text.len())))
+        // The folded form is what is indexed; NFKC can make eighteen characters of one.
+        Some(Value::String(text)) if text.len() > MAX_INDEXED || fold(text).len() > MAX_INDEXED => {
+            Err(invalid(format!("`{path}` is too long: at most {MAX_INDEXED} bytes in UTF-8 are taken. Shorten it.")))
         }
         _ => Ok(()),
     }
@@ -256,7 +257,9 @@ fn check_identifier(path: &str, text: &str) -> Result<(), Error> {
     if text.trim() != text {
         return Err(invalid(format!("`{path}` must not begin or end with white space.")));
     }
-    match text.chars().enumerate().find(|(_, c)| is_unseen(*c)) {
+    // Emoji in a group's name are joined and coloured by two of these.
+    let emoji = |c: char| path == "displayName" && matches!(c, '\u{200D}' | '\u{FE0F}');
+    match text.chars().enumerate().find(|(_, c)| is_unseen(*c) && !emoji(*c)) {
         Some((index, c)) => Err(invalid(format!(
             "`{path}` must not contain the control or invisible character U+{:04X} (character {}).",
             u32::from(c),

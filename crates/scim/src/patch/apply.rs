@@ -12,7 +12,7 @@ use crate::{
     Error, ErrorKind, Object, ResourceType, dialect, fold, resource,
     resource::value::{
         Notes, check_values, elements, invalid, is_hollow, is_primary, is_stored, is_unassigned, mismatch, normalize,
-        twice,
+        ordered, twice,
     },
     schema::{Attribute, Mutability, Schema, Type},
 };
@@ -96,6 +96,11 @@ impl<'s> Patch<'s> {
                     self.write(&place, op, Some(value))?;
                 }
                 Ok(Target::Schemas) => {}
+                Ok(Target::Resource) if schema.is_none() => match value {
+                    Value::Object(value) => self.members(None, op, value)?,
+                    value if is_unassigned(&value) => {}
+                    value => return Err(mismatch(&self.rt.schema.id, "an object", &value)),
+                },
                 Ok(Target::Extension(extension)) if schema.is_none() => match value {
                     Value::Object(value) => self.members(Some(extension), op, value)?,
                     value if is_unassigned(&value) => {
@@ -259,7 +264,7 @@ fn merge(place: &Place<'_>, mut current: Object, change: Object, notes: &mut Not
     }
     Ok(match blank && is_hollow(&current) {
         true => None,
-        false => (!current.is_empty()).then_some(current),
+        false => (!current.is_empty()).then(|| ordered(&place.attribute.sub_attributes, current)),
     })
 }
 

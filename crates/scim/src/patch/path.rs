@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    Error, ErrorKind, Object, ResourceType, attr,
+    Error, ErrorKind, ResourceType, attr,
     filter::{self, CompareOp, Filter, Literal},
     fold,
     schema::{Attribute, Schema},
@@ -54,12 +54,11 @@ impl Place<'_> {
 
     /// Whether the filter, if there is one, selects this element.
     pub(super) fn selects(&self, element: &Value) -> bool {
-        let Some(selector) = &self.selector else { return true };
-        let mut resource = Object::from_iter([(self.attribute.name.clone(), Value::Array(vec![element.clone()]))]);
-        if let Some(schema) = self.extension {
-            resource = Object::from_iter([(schema.id.clone(), Value::Object(resource))]);
+        match self.selector.as_ref().map(|s| &s.filter) {
+            Some(Filter::ValuePath { filter, .. }) => filter::matches_element(filter, element),
+            Some(_) => false,
+            None => true,
         }
-        filter::matches(&selector.filter, &resource)
     }
 }
 

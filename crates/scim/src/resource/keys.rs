@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    Object, ResourceType, fold,
+    Object, ResourceType, filter, fold,
     schema::{Attribute, Type},
 };
 
@@ -71,9 +71,7 @@ fn searchable(attribute: &Attribute, value: &Value) -> Option<Value> {
     Some(match value {
         Value::Array(values) => values.iter().filter_map(|v| searchable(attribute, v)).collect(),
         Value::Object(object) => Value::Object(members(|name| attribute.sub(name), object)),
-        Value::String(text) if attribute.r#type == Type::DateTime => {
-            text.parse::<jiff::Timestamp>().ok()?.as_microsecond().into()
-        }
+        Value::String(text) if attribute.r#type == Type::DateTime => filter::instant(text)?.into(),
         Value::String(text) if !attribute.case_exact => fold(text).into(),
         other => other.clone(),
     })

@@ -340,3 +340,18 @@ fn the_search_document_is_folded_by_caseexact() {
     assert_eq!(search("1970-01-01T01:00:01.5+01:00").get("nickName"), Some(&json!(1_500_000)));
     assert_eq!(search("soon").get("nickName"), None);
 }
+
+#[test]
+fn what_folding_makes_too_long_for_an_index_is_refused() {
+    let name = "\u{FDFA}".repeat(100);
+    let error = create(schema::user(), object(json!({"userName": name}))).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidValue);
+    assert!(error.detail.contains("too long"), "{error}");
+}
+
+#[test]
+fn a_groups_name_may_hold_emoji_a_users_may_not() {
+    let family = "👩\u{200D}👧 \u{2764}\u{FE0F}";
+    assert!(create(schema::group(), object(json!({"displayName": family}))).is_ok());
+    assert!(create(schema::user(), object(json!({"userName": family}))).is_err());
+}
