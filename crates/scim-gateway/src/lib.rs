@@ -1,7 +1,7 @@
 //! The REST edge: SCIM 2.0 over HTTP (RFC 7644) to the gRPC services.
 //!
-//! A request passes [`mod@edge`] (request id, span, deadline, panics), then [`auth`] (token, SCIM switch, rate limit),
-//! then its handler in [`routes`], which makes one call and renders the answer.
+//! A request passes `edge` (request id, span, deadline, panics), then `auth` (token, SCIM switch, rate limit),
+//! then its handler in `routes`, which makes one call and renders the answer.
 //!
 //! Not here: what a SCIM value means (the `scim` crate), data and its rules (identity-service), tokens (token-service),
 //! TLS (a proxy in front).
