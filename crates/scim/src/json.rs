@@ -65,6 +65,9 @@ impl Strict {
     }
 
     /// For a value that stands this many levels inside the body.
+    pub(crate) fn at(depth: usize) -> Self {
+        Self { depth }
+    }
 
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
