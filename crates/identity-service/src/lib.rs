@@ -10,7 +10,8 @@ mod operations;
 mod sequencer;
 mod store;
 
-use ::store::{Clock, Db, Ids, Random};
+pub use ::store::Clock;
+use ::store::{Db, Ids, Random};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use operations::Core;
 use sequencer::Sequencer;

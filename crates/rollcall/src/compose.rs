@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use store::Clock;
 use telemetry::GrpcServerLayer;
 use tonic::{service::Routes, transport::Endpoint};
 use tower::Layer as _;
@@ -25,12 +24,12 @@ impl Services {
         let pool_size = settings.pool_size;
         if parts.contains(&Part::Identity) && settings.identity_database.is_postgres() == postgres {
             let config = identity_service::Config { database_url: settings.identity_database.url()?, pool_size };
-            let opened = identity_service::Service::open(&config, Clock::system()).await;
+            let opened = identity_service::Service::open(&config, identity_service::Clock::system()).await;
             self.identity = Some(opened.context("the identity database cannot be opened")?);
         }
         if parts.contains(&Part::Token) && settings.token_database.is_postgres() == postgres {
             let config = token_service::Config { database_url: settings.token_database.url()?, pool_size };
-            let opened = token_service::Service::open(&config, Clock::system()).await;
+            let opened = token_service::Service::open(&config, token_service::Clock::system()).await;
             self.token = Some(opened.context("the token database cannot be opened")?);
         }
         Ok(())

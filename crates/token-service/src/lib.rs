@@ -11,7 +11,8 @@ mod usage;
 
 use std::sync::Arc;
 
-use ::store::{Clock, Db, Ids, Random};
+pub use ::store::Clock;
+use ::store::{Db, Ids, Random};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
