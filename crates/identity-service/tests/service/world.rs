@@ -23,7 +23,7 @@ use wire::{
 pub(crate) const NOW: i64 = 1_763_900_000_000_000;
 
 pub(crate) struct World {
-    pub(crate) database: TestDatabase,
+    pub(crate) database: Arc<TestDatabase>,
     pub(crate) service: Service,
     pub(crate) identity: IdentityServiceClient<Transport>,
     pub(crate) organizations: OrganizationServiceClient<Transport>,
@@ -34,9 +34,11 @@ pub(crate) struct World {
 pub(crate) async fn on_both(test: impl AsyncFn(World)) {
     for database in [testkit::sqlite(), testkit::postgres()] {
         let world = World::open(database).await;
-        let service = world.service.clone();
+        // Kept: the database goes after the service.
+        let (database, service) = (Arc::clone(&world.database), world.service.clone());
         test(world).await;
         service.shutdown().await;
+        drop(database);
     }
 }
 
@@ -118,7 +120,7 @@ impl World {
         let service = Service::open(&config, clock(&now)).await.expect("open");
         let transport = Transport::in_process(service.routes());
         Self {
-            database,
+            database: Arc::new(database),
             service,
             identity: IdentityServiceClient::new(transport.clone())
                 .max_decoding_message_size(wire::MAX_MESSAGE)
