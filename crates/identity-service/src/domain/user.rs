@@ -97,7 +97,8 @@ pub(crate) fn email_keys(resource: &Object) -> BTreeSet<String> {
 
 /// Reads a stored form back.
 pub(crate) fn parse_stored(text: &str) -> Result<Object, Refusal> {
-    serde_json::from_str(text).map_err(|error| crate::error::internal(&error))
+    // The error itself may quote what is stored.
+    serde_json::from_str(text).map_err(|_| crate::error::internal(&"a stored resource is no JSON object"))
 }
 
 pub(crate) fn text_of(resource: &Object) -> Result<String, Refusal> {

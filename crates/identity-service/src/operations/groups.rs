@@ -115,8 +115,8 @@ impl Core {
         let now = self.clock.now();
         self.read(move |conn| {
             scope.enter(conn, now)?;
-            let total = listing.total(conn)?;
             let groups = listing.groups(conn)?;
+            let total = listing.total(conn, groups.len())?;
             let ids: Vec<Uuid> = groups.iter().map(|group| group.id.0).collect();
             let mut pages: std::collections::HashMap<GroupId, MemberPage> =
                 member::member_pages(conn, scope.org, &ids, show_members)?.into_iter().collect();

@@ -81,12 +81,13 @@ impl Core {
         groups: bool,
     ) -> Result<Vec<ShownUser>, Refusal> {
         let now = self.clock.now();
-        self.seek(move |conn| {
+        let unique = matches!(key, UserKey::UserName(_));
+        let look_up = move |conn: &mut AnyConnection| {
             scope.enter(conn, now)?;
             let users = user::user_look_up(conn, scope.org, &key)?;
             show_all(conn, &scope, users, groups)
-        })
-        .await
+        };
+        if unique { self.seek(look_up).await } else { self.read(look_up).await }
     }
 
     /// A page and the total.
@@ -101,8 +102,8 @@ impl Core {
         let now = self.clock.now();
         self.read(move |conn| {
             scope.enter(conn, now)?;
-            let total = listing.total(conn)?;
             let users = listing.users(conn)?;
+            let total = listing.total(conn, users.len())?;
             Ok((show_all(conn, &scope, users, groups)?, total))
         })
         .await
