@@ -1,6 +1,8 @@
 //! Filters: the examples of RFC 7644 section 3.4.2.2, what clients send, what must be refused, and that no input
 //! exhausts a small stack.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "test helpers fail the test that calls them")]
+
 use proptest::prelude::*;
 use scim::{ErrorKind, Object, filter, schema};
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! PATCH and bodies through the public API: RFC 7644 section 3.5.2, the forms of real clients, and a naive model.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "test helpers fail the test that calls them")]
+
 use proptest::prelude::*;
 use scim::{ErrorKind, Object, patch, resource, schema};
 use serde_json::{Value, json};
