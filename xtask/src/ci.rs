@@ -50,7 +50,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     steps.optional("security advisories", || advisories(workspace, &deny));
     steps.step("documentation", || {
         let mut doc = workspace.cargo();
-        doc.env("RUSTDOCFLAGS", "--deny warnings").args(["doc", "--locked", "--workspace", "--no-deps"]);
+        doc.env("RUSTDOCFLAGS", "--deny warnings");
+        doc.args(["doc", "--locked", "--workspace", "--all-features", "--no-deps"]);
         run_program(&mut doc, "cargo doc --workspace --no-deps")
     });
     add_tests(workspace, &mut steps);
@@ -92,7 +93,8 @@ fn advisories(workspace: &Workspace, deny: &Path) -> Result<Result<(), NotAvaila
     let fetch = workspace.command(deny).args(["--locked", "fetch", "db"]).output()?;
     if !fetch.status.success() {
         let said = String::from_utf8_lossy(&fetch.stderr);
-        let why = said.lines().find(|line| line.contains("rror")).unwrap_or("no reason given").trim().to_owned();
+        let telling = |line: &&str| line.starts_with("fatal:") || line.contains("ERROR");
+        let why = said.lines().rfind(telling).unwrap_or("no reason given").trim().to_owned();
         return Ok(Err(NotAvailable(format!("the advisory database cannot be fetched: {why}"))));
     }
     let mut check = workspace.command(deny);

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// Where gRPC listens
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     grpc: String,
-    /// Where Okta reaches it, such as https://scim.example.com
+    /// What links are built from: where Okta reaches it, https and its name
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// Where the data stays
