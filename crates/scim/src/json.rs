@@ -109,6 +109,10 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        // An integer beyond 64 bits arrives here already rounded.
+        if value.fract() == 0.0 && value.abs() >= 9_223_372_036_854_775_808.0 {
+            return Err(E::custom("a number too large to be kept exactly"));
+        }
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
     }
 

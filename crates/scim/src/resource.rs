@@ -257,9 +257,9 @@ fn check_identifier(path: &str, text: &str) -> Result<(), Error> {
     if text.trim() != text {
         return Err(invalid(format!("`{path}` must not begin or end with white space.")));
     }
-    // Emoji in a group's name are joined and coloured by two of these.
-    let emoji = |c: char| path == "displayName" && matches!(c, '\u{200D}' | '\u{FE0F}');
-    match text.chars().enumerate().find(|(_, c)| is_unseen(*c) && !emoji(*c)) {
+    // People write group names with the joiners of Persian, Indic scripts and emoji, and with emoji's variation selector.
+    let written = |c: char| path == "displayName" && matches!(c, '\u{200C}' | '\u{200D}' | '\u{FE0F}');
+    match text.chars().enumerate().find(|(_, c)| is_unseen(*c) && !written(*c)) {
         Some((index, c)) => Err(invalid(format!(
             "`{path}` must not contain the control or invisible character U+{:04X} (character {}).",
             u32::from(c),

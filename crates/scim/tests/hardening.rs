@@ -28,7 +28,6 @@ fn lower(operations: Value) -> Result<Vec<Change>, scim::Error> {
 
 /// What `json::parse_object` refuses, `group::parse` should refuse too, wherever it stands.
 #[test]
-#[ignore = "what stands beside `value` in a member is skipped unchecked: duplicates, NUL, lone surrogates, depth"]
 fn members_are_as_strict_as_others() {
     for body in [
         format!(r#"{{"members":[{{"value":"{A}","display":"a","display":"b"}}]}}"#),
@@ -144,7 +143,6 @@ fn numbers_that_a_database_would_round_are_refused() {
 }
 
 #[test]
-#[ignore = "an integer beyond 64 bits is taken and becomes a float"]
 fn integers_that_a_float_would_round_are_refused() {
     assert!(strict::parse_object(br#"{"x":123456789012345678901234567890}"#).is_err());
 }
@@ -177,7 +175,6 @@ fn groups_may_have_emoji_in_their_names() {
 }
 
 #[test]
-#[ignore = "U+200C is refused in a group's displayName; Persian and several Indic scripts are written with it"]
 fn groups_may_have_persian_names() {
     let name = "می\u{200c}خواهم";
     assert!(resource::create(schema::group(), object(json!({"displayName": name}))).is_ok());
@@ -251,7 +248,6 @@ fn instants_are_the_same_in_filters_and_in_the_search_document() {
 }
 
 #[test]
-#[ignore = "a dateTime that is none is stored; base64 is not checked either (no core attribute is a dateTime)"]
 fn values_have_the_form_of_their_type() {
     let hired = json!({"userName": "a", schema::ENTERPRISE_USER: {"hired": "yesterday"}});
     let certificate = json!({"userName": "a", "x509Certificates": [{"value": "not base64!"}]});

@@ -407,14 +407,9 @@ impl<'t, 's> Parser<'t, 's> {
     }
 
     fn fail(&self, at: usize, why: impl AsRef<str>) -> Error {
-        let found = match self.text.get(at..).filter(|rest| !rest.is_empty()) {
-            Some(rest) => format!("`{}`", shown(rest)),
-            None => "the end".to_owned(),
-        };
-        Error::new(
-            ErrorKind::InvalidFilter,
-            format!("Filter, column {} (at {found}): {}.", self.column(at), why.as_ref()),
-        )
+        // Says where, and quotes nothing: what stands there may be personal, and details reach logs.
+        let end = if at >= self.text.len() { " (its end)" } else { "" };
+        Error::new(ErrorKind::InvalidFilter, format!("Filter, column {}{end}: {}.", self.column(at), why.as_ref()))
     }
 }
 

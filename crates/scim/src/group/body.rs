@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::{GroupBody, Members};
@@ -120,25 +120,32 @@ impl<'de> Visitor<'de> for Element<'_> {
     scalars!(self => self.0.push(None); visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        while seq.next_element_seed(Strict::at(3))?.is_some() {}
         self.0.push(None);
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut value: Option<Value> = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if !key.eq_ignore_ascii_case("value") {
-                map.next_value::<IgnoredAny>()?;
-            } else if value.is_some() {
+        let mut seen: Vec<String> = Vec::new();
+        while let Some(key) = map.next_key_seed(Strict::at(3))?.and_then(lowercase) {
+            if seen.contains(&key) {
                 return Err(A::Error::custom(format_args!("the member {key:?} stands twice in one object")));
-            } else {
-                value = Some(map.next_value_seed(Strict::at(3))?);
             }
+            let given = map.next_value_seed(Strict::at(3))?;
+            if key == "value" {
+                value = Some(given);
+            }
+            seen.push(key);
         }
         self.0.push(value.as_ref());
         Ok(())
     }
+}
+
+/// A key that [`Strict`] has read; it reads keys as strings.
+fn lowercase(key: Value) -> Option<String> {
+    key.as_str().map(str::to_ascii_lowercase)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    Error, ErrorKind, Object, dialect,
+    Error, ErrorKind, Object, dialect, filter,
     schema::{Attribute, Mutability, Type},
 };
 
@@ -133,6 +133,12 @@ fn single(attribute: &Attribute, path: &str, value: Value, notes: &mut Notes) ->
         (Type::Boolean, value @ Value::Bool(_)) => Ok(Some(value)),
         (Type::Decimal, value @ Value::Number(_)) => Ok(Some(value)),
         (Type::Integer, Value::Number(number)) if !number.is_f64() => Ok(Some(Value::Number(number))),
+        (Type::DateTime, Value::String(text)) if filter::instant(&text).is_none() => {
+            Err(invalid(format!("`{path}` must be a date and time such as 2026-01-31T08:30:00Z.")))
+        }
+        (Type::Binary, Value::String(text)) if !is_base64(&text) => {
+            Err(invalid(format!("`{path}` must be base64 (RFC 4648).")))
+        }
         (Type::String | Type::DateTime | Type::Binary | Type::Reference, value @ Value::String(_)) => Ok(Some(value)),
         (expected, value) => Err(mismatch(
             path,
@@ -146,6 +152,17 @@ fn single(attribute: &Attribute, path: &str, value: Value, notes: &mut Notes) ->
             &value,
         )),
     }
+}
+
+/// Either alphabet of RFC 4648, padding optional, white space between (PEM bodies) passed over.
+fn is_base64(text: &str) -> bool {
+    let digits = || text.bytes().filter(|b| !b.is_ascii_whitespace());
+    let unpadded = digits().take_while(|b| *b != b'=').count();
+    let padding = digits().count() - unpadded;
+    digits().take(unpadded).all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
+        && digits().skip(unpadded).all(|b| b == b'=')
+        && unpadded % 4 != 1
+        && (padding == 0 || (unpadded + padding).is_multiple_of(4) && padding < 3)
 }
 
 /// `true` and `false` in any case.
