@@ -27,8 +27,13 @@ pub(crate) struct Globals {
     /// Where gRPC listens; port 0 takes a free one
     #[arg(long, global = true, env = "ROLLCALL_GRPC", value_name = "ADDR", default_value = "127.0.0.1:8081")]
     pub(crate) grpc: String,
-    /// What links are built from, such as https://scim.example.com [default: http://<the HTTP address>]
-    #[arg(long, global = true, env = "ROLLCALL_PUBLIC_URL", value_name = "URL")]
+    #[arg(
+        help = "What links are built from, such as https://scim.example.com [default: http://<the HTTP address>]",
+        long,
+        global = true,
+        env = "ROLLCALL_PUBLIC_URL",
+        value_name = "URL"
+    )]
     pub(crate) public_url: Option<String>,
     /// sqlite:PATH or postgres://... [default: identity.db in the data directory]
     #[arg(long, global = true, env = "ROLLCALL_IDENTITY_DATABASE_URL", hide_env_values = true, value_name = "URL")]
@@ -39,11 +44,21 @@ pub(crate) struct Globals {
     /// Connections to each database, at most
     #[arg(long, global = true, env = "ROLLCALL_DATABASE_POOL_SIZE", value_name = "N", default_value = "16")]
     pub(crate) database_pool_size: NonZeroU32,
-    /// Where identity-service is, http://HOST:PORT, when it runs elsewhere
-    #[arg(long, global = true, env = "ROLLCALL_IDENTITY_URL", value_name = "URL")]
+    #[arg(
+        help = "Where identity-service is, http://HOST:PORT, when it runs elsewhere",
+        long,
+        global = true,
+        env = "ROLLCALL_IDENTITY_URL",
+        value_name = "URL"
+    )]
     pub(crate) identity_url: Option<String>,
-    /// Where token-service is, http://HOST:PORT, when it runs elsewhere
-    #[arg(long, global = true, env = "ROLLCALL_TOKEN_URL", value_name = "URL")]
+    #[arg(
+        help = "Where token-service is, http://HOST:PORT, when it runs elsewhere",
+        long,
+        global = true,
+        env = "ROLLCALL_TOKEN_URL",
+        value_name = "URL"
+    )]
     pub(crate) token_url: Option<String>,
     /// The credential of gRPC callers [default: admin-credential in the data directory, made at the first start]
     #[arg(long, global = true, env = "ROLLCALL_ADMIN_CREDENTIAL_FILE", value_name = "FILE")]
@@ -51,8 +66,13 @@ pub(crate) struct Globals {
     /// Requests a second for an organization without a limit of its own; 0: unlimited
     #[arg(long, global = true, env = "ROLLCALL_DEFAULT_REQUESTS_PER_SECOND", value_name = "N", default_value = "100")]
     pub(crate) default_requests_per_second: u32,
-    /// Where traces, metrics and logs are exported to over OTLP/gRPC, http://HOST:PORT
-    #[arg(long, global = true, env = "ROLLCALL_OTLP_ENDPOINT", value_name = "URL")]
+    #[arg(
+        help = "Where traces, metrics and logs are exported to over OTLP/gRPC, http://HOST:PORT",
+        long,
+        global = true,
+        env = "ROLLCALL_OTLP_ENDPOINT",
+        value_name = "URL"
+    )]
     pub(crate) otlp_endpoint: Option<String>,
     /// What is logged, such as debug or info,scim_gateway=debug [default: info when serving, else warn]
     #[arg(long, global = true, env = "ROLLCALL_LOG_FILTER", value_name = "FILTER")]
