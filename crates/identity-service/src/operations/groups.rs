@@ -10,7 +10,7 @@ use wire::Refusal;
 
 use super::{
     Core, Scope,
-    users::{left, ordered},
+    users::{left, locked_groups, ordered},
 };
 use crate::{
     domain::{
@@ -241,15 +241,16 @@ impl Core {
         let (core, now) = (self.clone(), self.clock.now());
         self.write(move |conn| {
             scope.enter(conn, now)?;
-            // Groups that this one is a member of are locked before it, as whoever adds members does.
+            // The groups that this one is a member of and itself, in one order; then itself against being added anywhere.
             let known: BTreeSet<Uuid> = member::groups_with_member(conn, scope.org, id)?.into_iter().collect();
-            group::groups_lock(conn, scope.org, &ordered(&known))?;
+            let mut both = known.clone();
+            both.insert(id.0);
+            group::groups_lock(conn, scope.org, &ordered(&both))?;
             let seen = group::group_lock(conn, scope.org, id, Lock::Delete)?.ok_or_else(not_found)?;
             Precondition::check(precondition.as_ref(), seen.version).map_err(Refused::Refused)?;
-            let all: BTreeSet<Uuid> = member::groups_with_member(conn, scope.org, id)?.into_iter().collect();
-            group::groups_lock(conn, scope.org, &all.difference(&known).copied().collect::<Vec<_>>())?;
+            let groups = locked_groups(conn, &scope, id.0, &known)?;
             member::memberships_delete(conn, scope.org, id)?;
-            let versions = group::groups_touch(conn, scope.org, &ordered(&all), now)?;
+            let versions = group::groups_touch(conn, scope.org, &groups, now)?;
             let members = member::members_delete(conn, scope.org, id)?;
             group::group_delete(conn, scope.org, id)?;
 

@@ -211,11 +211,10 @@ impl Core {
             group::groups_lock(conn, scope.org, &ordered(&known))?;
             let seen = user::user_lock(conn, scope.org, id, Lock::Delete)?.ok_or_else(not_found)?;
             Precondition::check(precondition.as_ref(), seen.version).map_err(Refused::Refused)?;
-            // Nobody can add the user to a group from here on; a group of the meantime is locked too.
-            let all: BTreeSet<Uuid> = member::groups_with_member(conn, scope.org, id)?.into_iter().collect();
-            group::groups_lock(conn, scope.org, &all.difference(&known).copied().collect::<Vec<_>>())?;
+            // Nobody can add the user to a group from here on.
+            let groups = locked_groups(conn, &scope, id.0, &known)?;
             member::memberships_delete(conn, scope.org, id)?;
-            let versions = group::groups_touch(conn, scope.org, &ordered(&all), now)?;
+            let versions = group::groups_touch(conn, scope.org, &groups, now)?;
             user::user_delete(conn, scope.org, id)?;
 
             let mut events = left(&versions, id.0);
@@ -230,6 +229,22 @@ impl Core {
     /// Direct groups first, then those reached through nesting.
     pub(crate) async fn groups_of_user(&self, scope: Scope, id: UserId) -> Result<Vec<GroupOfUser>, Refusal> {
         Ok(self.user_get(scope, id, true).await?.groups)
+    }
+}
+
+/// The groups that one who is to be deleted, and is locked, is in. Those it got into before it was locked are not: to
+/// lock them now would be against the order, and wait for one who waits for us, so the transaction begins again.
+pub(super) fn locked_groups(
+    conn: &mut AnyConnection,
+    scope: &Scope,
+    member: Uuid,
+    locked: &BTreeSet<Uuid>,
+) -> Result<Vec<Uuid>, Refused> {
+    let groups = member::groups_with_member(conn, scope.org, member)?;
+    if groups.iter().all(|group| locked.contains(group)) {
+        Ok(groups)
+    } else {
+        Err(::store::Error::Serialization.into())
     }
 }
 
