@@ -40,6 +40,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         ])
     });
     steps.step("repository rules (tidy)", || tidy::run(workspace));
+    steps.step("conformance ledger is fresh", || crate::conformance::run(workspace, true));
     let deny = workspace.tools_dir().join("bin/cargo-deny");
     steps.step("cargo-deny is installed", || install_cargo_deny(workspace, &deny));
     steps.step("bans, licences and sources", || {

@@ -1,4 +1,4 @@
-//! `cargo xtask e2e` and `cargo xtask conformance`: builds the binary, then hands over to the suites in `tests/`.
+//! `cargo xtask e2e`: builds the binary, then hands over to the suites in `tests/`.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ enum Suite {
     Entra,
     /// Every line of the command-line contract, and bad input
     Contract,
-    /// scim2-tester
+    /// scim2-tester, the public conformance tool
     Conformance,
 }
 
@@ -49,11 +49,6 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         steps.step("conformance", || run_conformance(workspace));
     }
     steps.finish("e2e")
-}
-
-/// Runs scim2-tester alone.
-pub(crate) fn conformance(workspace: &Workspace) -> Result<()> {
-    run(workspace, &Options { suite: Suite::Conformance })
 }
 
 fn suites(workspace: &Workspace, words: &[&str]) -> Result<()> {

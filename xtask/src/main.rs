@@ -5,6 +5,7 @@
 mod ci;
 #[cfg(feature = "codegen")]
 mod codegen;
+mod conformance;
 mod dev;
 mod e2e;
 mod steps;
@@ -35,8 +36,12 @@ enum Task {
     Ci,
     /// Start real processes and play identity providers against them
     E2e(e2e::Options),
-    /// Run the public SCIM conformance tool against a real process
-    Conformance,
+    /// Make docs/conformance.md: each requirement of the RFCs and the test that proves it
+    Conformance {
+        /// Fail when the page is stale or a named test is missing, write nothing
+        #[arg(long)]
+        check: bool,
+    },
     /// Check the repository's own rules: who depends on whom, manifests, sources, docs
     Tidy,
     /// Regenerate the gRPC code from proto/
@@ -65,7 +70,7 @@ fn run() -> Result<()> {
         Task::Test => ci::test(&workspace),
         Task::Ci => ci::run(&workspace),
         Task::E2e(options) => e2e::run(&workspace, &options),
-        Task::Conformance => e2e::conformance(&workspace),
+        Task::Conformance { check } => conformance::run(&workspace, check),
         Task::Tidy => tidy::run(&workspace),
         Task::Codegen { check } => codegen(&workspace, check),
     }
