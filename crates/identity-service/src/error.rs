@@ -21,15 +21,13 @@ pub(crate) fn from_scim(error: scim::Error) -> Refusal {
         K::InvalidSyntax | K::BadRequest | K::UnsupportedMediaType | K::NotAcceptable => Reason::InvalidSyntax,
         K::InvalidPath => Reason::InvalidPath,
         K::NoTarget => Reason::NoTarget,
-        K::InvalidValue
-        | K::InvalidVers
-        | K::Sensitive
-        | K::InvalidCursor
-        | K::ExpiredCursor
-        | K::InvalidCount
-        | K::NotImplemented => Reason::InvalidValue,
+        K::InvalidCursor => Reason::InvalidCursor,
+        K::ExpiredCursor => Reason::ExpiredCursor,
+        K::InvalidCount => Reason::InvalidCount,
+        K::InvalidValue | K::InvalidVers | K::Sensitive | K::NotImplemented => Reason::InvalidValue,
         K::Uniqueness | K::Conflict => Reason::Uniqueness,
         K::PreconditionFailed => Reason::VersionMismatch,
+        K::Unprocessable => Reason::IdempotencyKeyReused,
         K::TooManyRequests => Reason::Busy,
         K::Unavailable => Reason::Unavailable,
         K::Unauthorized | K::Forbidden | K::NotFound | K::MethodNotAllowed | K::Internal => Reason::Internal,

@@ -5,16 +5,20 @@
 
 mod domain;
 mod error;
+mod expiry;
 mod grpc;
 mod operations;
 mod sequencer;
 mod store;
+mod walks;
 
 pub use ::store::Clock;
 use ::store::{Db, Ids, Random};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use expiry::Expiry;
 use operations::Core;
 use sequencer::Sequencer;
+use walks::Walks;
 use wire::identity::{
     identity_service_server::IdentityServiceServer, organization_service_server::OrganizationServiceServer,
 };
@@ -46,6 +50,7 @@ pub struct OpenError(#[from] ::store::Error);
 #[derive(Clone)]
 pub struct Service {
     core: Core,
+    expiry: Expiry,
 }
 
 impl Service {
@@ -56,9 +61,11 @@ impl Service {
     pub async fn open(config: &Config, clock: Clock) -> Result<Self, OpenError> {
         let database = ::store::Config { url: config.database_url.clone(), pool_size: config.pool_size };
         let db = Db::open(&database, SQLITE, POSTGRES).await?;
-        let ids = Ids::new(clock.clone(), Random::system());
+        let random = Random::system();
+        let ids = Ids::new(clock.clone(), random.clone());
         let sequencer = Sequencer::start(db.clone());
-        Ok(Self { core: Core { db, clock, ids, sequencer } })
+        let expiry = Expiry::start(db.clone(), clock.clone());
+        Ok(Self { expiry, core: Core { db, clock, ids, random, sequencer, walks: Walks::default() } })
     }
 
     /// Both gRPC services, for a server or an in-process transport.
@@ -81,6 +88,7 @@ impl Service {
     /// Numbers the events that are left and stops doing so. Calls made afterwards still work; their events are numbered
     /// at the next start.
     pub async fn shutdown(&self) {
+        self.expiry.stop().await;
         self.core.sequencer.stop().await;
     }
 }

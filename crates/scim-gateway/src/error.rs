@@ -122,7 +122,12 @@ pub(crate) fn kind(reason: Reason) -> ErrorKind {
         Reason::Mutability => ErrorKind::Mutability,
         Reason::NoTarget => ErrorKind::NoTarget,
         Reason::TooMany => ErrorKind::TooMany,
+        Reason::InvalidCursor => ErrorKind::InvalidCursor,
+        Reason::ExpiredCursor => ErrorKind::ExpiredCursor,
+        Reason::InvalidCount => ErrorKind::InvalidCount,
         Reason::Uniqueness => ErrorKind::Uniqueness,
+        Reason::IdempotencyKeyReused => ErrorKind::Unprocessable,
+        Reason::IdempotencyKeySpent => ErrorKind::Conflict,
         Reason::UserNotFound | Reason::GroupNotFound | Reason::TokenNotFound => ErrorKind::NotFound,
         Reason::VersionMismatch => ErrorKind::PreconditionFailed,
         Reason::ScimDisabled | Reason::PlanLapsed => ErrorKind::Forbidden,
@@ -168,11 +173,12 @@ mod tests {
         for &reason in Reason::ALL {
             let expected = match reason.as_str() {
                 "INVALID_FILTER" | "INVALID_PATH" | "INVALID_SYNTAX" | "INVALID_VALUE" | "MUTABILITY" | "NO_TARGET"
-                | "TOO_MANY" => 400,
+                | "TOO_MANY" | "INVALID_CURSOR" | "EXPIRED_CURSOR" | "INVALID_COUNT" => 400,
                 "TOKEN_INVALID" | "ORGANIZATION_NOT_FOUND" => 401,
                 "SCIM_DISABLED" | "PLAN_LAPSED" => 403,
                 "USER_NOT_FOUND" | "GROUP_NOT_FOUND" | "TOKEN_NOT_FOUND" => 404,
-                "UNIQUENESS" => 409,
+                "UNIQUENESS" | "IDEMPOTENCY_KEY_SPENT" => 409,
+                "IDEMPOTENCY_KEY_REUSED" => 422,
                 "VERSION_MISMATCH" => 412,
                 "CONTENDED" | "BUSY" => 429,
                 "UNAVAILABLE" => 503,

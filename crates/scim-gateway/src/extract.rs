@@ -203,6 +203,17 @@ pub(crate) fn list_query(params: &ListParams) -> wire::identity::ListQuery {
         sort_order: order.into(),
         start_index: params.start_index,
         count: Some(params.count),
+        cursor: params.cursor.clone(),
+    }
+}
+
+/// The beginning of a ListResponse, by the method that the client asked for.
+pub(crate) fn list_open(params: &ListParams, total: i64, next_cursor: &str, items: usize, out: &mut Vec<u8>) {
+    if params.cursor.is_some() {
+        let next = Some(next_cursor).filter(|cursor| !cursor.is_empty());
+        scim::render::cursor_list_open(total, next, items, out);
+    } else {
+        scim::render::list_open(total, params.start_index, items, out);
     }
 }
 
@@ -210,6 +221,19 @@ pub(crate) fn list_query(params: &ListParams) -> wire::identity::ListQuery {
 pub(crate) fn precondition(headers: &HeaderMap) -> Result<Option<Precondition>> {
     let tags = joined(headers, &IF_MATCH)?;
     Ok(scim::etag::if_match(tags.as_deref())?.map(|versions| Precondition { versions }))
+}
+
+/// `Idempotency-Key`. What a key may look like is identity-service's rule.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let (Ok(key), None) = (value.to_str(), values.next()) else {
+        return Err(Failure::new(
+            ErrorKind::BadRequest,
+            "Idempotency-Key must be one key of 1 to 255 visible ASCII characters. Send another key, or none.",
+        ));
+    };
+    Ok(Some(key.to_owned()))
 }
 
 /// `If-None-Match`: whether the client has this version already.

@@ -28,6 +28,7 @@ pub enum ErrorKind {
     PreconditionFailed,
     PayloadTooLarge,
     UnsupportedMediaType,
+    Unprocessable,
     NotAcceptable,
     TooManyRequests,
     NotImplemented,
@@ -90,6 +91,7 @@ impl ErrorKind {
             Self::PreconditionFailed => 412,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::Unprocessable => 422,
             Self::TooManyRequests => 429,
             Self::Internal => 500,
             Self::NotImplemented => 501,
@@ -122,6 +124,7 @@ impl ErrorKind {
             | Self::PreconditionFailed
             | Self::PayloadTooLarge
             | Self::UnsupportedMediaType
+            | Self::Unprocessable
             | Self::NotAcceptable
             | Self::TooManyRequests
             | Self::NotImplemented

@@ -49,8 +49,18 @@ reasons! {
     NoTarget = "NO_TARGET", InvalidArgument;
     /// RFC 7644 table 9.
     TooMany = "TOO_MANY", InvalidArgument;
+    /// RFC 9865 table 3.
+    InvalidCursor = "INVALID_CURSOR", InvalidArgument;
+    /// RFC 9865 table 3.
+    ExpiredCursor = "EXPIRED_CURSOR", InvalidArgument;
+    /// RFC 9865 table 3.
+    InvalidCount = "INVALID_COUNT", InvalidArgument;
     /// Another resource has this value.
     Uniqueness = "UNIQUENESS", AlreadyExists;
+    /// The idempotency key was used with other content.
+    IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED", FailedPrecondition;
+    /// What the idempotency key created has been deleted.
+    IdempotencyKeySpent = "IDEMPOTENCY_KEY_SPENT", FailedPrecondition;
     /// A request field is malformed; not the SCIM client's fault.
     InvalidArgument = "INVALID_ARGUMENT", InvalidArgument;
     /// No such user in this organization.

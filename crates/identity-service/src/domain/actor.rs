@@ -22,6 +22,15 @@ impl Actor {
         matches!(self.kind, ActorKind::ScimClient { .. })
     }
 
+    /// Tells callers apart where something is kept for each, such as idempotency keys.
+    pub(crate) fn key(&self) -> String {
+        match &self.kind {
+            ActorKind::ScimClient { token_id } => format!("scim_client:{token_id}"),
+            ActorKind::Administrator { name } => format!("administrator:{name}"),
+            ActorKind::InternalService { name } => format!("internal_service:{name}"),
+        }
+    }
+
     /// The form that events keep.
     pub(crate) fn to_json(&self) -> String {
         let request_id = &self.request_id;

@@ -4,8 +4,10 @@
 
 pub(crate) mod access;
 pub(crate) mod actor;
+pub(crate) mod cursor;
 pub(crate) mod event;
 pub(crate) mod group;
+pub(crate) mod idempotency;
 pub(crate) mod list;
 pub(crate) mod organization;
 pub(crate) mod user;

@@ -15,6 +15,7 @@ use crate::{
         GroupId, OrgId, Precondition, UserId,
         actor::{Actor, ActorKind},
         group::{Member, MemberType, group_not_found},
+        idempotency::IdempotencyKey,
         list::ListQuery,
         organization::Organization,
         parse_id,
@@ -65,6 +66,10 @@ pub(super) fn precondition(this: Option<proto::Precondition>) -> Option<Precondi
     this.map(|this| Precondition(this.versions))
 }
 
+pub(super) fn idempotency_key(text: Option<String>) -> Result<Option<IdempotencyKey>, Refusal> {
+    text.map(IdempotencyKey::parse).transpose()
+}
+
 pub(super) fn with_groups(mask: Option<proto::UserMask>) -> bool {
     !mask.is_some_and(|mask| mask.omit_groups)
 }
@@ -76,7 +81,8 @@ pub(super) fn members_shown(mask: Option<proto::GroupMask>) -> u32 {
 pub(super) fn list_query(query: Option<proto::ListQuery>) -> ListQuery {
     let query = query.unwrap_or_default();
     let descending = query.sort_order() == SortOrder::Descending;
-    ListQuery::new(query.filter, query.sort_by, descending, query.start_index, query.count)
+    let cursor = query.cursor;
+    ListQuery { cursor, ..ListQuery::new(query.filter, query.sort_by, descending, query.start_index, query.count) }
 }
 
 pub(super) fn member_ids(ids: &proto::MemberIds) -> Result<Vec<Uuid>, Refusal> {

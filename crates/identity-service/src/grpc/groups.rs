@@ -6,8 +6,8 @@ use wire::{
 };
 
 use super::convert::{
-    group, group_id, invalid, known_group, list_query, member, member_ids, members_shown, next_page, operation,
-    precondition, scope,
+    group, group_id, idempotency_key, invalid, known_group, list_query, member, member_ids, members_shown, next_page,
+    operation, precondition, scope,
 };
 use crate::{
     domain::{group::GroupChange, list::LARGEST_PAGE, list::page_size, parse_id},
@@ -17,7 +17,9 @@ use crate::{
 pub(super) async fn create(core: &Core, request: proto::CreateGroupRequest) -> Result<proto::Group, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
     let members = member_ids(&request.members.unwrap_or_default())?;
-    Ok(group(core.group_create(scope, &request.resource_json, members, members_shown(request.mask)).await?))
+    let key = core.checked(&scope, idempotency_key(request.idempotency_key)).await?;
+    let shown = members_shown(request.mask);
+    Ok(group(core.group_create(scope, &request.resource_json, members, key, shown).await?))
 }
 
 pub(super) async fn get(core: &Core, request: proto::GetGroupRequest) -> Result<proto::Group, Refusal> {
@@ -28,9 +30,12 @@ pub(super) async fn get(core: &Core, request: proto::GetGroupRequest) -> Result<
 
 pub(super) async fn list(core: &Core, request: proto::ListGroupsRequest) -> Result<proto::ListGroupsResponse, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
-    let (groups, total_results) =
-        core.group_list(scope, &list_query(request.query), members_shown(request.mask)).await?;
-    Ok(proto::ListGroupsResponse { groups: groups.into_iter().map(group).collect(), total_results })
+    let page = core.group_list(scope, &list_query(request.query), members_shown(request.mask)).await?;
+    Ok(proto::ListGroupsResponse {
+        groups: page.items.into_iter().map(group).collect(),
+        total_results: page.total,
+        next_cursor: page.next_cursor.unwrap_or_default(),
+    })
 }
 
 pub(super) async fn replace(core: &Core, request: proto::ReplaceGroupRequest) -> Result<proto::Group, Refusal> {

@@ -6,13 +6,15 @@ use wire::{
 };
 
 use super::convert::{
-    group_reference, invalid, known_user, list_query, operation, precondition, scope, user, user_id, with_groups,
+    group_reference, idempotency_key, invalid, known_user, list_query, operation, precondition, scope, user, user_id,
+    with_groups,
 };
 use crate::{operations::Core, store::user::UserKey};
 
 pub(super) async fn create(core: &Core, request: proto::CreateUserRequest) -> Result<proto::User, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
-    Ok(user(core.user_create(scope, &request.resource_json).await?))
+    let key = core.checked(&scope, idempotency_key(request.idempotency_key)).await?;
+    Ok(user(core.user_create(scope, &request.resource_json, key).await?))
 }
 
 pub(super) async fn get(core: &Core, request: proto::GetUserRequest) -> Result<proto::User, Refusal> {
@@ -41,8 +43,12 @@ pub(super) async fn look_up(
 
 pub(super) async fn list(core: &Core, request: proto::ListUsersRequest) -> Result<proto::ListUsersResponse, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
-    let (users, total_results) = core.user_list(scope, &list_query(request.query), with_groups(request.mask)).await?;
-    Ok(proto::ListUsersResponse { users: users.into_iter().map(user).collect(), total_results })
+    let page = core.user_list(scope, &list_query(request.query), with_groups(request.mask)).await?;
+    Ok(proto::ListUsersResponse {
+        users: page.items.into_iter().map(user).collect(),
+        total_results: page.total,
+        next_cursor: page.next_cursor.unwrap_or_default(),
+    })
 }
 
 pub(super) async fn replace(core: &Core, request: proto::ReplaceUserRequest) -> Result<proto::User, Refusal> {

@@ -21,15 +21,13 @@ use crate::{
             Group, GroupChange, GroupContent, MemberDelta, MemberPage, display_name_taken, group_not_found,
             member_of_itself, unknown_members,
         },
-        list::ListQuery,
+        idempotency::{IdempotencyKey, digest, spent},
         user::{Notes, delta, parse_stored},
     },
     error::{Refused, from_scim, internal},
     store::{
         filter_sql::{Compiler, Target},
-        group,
-        list::Listing,
-        member,
+        group, member,
         statement::{Lock, Statement},
         violates,
     },
@@ -62,11 +60,13 @@ struct Draft {
 }
 
 impl Core {
+    /// With a key that created the group before: the group as it is now.
     pub(crate) async fn group_create(
         &self,
         scope: Scope,
         body: &[u8],
         members: Vec<Uuid>,
+        key: Option<IdempotencyKey>,
         show_members: u32,
     ) -> Result<ShownGroup, Refusal> {
         let accepted = scim::json::parse_object(body)
@@ -79,8 +79,14 @@ impl Core {
         let (content, notes) = self.checked(&scope, accepted).await?;
         let members = each_once(members);
         let (core, now, id) = (self.clone(), self.clock.now(), GroupId(self.ids.next()));
+        let digest = digest("Group", &content.resource_text, &members);
         self.write(move |conn| {
-            scope.enter(conn, now)?.to_change().map_err(Refused::Refused)?;
+            let access = scope.enter(conn, now)?;
+            if let Some(made) = Self::replayed(conn, &scope, key.as_ref(), id.0, &digest, now)? {
+                let group = group::group_get(conn, scope.org, GroupId(made))?.ok_or(Refused::Refused(spent()))?;
+                return show(conn, &scope, group, show_members, false);
+            }
+            access.to_change().map_err(Refused::Refused)?;
             let group = group::group_insert(conn, scope.org, id, &content, now).map_err(|e| taken(e, &content))?;
             let mut members_delta = MemberDelta::default();
             add(conn, &scope, id, &members, &mut members_delta)?;
@@ -101,32 +107,6 @@ impl Core {
             show(conn, &scope, group, show_members, false)
         };
         if show_members == 0 { self.seek(get).await } else { self.read(get).await }
-    }
-
-    /// A page and the total.
-    pub(crate) async fn group_list(
-        &self,
-        scope: Scope,
-        query: &ListQuery,
-        show_members: u32,
-    ) -> Result<(Vec<ShownGroup>, i64), Refusal> {
-        let listing = Listing::new(self.db.backend(), scope.org, Target::Group, query);
-        let listing = self.checked(&scope, listing).await?;
-        let now = self.clock.now();
-        self.read(move |conn| {
-            scope.enter(conn, now)?;
-            let groups = listing.groups(conn)?;
-            let total = listing.total(conn, groups.len())?;
-            let ids: Vec<Uuid> = groups.iter().map(|group| group.id.0).collect();
-            let mut pages: std::collections::HashMap<GroupId, MemberPage> =
-                member::member_pages(conn, scope.org, &ids, show_members)?.into_iter().collect();
-            let shown = groups.into_iter().map(|group| {
-                let members = pages.remove(&group.id).unwrap_or_default();
-                ShownGroup { group, members, changed: false }
-            });
-            Ok((shown.collect(), total))
-        })
-        .await
     }
 
     /// Members in id order after the given one.

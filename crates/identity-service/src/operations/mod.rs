@@ -3,17 +3,27 @@
 //! Not here: protobuf (`grpc`), SQL (`store`).
 
 mod groups;
+mod lists;
 mod organizations;
 mod users;
 
-use ::store::{AnyConnection, Clock, Db, Ids, Instant};
+use ::store::{AnyConnection, Clock, Db, Ids, Instant, Random};
+use uuid::Uuid;
 use wire::{Reason, Refusal};
 
 use crate::{
-    domain::{OrgId, access::Access, actor::Actor, event::NewEvent, organization::Organization},
+    domain::{
+        OrgId,
+        access::Access,
+        actor::Actor,
+        event::NewEvent,
+        idempotency::{IdempotencyKey, reused},
+        organization::Organization,
+    },
     error::{Refused, refusal, refused},
     sequencer::Sequencer,
-    store::{event, event::EventRow, organization},
+    store::{event, event::EventRow, idempotency, idempotency::Claim, organization},
+    walks::Walks,
 };
 
 pub(crate) use groups::ShownGroup;
@@ -26,7 +36,9 @@ pub(crate) struct Core {
     pub(crate) db: Db,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
+    pub(crate) random: Random,
     pub(crate) sequencer: Sequencer,
+    pub(crate) walks: Walks,
 }
 
 /// Who does something, where, and when: the first things that each unit of work is about.
@@ -93,6 +105,23 @@ impl Core {
             Ok(event::event_page(conn, org, after, limit)?)
         })
         .await
+    }
+
+    /// Whether a create that came with a key was done before: then the resource it made.
+    fn replayed(
+        conn: &mut AnyConnection,
+        scope: &Scope,
+        key: Option<&IdempotencyKey>,
+        new: Uuid,
+        digest: &[u8],
+        now: Instant,
+    ) -> Result<Option<Uuid>, Refused> {
+        let Some(key) = key else { return Ok(None) };
+        match idempotency::key_claim(conn, scope.org, &scope.actor.key(), key, new, digest, now)? {
+            Claim::Taken => Ok(None),
+            Claim::Known { resource, digest: of_then } if of_then == digest => Ok(Some(resource)),
+            Claim::Known { .. } => Err(Refused::Refused(reused())),
+        }
     }
 
     fn record(

@@ -13,17 +13,14 @@ use crate::{
     domain::{
         GroupId, Precondition, UserId,
         event::{Kind, NewEvent},
-        list::ListQuery,
+        idempotency::{IdempotencyKey, digest, spent},
         user::{
             GroupOfUser, Notes, User, UserContent, delta, email_keys, parse_stored, user_name_taken, user_not_found,
         },
     },
     error::{Refused, from_scim},
     store::{
-        filter_sql::Target,
-        group,
-        list::Listing,
-        member,
+        group, member,
         statement::Lock,
         user::{self, UserKey},
         violates,
@@ -43,7 +40,13 @@ pub(crate) struct ShownUser {
 type Transform = dyn Fn(&Object) -> Result<(Object, Notes), Refusal>;
 
 impl Core {
-    pub(crate) async fn user_create(&self, scope: Scope, body: &[u8]) -> Result<ShownUser, Refusal> {
+    /// With a key that created the user before: the user as it is now.
+    pub(crate) async fn user_create(
+        &self,
+        scope: Scope,
+        body: &[u8],
+        key: Option<IdempotencyKey>,
+    ) -> Result<ShownUser, Refusal> {
         let accepted = scim::json::parse_object(body)
             .and_then(|body| scim::resource::create(scim::schema::user(), body))
             .map_err(from_scim)
@@ -53,8 +56,14 @@ impl Core {
             });
         let (content, notes) = self.checked(&scope, accepted).await?;
         let (core, now, id) = (self.clone(), self.clock.now(), UserId(self.ids.next()));
+        let digest = digest("User", &content.resource_text, &[]);
         self.write(move |conn| {
-            scope.enter(conn, now)?.to_change().map_err(Refused::Refused)?;
+            let access = scope.enter(conn, now)?;
+            if let Some(made) = Self::replayed(conn, &scope, key.as_ref(), id.0, &digest, now)? {
+                let user = user::user_get(conn, scope.org, UserId(made))?.ok_or(Refused::Refused(spent()))?;
+                return show(conn, &scope, user, true, false);
+            }
+            access.to_change().map_err(Refused::Refused)?;
             let user = user::user_insert(conn, scope.org, id, &content, now).map_err(|e| taken(e, &content))?;
             let delta = delta(None, Some(&content.resource), &notes);
             core.record(conn, &scope, now, &[NewEvent { kind: Kind::UserCreated, subject: id.0, delta }])?;
@@ -88,25 +97,6 @@ impl Core {
             show_all(conn, &scope, users, groups)
         };
         if unique { self.seek(look_up).await } else { self.read(look_up).await }
-    }
-
-    /// A page and the total.
-    pub(crate) async fn user_list(
-        &self,
-        scope: Scope,
-        query: &ListQuery,
-        groups: bool,
-    ) -> Result<(Vec<ShownUser>, i64), Refusal> {
-        let listing = Listing::new(self.db.backend(), scope.org, Target::User, query);
-        let listing = self.checked(&scope, listing).await?;
-        let now = self.clock.now();
-        self.read(move |conn| {
-            scope.enter(conn, now)?;
-            let users = listing.users(conn)?;
-            let total = listing.total(conn, users.len())?;
-            Ok((show_all(conn, &scope, users, groups)?, total))
-        })
-        .await
     }
 
     pub(crate) async fn user_replace(
@@ -273,7 +263,7 @@ fn show(
     Ok(ShownUser { user, groups: groups.into_iter().map(|(_, group)| group).collect(), changed })
 }
 
-fn show_all(
+pub(super) fn show_all(
     conn: &mut AnyConnection,
     scope: &Scope,
     users: Vec<User>,

@@ -1,11 +1,13 @@
 //! The tables and every statement on them. The organization is the first argument of each function, and of each key but
-//! the organization's own slug and the sequencer's walk over the outbox.
+//! the organization's own slug and the walks of the background tasks over all organizations.
 //!
 //! Not here: rules (`domain`), pools and transactions (the `store` crate).
 
+pub(crate) mod cursor_key;
 pub(crate) mod event;
 pub(crate) mod filter_sql;
 pub(crate) mod group;
+pub(crate) mod idempotency;
 pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod organization;

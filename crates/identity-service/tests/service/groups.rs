@@ -109,6 +109,7 @@ async fn a_wrong_body_says_what_is_wrong() {
                 resource_json: bytes(&body).into(),
                 members: None,
                 mask: None,
+                idempotency_key: None,
             };
             reason(world.identity.clone().create_group(request).await)
         };

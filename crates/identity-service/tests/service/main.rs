@@ -6,6 +6,7 @@ mod concurrency;
 mod events;
 mod filters;
 mod groups;
+mod idempotency;
 mod isolation;
 mod lists;
 mod members;

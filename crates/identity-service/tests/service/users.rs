@@ -194,6 +194,7 @@ async fn an_odd_id_is_not_found_and_a_wrong_body_says_why() {
                 organization_id: org.clone(),
                 caller: client(),
                 resource_json: body.to_vec().into(),
+                idempotency_key: None,
             };
             reason(world.identity.clone().create_user(request).await)
         };

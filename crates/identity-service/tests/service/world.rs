@@ -186,6 +186,7 @@ impl World {
             organization_id: org.to_owned(),
             caller: client(),
             resource_json: bytes(body).into(),
+            idempotency_key: None,
         };
         Ok(self.identity.clone().create_user(request).await?.into_inner())
     }
@@ -284,6 +285,7 @@ impl World {
             resource_json: bytes(&group_body(display_name)).into(),
             members: Some(ids(members)),
             mask: Some(proto::GroupMask { members: 1000 }),
+            idempotency_key: None,
         };
         Ok(self.identity.clone().create_group(request).await?.into_inner())
     }

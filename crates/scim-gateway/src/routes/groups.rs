@@ -42,6 +42,7 @@ pub(crate) async fn create(session: Session, request: Request) -> Result<Respons
         resource_json,
         members,
         mask: mask(&projection, FIRST_MEMBERS),
+        idempotency_key: extract::idempotency_key(&parts.headers)?,
     };
     let group = session.gateway.clients.identity.clone().create_group(session.call(message)).await?.into_inner();
     answer(session, StatusCode::CREATED, group, projection).await
@@ -74,7 +75,7 @@ pub(crate) async fn list(session: Session, uri: Uri) -> Result<Response> {
         mask: mask(&projection, first_members),
     };
     let page = session.gateway.clients.identity.clone().list_groups(session.call(message)).await?.into_inner();
-    let body = Pages::list(session, page, params.start_index, projection).body().await?;
+    let body = Pages::list(session, page, &params, projection).body().await?;
     Ok(reply::json(StatusCode::OK, body))
 }
 

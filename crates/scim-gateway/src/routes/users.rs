@@ -40,6 +40,7 @@ pub(crate) async fn create(session: Session, request: Request) -> Result<Respons
         organization_id: session.organization_id(),
         caller: session.caller(),
         resource_json: payload.bytes.clone(),
+        idempotency_key: extract::idempotency_key(&parts.headers)?,
     };
     let user = session.gateway.clients.identity.clone().create_user(session.call(message)).await?.into_inner();
     Rendered::of(&session, &user, &projection)?.reply(StatusCode::CREATED)
@@ -72,7 +73,7 @@ pub(crate) async fn list(session: Session, uri: Uri) -> Result<Response> {
     };
     let page = session.gateway.clients.identity.clone().list_users(session.call(message)).await?.into_inner();
     let mut body = Vec::with_capacity(256 + page.users.len() * 1024);
-    scim::render::list_open(page.total_results, params.start_index, page.users.len(), &mut body);
+    extract::list_open(&params, page.total_results, &page.next_cursor, page.users.len(), &mut body);
     for (n, user) in page.users.iter().enumerate() {
         if n > 0 {
             body.push(b',');

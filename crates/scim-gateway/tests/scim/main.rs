@@ -8,6 +8,7 @@ mod bad_input;
 mod discovery;
 mod groups;
 mod harness;
+mod idempotency;
 mod log;
 mod races;
 mod socket;

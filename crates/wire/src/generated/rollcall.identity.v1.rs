@@ -58,6 +58,10 @@ pub struct CreateUserRequest {
     /// The body as the client sent it: checked here, where the row is.
     #[prost(bytes = "bytes", tag = "3")]
     pub resource_json: ::prost::bytes::Bytes,
+    /// A second create with the same key and content within 24 hours gives the
+    /// resource that the first one made. 1 to 255 visible ASCII characters.
+    #[prost(string, optional, tag = "4")]
+    pub idempotency_key: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetUserRequest {
@@ -110,12 +114,16 @@ pub struct ListQuery {
     pub sort_by: ::prost::alloc::string::String,
     #[prost(enumeration = "SortOrder", tag = "3")]
     pub sort_order: i32,
-    /// 1-based; 0: 1.
+    /// 1-based; 0: 1. Not used with a cursor.
     #[prost(int64, tag = "4")]
     pub start_index: i64,
     /// At most 1000; absent: 100; 0: the total only.
     #[prost(uint32, optional, tag = "5")]
     pub count: ::core::option::Option<u32>,
+    /// RFC 9865. Absent: pages by index. Empty: the first page by cursor. Else a
+    /// next_cursor; filter, order and count must be those it was given for.
+    #[prost(string, optional, tag = "6")]
+    pub cursor: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListUsersRequest {
@@ -134,6 +142,9 @@ pub struct ListUsersResponse {
     pub users: ::prost::alloc::vec::Vec<User>,
     #[prost(int64, tag = "2")]
     pub total_results: i64,
+    /// RFC 9865. Empty: the last page, or pages by index.
+    #[prost(string, tag = "3")]
+    pub next_cursor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplaceUserRequest {
@@ -272,6 +283,10 @@ pub struct CreateGroupRequest {
     pub members: ::core::option::Option<MemberIds>,
     #[prost(message, optional, tag = "5")]
     pub mask: ::core::option::Option<GroupMask>,
+    /// A second create with the same key and content within 24 hours gives the
+    /// resource that the first one made. 1 to 255 visible ASCII characters.
+    #[prost(string, optional, tag = "6")]
+    pub idempotency_key: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetGroupRequest {
@@ -301,6 +316,9 @@ pub struct ListGroupsResponse {
     pub groups: ::prost::alloc::vec::Vec<Group>,
     #[prost(int64, tag = "2")]
     pub total_results: i64,
+    /// RFC 9865. Empty: the last page, or pages by index.
+    #[prost(string, tag = "3")]
+    pub next_cursor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplaceGroupRequest {
