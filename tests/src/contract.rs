@@ -43,6 +43,14 @@ pub async fn run(running: Running, program: &Program, transcript: &Transcript) -
     let talk = talk.by(moved);
     talk.get(&path).await?.status(200)?.is("/userName", before["userName"].clone())?.is("/id", before["id"].clone())?;
 
+    transcript.step("Killed without warning, then start again: what was answered is there");
+    let ana = Person::new("Ana", "Lee", "example.com");
+    let id = talk.post("/Users", &ana.create()).await?.status(201)?.id()?;
+    let running = running.crash(program).await?;
+    let talk = talk.by(okta::client(&format!("{}/scim/v2", running.deployment.http()), &acme.token)?);
+    talk.get(&format!("/Users/{id}")).await?.status(200)?.is("/userName", ana.user_name.as_str())?;
+    talk.get(&path).await?.status(200)?;
+
     for output in running.stop()? {
         log_is_clean(&output, transcript)?;
     }

@@ -71,6 +71,19 @@ impl Running {
         Ok(Self { deployment, directory, databases })
     }
 
+    /// Kills every process and starts them again on the same data.
+    ///
+    /// # Errors
+    /// If a process cannot be killed or does not start.
+    pub async fn crash(self, program: &Program) -> Result<Self> {
+        let Self { deployment, directory, databases } = self;
+        for server in deployment.servers {
+            server.kill()?;
+        }
+        let deployment = deploy(program, directory.path(), &databases).await?;
+        Ok(Self { deployment, directory, databases })
+    }
+
     /// Stops it in an orderly way; gives what the processes wrote.
     ///
     /// # Errors
