@@ -3,7 +3,7 @@
 use axum::{body::Body, response::Response};
 use http::{
     HeaderName, HeaderValue, StatusCode,
-    header::{CONTENT_TYPE, ETAG, LOCATION},
+    header::{CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION},
 };
 use jiff::Timestamp;
 
@@ -20,9 +20,9 @@ pub(crate) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
-/// A resource, with `ETag` and `Location`.
+/// A resource, with `ETag`, `Location` and, as RFC 7643 section 3.1 has it, the same in `Content-Location`.
 pub(crate) fn resource(status: StatusCode, body: impl Into<Body>, etag: &str, location: &str) -> Response {
-    with(with(json(status, body), LOCATION, location), ETAG, etag)
+    with(with(with(json(status, body), LOCATION, location), CONTENT_LOCATION, location), ETAG, etag)
 }
 
 /// 304.

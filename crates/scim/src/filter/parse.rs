@@ -281,7 +281,25 @@ impl<'t, 's> Parser<'t, 's> {
         let literal = typed(leaf, value).map_err(|expected| {
             self.fail(literal_at, format!("expected {expected} to compare `{}` with", path.canonical()))
         })?;
+        if literal == Literal::Boolean(false) && path.sub.is_some_and(|sub| sub.name == "primary") {
+            return Ok(self.not_primary(path, op));
+        }
         Ok(Filter::Compare { path, op, literal })
+    }
+
+    /// RFC 7643 section 2.4: a value that does not say so is not primary. `primary eq false` is `primary ne true`,
+    /// which holds for absent ones, too.
+    fn not_primary(&self, path: AttrPath<'s>, op: CompareOp) -> Filter<'s> {
+        let literal = Literal::Boolean(true);
+        let primary = op == CompareOp::Ne;
+        if matches!(self.scope, Scope::Element(_)) {
+            let op = if primary { CompareOp::Eq } else { CompareOp::Ne };
+            return Filter::Compare { path, op, literal };
+        }
+        let inner = Filter::Compare { path, op: CompareOp::Ne, literal };
+        let outer = AttrPath { sub: None, ..path };
+        let one = Filter::ValuePath { path: outer, filter: Box::new(inner) };
+        if primary { Filter::Not(Box::new(one)) } else { one }
     }
 
     /// A complex attribute is compared by its `value` (RFC 7643 section 2.4).

@@ -1,6 +1,8 @@
 //! The value of one attribute: type checks, and the dialects that bend them. Whether the attribute may be written, and
 //! the rules that span attributes, are not here.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use serde_json::Value;
 
 use crate::{
@@ -88,15 +90,47 @@ pub(crate) fn elements(
     for value in values.into_iter().filter(|v| !is_unassigned(v)) {
         elements.extend(single(attribute, path, value, notes)?);
     }
+    check_number(path, &elements)?;
+    let elements = once_each(attribute, elements);
     check_values(path, &elements)?;
     Ok(elements)
 }
 
-/// RFC 7643 section 2.4: `primary` is true at most once.
-pub(crate) fn check_values(path: &str, elements: &[Value]) -> Result<(), Error> {
+/// RFC 7643 section 2.4: the same type and value no more than once. What the later one says is added to the first.
+fn once_each(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value> {
+    let mut places: HashMap<(String, Option<String>), usize> = HashMap::with_capacity(elements.len());
+    let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
+    for element in elements {
+        let text = |name: &str| element.get(name).and_then(Value::as_str).map(str::to_owned);
+        let place = text("value").and_then(|value| match places.entry((value, text("type"))) {
+            Entry::Occupied(entry) => Some(*entry.get()),
+            Entry::Vacant(entry) => {
+                entry.insert(kept.len());
+                None
+            }
+        });
+        match (place.and_then(|place| kept.get_mut(place)), element) {
+            (Some(Value::Object(first)), Value::Object(later)) => {
+                let mut both = std::mem::take(first);
+                both.extend(later);
+                *first = ordered(&attribute.sub_attributes, both);
+            }
+            (_, element) => kept.push(element),
+        }
+    }
+    kept
+}
+
+fn check_number(path: &str, elements: &[Value]) -> Result<(), Error> {
     if elements.len() > MAX_VALUES {
         return Err(invalid(format!("`{path}` has {} values; at most {MAX_VALUES} are taken.", elements.len())));
     }
+    Ok(())
+}
+
+/// RFC 7643 section 2.4: `primary` is true at most once.
+pub(crate) fn check_values(path: &str, elements: &[Value]) -> Result<(), Error> {
+    check_number(path, elements)?;
     if elements.iter().filter(|e| is_primary(e)).count() > 1 {
         return Err(invalid(format!("Only one value of `{path}` may have \"primary\": true.")));
     }
