@@ -28,7 +28,7 @@ pub struct Capabilities {
 
 /// The ServiceProviderConfig document.
 pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> Value {
-    json!({
+    let mut document = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
         "patch": {"supported": capabilities.patch},
         "bulk": {"supported": capabilities.bulk, "maxOperations": 0, "maxPayloadSize": 0},
@@ -54,7 +54,11 @@ pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> V
             "resourceType": "ServiceProviderConfig",
             "location": format!("{base_url}/ServiceProviderConfig"),
         },
-    })
+    });
+    if capabilities.cursor {
+        document["pagination"]["cursorTimeout"] = list::CURSOR_TIMEOUT.into();
+    }
+    document
 }
 
 /// One schema as a resource.
@@ -134,6 +138,9 @@ mod tests {
         let on = service_provider_config(&ALL, "https://x/scim/v2");
         let off = service_provider_config(&Capabilities { patch: false, ..ALL }, "https://x/scim/v2");
         assert_eq!((&on["patch"]["supported"], &off["patch"]["supported"]), (&json!(true), &json!(false)));
+        let on_cursor = service_provider_config(&Capabilities { cursor: true, ..ALL }, "https://x/scim/v2");
+        assert_eq!(on["pagination"].get("cursorTimeout"), None);
+        assert_eq!(on_cursor["pagination"]["cursorTimeout"], 3600);
         assert_eq!(on["meta"]["location"], "https://x/scim/v2/ServiceProviderConfig");
     }
 

@@ -1,4 +1,4 @@
-//! Query parameters of lists: RFC 7644 section 3.4.2.
+//! Query parameters of lists: RFC 7644 section 3.4.2, RFC 9865 section 2.
 
 use crate::{Error, ErrorKind};
 
@@ -6,8 +6,11 @@ use crate::{Error, ErrorKind};
 pub const MAX_RESULTS: u32 = 1000;
 /// The page where `count` is absent.
 pub const DEFAULT_COUNT: u32 = 100;
+/// Seconds that a cursor is good for, `pagination.cursorTimeout`.
+pub const CURSOR_TIMEOUT: u32 = 3600;
 
-/// The parameters of a list, clamped as the RFC says. Unknown parameters are ignored, empty ones are absent.
+/// The parameters of a list, clamped as the RFC says. Unknown parameters are ignored, empty ones are absent but for
+/// `cursor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListParams {
     /// Filter text.
@@ -20,6 +23,8 @@ pub struct ListParams {
     pub start_index: i64,
     /// 0 to [`MAX_RESULTS`].
     pub count: u32,
+    /// Pages by cursor; empty: the first one. Absent: by index, the default method (RFC 9865 section 2.4).
+    pub cursor: Option<String>,
     /// Comma-separated paths.
     pub attributes: Option<String>,
     /// Comma-separated paths.
@@ -34,6 +39,7 @@ impl Default for ListParams {
             descending: false,
             start_index: 1,
             count: DEFAULT_COUNT,
+            cursor: None,
             attributes: None,
             excluded_attributes: None,
         }
@@ -43,22 +49,42 @@ impl Default for ListParams {
 impl ListParams {
     /// From decoded query pairs (`+` already a space). Names are matched case-insensitively; of a repeated one the last
     /// counts. A number that is none, or an unknown `sortOrder`, is 400 `invalidValue`.
+    ///
+    /// With a cursor, a `count` that is no number or above [`MAX_RESULTS`] is 400 `invalidCount` (RFC 9865 section 2.1),
+    /// and a `startIndex` above 1, which asks for the other method, is 400 `invalidValue`.
     pub fn from_query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
         let mut params = Self::default();
+        let mut asked = None;
         for (name, value) in pairs {
+            let name = name.to_ascii_lowercase();
+            if name == "cursor" {
+                params.cursor = Some(value.to_owned());
+            }
             if value.is_empty() {
                 continue;
             }
-            match name.to_ascii_lowercase().as_str() {
+            match name.as_str() {
                 "filter" => params.filter = Some(value.to_owned()),
                 "sortby" => params.sort_by = Some(value.to_owned()),
                 "sortorder" => params.descending = descending(value)?,
                 "startindex" => params.start_index = integer("startIndex", value)?.max(1),
-                "count" => params.count = count(integer("count", value)?),
+                "count" => asked = Some(integer("count", value)),
                 "attributes" => params.attributes = Some(value.to_owned()),
                 "excludedattributes" => params.excluded_attributes = Some(value.to_owned()),
                 _ => {}
             }
+        }
+        match (asked, &params.cursor) {
+            (Some(asked), None) => params.count = count(asked?),
+            (Some(Ok(asked)), Some(_)) if asked <= i64::from(MAX_RESULTS) => params.count = count(asked),
+            (Some(_), Some(_)) => {
+                let detail = format!("With a cursor, count must be a whole number from 0 to {MAX_RESULTS}.");
+                return Err(Error::new(ErrorKind::InvalidCount, detail));
+            }
+            (None, _) => {}
+        }
+        if params.cursor.is_some() && params.start_index > 1 {
+            return Err(invalid("startIndex and cursor are two ways to page. Send only one of them."));
         }
         Ok(params)
     }
@@ -115,6 +141,28 @@ mod tests {
         ] {
             let params = parse(&[pair]).unwrap();
             assert_eq!((params.start_index, params.count), (start_index, count), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_may_be_empty_and_is_strict_about_count() {
+        assert_eq!(parse(&[("count", "10")]).unwrap().cursor, None);
+        for (pairs, cursor, count) in [
+            (vec![("cursor", "")], "", 100),
+            (vec![("count", "10"), ("Cursor", "VZUTiyhEQJ94IR")], "VZUTiyhEQJ94IR", 10),
+            (vec![("cursor", ""), ("count", "-1")], "", 0),
+            (vec![("cursor", ""), ("count", "1000"), ("startIndex", "1")], "", 1000),
+        ] {
+            let params = parse(&pairs).unwrap();
+            assert_eq!((params.cursor.as_deref(), params.count), (Some(cursor), count), "{pairs:?}");
+        }
+        for (other, kind) in [
+            (("count", "1001"), ErrorKind::InvalidCount),
+            (("count", "ten"), ErrorKind::InvalidCount),
+            (("startIndex", "2"), ErrorKind::InvalidValue),
+        ] {
+            assert_eq!(parse(&[other, ("cursor", "")]).unwrap_err().kind, kind, "{other:?}");
+            assert_eq!(parse(&[("cursor", ""), other]).unwrap_err().kind, kind, "{other:?}");
         }
     }
 

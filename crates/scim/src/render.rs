@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{Error, ErrorKind, Object, ResourceType, project::Projection, schema};
+use crate::{Error, ErrorKind, Object, ResourceType, project::Projection};
 
 /// What the stored form does not hold.
 #[derive(Clone, Debug)]
@@ -52,29 +52,31 @@ impl MemberKind {
     }
 }
 
-/// Appends a whole user. `groups` is left out where there are none.
+/// Appends a whole user, of the organization's own resource type. `groups` is left out where there are none.
 pub fn user(
+    rt: &ResourceType,
     stored: &[u8],
     head: &Head<'_>,
     groups: &[GroupRef],
     projection: &Projection,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    resource(schema::user(), stored, head, groups, projection, out)?;
+    resource(rt, stored, head, groups, projection, out)?;
     out.push(b'}');
     Ok(())
 }
 
-/// Appends a group up to its members. With `members`, the next calls are [`member`]s and then [`group_close`].
+/// Appends a group of the organization's own resource type, up to its members. With `members`, the next calls are [`member`]s and then [`group_close`].
 /// Without, only [`group_close`].
 pub fn group_open(
+    rt: &ResourceType,
     stored: &[u8],
     head: &Head<'_>,
     members: bool,
     projection: &Projection,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    resource(schema::group(), stored, head, &[], projection, out)?;
+    resource(rt, stored, head, &[], projection, out)?;
     if members {
         out.extend_from_slice(b",\"members\":[");
     }
@@ -126,6 +128,19 @@ pub fn list_open(total: i64, start_index: i64, items: usize, out: &mut Vec<u8>) 
     out.extend_from_slice(b",\"Resources\":[");
 }
 
+/// The same for a page by cursor, RFC 9865 section 2: no `startIndex`; `nextCursor` unless it is the last page.
+pub fn cursor_list_open(total: i64, next_cursor: Option<&str>, items: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:ListResponse\"],\"totalResults\":");
+    out.extend_from_slice(total.to_string().as_bytes());
+    out.extend_from_slice(b",\"itemsPerPage\":");
+    out.extend_from_slice(items.to_string().as_bytes());
+    if let Some(cursor) = next_cursor {
+        out.extend_from_slice(b",\"nextCursor\":");
+        out.extend_from_slice(serde_json::Value::from(cursor).to_string().as_bytes());
+    }
+    out.extend_from_slice(b",\"Resources\":[");
+}
+
 /// A resource less its closing brace; never empty, since `schemas` and `id` are always returned.
 fn resource(
     rt: &ResourceType,
@@ -135,7 +150,7 @@ fn resource(
     projection: &Projection,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    match (projection.is_default(), split(stored)) {
+    match (projection.is_default() && !rt.has_on_request(), split(stored)) {
         (true, Some((schemas, rest))) => {
             splice(rt, schemas, rest, head, groups, out);
             Ok(())
@@ -257,6 +272,7 @@ fn push_string(out: &mut Vec<u8>, parts: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema;
 
     const ID: Uuid = Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001);
     const STORED: &str =
@@ -281,7 +297,7 @@ mod tests {
 
     fn user_text(stored: &str, groups: &[GroupRef], projection: &Projection) -> String {
         let mut out = b"> ".to_vec();
-        user(stored.as_bytes(), &head(), groups, projection, &mut out).expect("a body");
+        user(schema::user(), stored.as_bytes(), &head(), groups, projection, &mut out).expect("a body");
         String::from_utf8(out).expect("text").split_off(2)
     }
 
@@ -332,7 +348,7 @@ mod tests {
     #[test]
     fn what_is_not_json_is_an_internal_error() {
         let mut out = Vec::new();
-        let error = user(b"\x01", &head(), &[], &Projection::default(), &mut out).expect_err("broken");
+        let error = user(schema::user(), b"\x01", &head(), &[], &Projection::default(), &mut out).expect_err("broken");
         assert_eq!((error.kind, out.len()), (ErrorKind::Internal, 0));
     }
 
@@ -341,7 +357,7 @@ mod tests {
         let stored = br#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Ops"}"#;
         let text = |members: Option<&[MemberKind]>, projection: &Projection| {
             let mut out = Vec::new();
-            group_open(stored, &head(), members.is_some(), projection, &mut out).expect("a group");
+            group_open(schema::group(), stored, &head(), members.is_some(), projection, &mut out).expect("a group");
             for (i, kind) in members.unwrap_or_default().iter().enumerate() {
                 member(Uuid::from_u128(5), *kind, "https://x\"", i == 0, projection, &mut out);
             }
@@ -386,5 +402,22 @@ mod tests {
                 "totalResults": 12, "startIndex": 1, "itemsPerPage": 2, "Resources": []
             })
         );
+    }
+
+    #[test]
+    fn a_page_by_cursor_has_no_index() {
+        let shown = |next| {
+            let mut out = Vec::new();
+            cursor_list_open(100, next, 10, &mut out);
+            out.extend_from_slice(b"]}");
+            serde_json::from_slice::<Value>(&out).expect("JSON")
+        };
+        let mut last = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            "totalResults": 100, "itemsPerPage": 10, "Resources": []
+        });
+        assert_eq!(shown(None), last);
+        last["nextCursor"] = "VZUTiyhEQJ94IR".into();
+        assert_eq!(shown(Some("VZUTiyhEQJ94IR")), last);
     }
 }

@@ -1,4 +1,9 @@
-//! Pages: RFC 7644 section 3.4.2 as this service takes it.
+//! Pages: RFC 7644 section 3.4.2 and RFC 9865 as this service takes them.
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::OrgId;
 
 /// The largest page.
 pub(crate) const LARGEST_PAGE: u32 = 1000;
@@ -13,10 +18,67 @@ pub(crate) struct ListQuery {
     /// Attribute path; absent: by id.
     pub(crate) sort_by: Option<String>,
     pub(crate) descending: bool,
-    /// Resources to skip.
+    /// Resources before the page. Not used with a cursor.
     pub(crate) offset: i64,
     /// 0 to [`LARGEST_PAGE`]; 0: the total only.
     pub(crate) limit: u32,
+    /// Absent: pages by index. Empty: the first page by cursor.
+    pub(crate) cursor: Option<String>,
+}
+
+/// A resource in an ordered list, whether it still exists or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// What the list is sorted by, as text; absent where the attribute is, and in a list by id.
+    pub(crate) sort_key: Option<String>,
+    pub(crate) id: Uuid,
+}
+
+/// Where a page begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// After so many resources.
+    Rank(i64),
+    /// By index, but after this one, which ended the page before.
+    Continued { offset: i64, after: Position },
+    /// By cursor; absent: from the beginning.
+    Cursor(Option<Position>),
+}
+
+/// A page of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) total: i64,
+    /// Absent: the last page, or pages by index.
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// What makes two requests ask for the same list: organization, resource type, filter and order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListDigest(pub(crate) [u8; 32]);
+
+impl ListDigest {
+    /// `filter` and `sort_by` in canonical form.
+    pub(crate) fn new(
+        org: OrgId,
+        resource_type: &str,
+        filter: Option<&str>,
+        sort_by: Option<&str>,
+        descending: bool,
+    ) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"rollcall list 1");
+        hash.update(org.0.as_bytes());
+        hash.update([u8::from(descending)]);
+        for text in [Some(resource_type), filter, sort_by] {
+            hash.update([u8::from(text.is_some())]);
+            let text = text.unwrap_or_default();
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        Self(hash.finalize().into())
+    }
 }
 
 impl ListQuery {
@@ -29,6 +91,7 @@ impl ListQuery {
             descending,
             offset: start_index.max(1) - 1,
             limit: count.unwrap_or(DEFAULT_PAGE).min(LARGEST_PAGE),
+            cursor: None,
         }
     }
 }
@@ -41,6 +104,25 @@ pub(crate) fn page_size(asked: u32, default: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_is_told_from_every_other() {
+        let org = OrgId(Uuid::from_u128(1));
+        let all = [
+            ListDigest::new(org, "User", None, None, false),
+            ListDigest::new(OrgId(Uuid::from_u128(2)), "User", None, None, false),
+            ListDigest::new(org, "Group", None, None, false),
+            ListDigest::new(org, "User", Some("title pr"), None, false),
+            ListDigest::new(org, "User", None, Some("title pr"), false),
+            ListDigest::new(org, "User", Some("a"), Some("b"), false),
+            ListDigest::new(org, "User", Some("ab"), Some(""), false),
+            ListDigest::new(org, "User", Some("ab"), None, false),
+            ListDigest::new(org, "User", None, None, true),
+        ];
+        for (n, one) in all.iter().enumerate() {
+            assert!(all[..n].iter().all(|other| other != one), "{n}");
+        }
+    }
 
     #[test]
     fn parameters_are_clamped() {

@@ -11,7 +11,10 @@ use super::{
     statement::{Statement, Value},
     user,
 };
-use crate::domain::{OrgId, list::ListQuery};
+use crate::domain::{
+    OrgId,
+    list::{ListQuery, Start},
+};
 
 const USERS: i64 = 3000;
 const ORG: OrgId = OrgId(Uuid::from_u128(1));
@@ -117,7 +120,7 @@ async fn look_ups_by_key_are_seeks() {
         for (target, filter, sqlite, postgres) in filters {
             let query = ListQuery { filter: Some(filter.to_owned()), limit: 100, ..ListQuery::default() };
             let statement =
-                Listing::new(db.backend(), ORG, target, &query).expect(filter).page().expect("page").clone();
+                Listing::new(db.backend(), ORG, target, &query).expect(filter).page(&Start::Rank(0)).expect("page");
             let text = statement.text().to_owned();
             let backend = db.backend();
             let plan =

@@ -127,3 +127,15 @@ diesel::table! {
         last_hash -> Binary,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::{BigInt, Binary};
+    use store::sql_types::{Id, Instant};
+
+    cursor_key (org, generation) {
+        org -> Id,
+        generation -> BigInt,
+        secret -> Binary,
+        created -> Instant,
+    }
+}

@@ -26,7 +26,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     change_password: false,
     sort: true,
     etag: true,
-    cursor: false,
+    cursor: true,
 };
 
 fn resource_types() -> [&'static ResourceType; 2] {

@@ -5,6 +5,7 @@ use std::{io, time::Duration};
 use axum::body::{Body, Bytes};
 use futures::stream;
 use scim::{
+    list::ListParams,
     project::Projection,
     render::{self, Head, MemberKind},
 };
@@ -14,6 +15,7 @@ use wire::identity::{Group, ListGroupsResponse, ListMembersRequest, Member, Memb
 
 use crate::{
     error::{Failure, Result},
+    extract,
     gateway::Session,
     reply,
 };
@@ -50,9 +52,14 @@ impl Pages {
         Self::new(session, vec![group], projection, false, Vec::new())
     }
 
-    pub(super) fn list(session: Session, page: ListGroupsResponse, start_index: i64, projection: Projection) -> Self {
+    pub(super) fn list(
+        session: Session,
+        page: ListGroupsResponse,
+        params: &ListParams,
+        projection: Projection,
+    ) -> Self {
         let mut out = Vec::with_capacity(CHUNK);
-        render::list_open(page.total_results, start_index, page.groups.len(), &mut out);
+        extract::list_open(params, page.total_results, &page.next_cursor, page.groups.len(), &mut out);
         Self::new(session, page.groups, projection, true, out)
     }
 

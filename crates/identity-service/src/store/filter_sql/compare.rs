@@ -22,10 +22,54 @@ pub(super) enum Operand {
     Micros(Statement),
 }
 
-pub(super) fn present(operand: Operand) -> Statement {
-    let (Operand::Text(e) | Operand::Boolean(e) | Operand::Number(e) | Operand::Instant(e) | Operand::Micros(e)) =
-        operand;
-    with(e, " IS NOT NULL", [])
+impl Operand {
+    /// The same type, another expression.
+    pub(super) fn map(self, change: impl FnOnce(Statement) -> Statement) -> Self {
+        match self {
+            Self::Text(e) => Self::Text(change(e)),
+            Self::Boolean(e) => Self::Boolean(change(e)),
+            Self::Number(e) => Self::Number(change(e)),
+            Self::Instant(e) => Self::Instant(change(e)),
+            Self::Micros(e) => Self::Micros(change(e)),
+        }
+    }
+
+    pub(super) fn expression(&self) -> &Statement {
+        let (Self::Text(e) | Self::Boolean(e) | Self::Number(e) | Self::Instant(e) | Self::Micros(e)) = self;
+        e
+    }
+
+    /// The value as text that [`Operand::bound`] reads back without loss.
+    pub(super) fn shown(&self, backend: Backend) -> Statement {
+        let e = self.expression().clone();
+        match (backend, self) {
+            (Backend::Postgres, Self::Instant(_)) => {
+                with(wrapped("CAST(CAST(extract(epoch FROM ", e), ") * 1000000 AS bigint) AS text)", [])
+            }
+            (Backend::Sqlite, Self::Number(_)) => {
+                let mut shown = wrapped("CASE typeof(", e.clone());
+                shown.push(") WHEN 'real' THEN printf('%!.17g', ", []).append(e.clone());
+                with(std::mem::take(shown.push(") ELSE CAST(", []).append(e)), " AS TEXT) END", [])
+            }
+            _ => with(wrapped("CAST(", e), " AS text)", []),
+        }
+    }
+
+    /// A text made by [`Operand::shown`] as the right side of a comparison; `None`: it was not.
+    pub(super) fn bound(&self, text: &str) -> Option<Statement> {
+        let integer = || text.parse::<i64>().ok();
+        Some(match self {
+            Self::Text(_) => Statement::new("?", [Value::text(text)]),
+            Self::Number(_) => Statement::new("CAST(? AS numeric)", [Value::text(text)]),
+            Self::Boolean(_) => Statement::new("?", [Value::Boolean(matches!(text, "1" | "true"))]),
+            Self::Instant(_) => Statement::new("?", [Value::Instant(Instant::from_micros(integer()?))]),
+            Self::Micros(_) => Statement::new("?", [Value::Integer(integer()?)]),
+        })
+    }
+}
+
+pub(super) fn present(operand: &Operand) -> Statement {
+    with(operand.expression().clone(), " IS NOT NULL", [])
 }
 
 /// `None`: this operator does not go with these types. `ne` and null are not handled here.

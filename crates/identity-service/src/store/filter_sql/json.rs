@@ -169,23 +169,24 @@ impl Document {
     }
 
     /// What an attribute is sorted by: of a multi-valued one the primary element, else the first.
-    pub(super) fn sort_key(self, path: &AttrPath<'_>) -> Option<Statement> {
+    pub(super) fn sort_key(self, path: &AttrPath<'_>) -> Option<Operand> {
         let names = names(path);
         let leaf = value_type(path);
-        let expression = |operand: Operand| match operand {
-            Operand::Text(e) | Operand::Boolean(e) | Operand::Number(e) | Operand::Micros(e) | Operand::Instant(e) => e,
-        };
         if !path.attribute.multi_valued {
             let names = path.sub.map_or_else(|| names.clone(), |sub| with(&names, &sub.name));
-            return self.operand(Spot { root: ROOT, path: &names }, path.leaf().r#type).map(expression);
+            return self.operand(Spot { root: ROOT, path: &names }, path.leaf().r#type);
         }
         let inner: &[&str] = match (path.sub, path.attribute.r#type) {
             (Some(sub), _) => &[&sub.name],
             (None, Type::Complex) => &["value"],
             (None, _) => &[],
         };
-        let value = expression(self.operand(Spot { root: ELEMENT, path: inner }, leaf)?);
-        let array = self.path(&names);
+        let value = self.operand(Spot { root: ELEMENT, path: inner }, leaf)?;
+        Some(value.map(|value| self.of_chosen_element(value, self.path(&names))))
+    }
+
+    /// An expression on `e.value` for the element that a list is sorted by.
+    fn of_chosen_element(self, value: Statement, array: Value) -> Statement {
         let mut key = Statement::new("(SELECT ", []);
         key.append(value);
         match self.backend {
@@ -200,7 +201,7 @@ impl Document {
                 [array],
             ),
         };
-        Some(key)
+        key
     }
 
     fn path(self, names: &[&str]) -> Value {

@@ -25,7 +25,7 @@ use self::{
 use super::statement::{Statement, Value};
 use crate::domain::{OrgId, parse_id};
 
-pub(crate) use sort::{order, slice};
+pub(crate) use sort::{Order, order, slice};
 
 /// Which table `r` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Compiler {
         }
         match self.place(path)? {
             Place::Id | Place::Constant(_) => Ok(always(true)),
-            Place::Column(operand) => Ok(present(operand)),
+            Place::Column(operand) => Ok(present(&operand)),
             Place::Email => Ok(self.email(always(true))),
             Place::Membership => self.membership(always(true)),
             Place::Document => Ok(self.document().present(path)),

@@ -8,24 +8,35 @@ use wire::{Reason, Refusal};
 use super::{
     super::statement::{Statement, Value},
     Compiler, Target,
+    compare::Operand,
 };
-use crate::domain::list::ListQuery;
+use crate::domain::list::{ListQuery, Position};
 
-/// The ORDER BY clause for a list.
+/// The order of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    backend: Backend,
+    /// What is sorted by before the id.
+    key: Option<Operand>,
+    /// The same in the schema's spelling.
+    name: Option<String>,
+    id: &'static str,
+    descending: bool,
+}
+
+/// The order that a list request asks for.
 ///
 /// # Errors
 /// [`Reason::InvalidValue`] for what is no attribute or has no order.
-pub(crate) fn order(compiler: Compiler, rt: &ResourceType, query: &ListQuery) -> Result<Statement, Refusal> {
+pub(crate) fn order(compiler: Compiler, rt: &ResourceType, query: &ListQuery) -> Result<Order, Refusal> {
     let id = match (compiler.backend, &query.filter) {
         // SQLite has no statistics and would rather walk everybody in id order than sort the few that an index finds; the
         // plus sign takes that choice away.
         (Backend::Sqlite, Some(_)) => "+r.id",
         _ => "r.id",
     };
-    let descending = query.descending;
-    let direction = if descending { "DESC NULLS FIRST" } else { "ASC NULLS LAST" };
-    let by_id = || Statement::new(format!(" ORDER BY {id}{}", if descending { " DESC" } else { "" }), []);
-    let Some(name) = &query.sort_by else { return Ok(by_id()) };
+    let by_id = Order { backend: compiler.backend, key: None, name: None, id, descending: query.descending };
+    let Some(name) = &query.sort_by else { return Ok(by_id) };
     let refuse = || {
         let message = format!(
             "sortBy {name:?} names no attribute that can be sorted by. Use userName, displayName, or \
@@ -34,33 +45,84 @@ pub(crate) fn order(compiler: Compiler, rt: &ResourceType, query: &ListQuery) ->
         Refusal::new(Reason::InvalidValue, message)
     };
     let path = scim::attr::resolve(rt, name).ok_or_else(refuse)?;
+    let name = Some(path.canonical());
+    if path.extension.is_none() && path.attribute.name == "id" {
+        return Ok(Order { name, ..by_id });
+    }
     let key = match column(compiler, &path) {
-        Some("r.id") => return Ok(by_id()),
-        Some(column) => Statement::new(column, []),
+        Some(column) => column,
         None if has_order(&path) => compiler.document().sort_key(&path).ok_or_else(refuse)?,
         None => return Err(refuse()),
     };
-    let mut order = Statement::new(" ORDER BY ", []);
-    order.append(key).push(&format!(" {direction}, {id}{}", if descending { " DESC" } else { "" }), []);
-    Ok(order)
+    Ok(Order { key: Some(key), name, ..by_id })
 }
 
-fn column(compiler: Compiler, path: &AttrPath<'_>) -> Option<&'static str> {
+impl Order {
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// ORDER BY.
+    pub(crate) fn clause(&self) -> Statement {
+        let id = format!("{}{}", self.id, if self.descending { " DESC" } else { "" });
+        let Some(key) = &self.key else { return Statement::new(format!(" ORDER BY {id}"), []) };
+        let direction = if self.descending { "DESC NULLS FIRST" } else { "ASC NULLS LAST" };
+        let mut clause = Statement::new(" ORDER BY ", []);
+        clause.append(key.expression().clone()).push(&format!(" {direction}, {id}"), []);
+        clause
+    }
+
+    /// The `sort_key` of a [`Position`] as an expression.
+    pub(crate) fn shown(&self) -> Statement {
+        self.key.as_ref().map_or_else(|| Statement::new("CAST(NULL AS text)", []), |key| key.shown(self.backend))
+    }
+
+    /// The condition of coming later than a resource that the list had.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidCursor`] for a position in another order.
+    pub(crate) fn after(&self, position: &Position) -> Result<Statement, Refusal> {
+        let later = if self.descending { "<" } else { ">" };
+        let by_id = || Statement::new(format!("{} {later} ?", self.id), [Value::id(position.id)]);
+        let Some(key) = &self.key else { return Ok(by_id()) };
+        let value = || key.expression().clone();
+        let Some(text) = &position.sort_key else {
+            // Absent is last ascending, first descending.
+            let (test, join) = if self.descending { ("IS NOT NULL", "OR") } else { ("IS NULL", "AND") };
+            let mut after = Statement::new("(", []);
+            after.append(value()).push(&format!(" {test} {join} "), []).append(by_id()).push(")", []);
+            return Ok(after);
+        };
+        let other_order = || Refusal::new(Reason::InvalidCursor, "The cursor is of another order. Start again.");
+        let bound = key.bound(text).ok_or_else(other_order)?;
+        let mut after = Statement::new("(", []);
+        after.append(value()).push(&format!(" {later} "), []).append(bound.clone()).push(" OR (", []);
+        after.append(value()).push(" = ", []).append(bound).push(" AND ", []).append(by_id()).push(")", []);
+        if !self.descending {
+            after.push(" OR ", []).append(value()).push(" IS NULL", []);
+        }
+        after.push(")", []);
+        Ok(after)
+    }
+}
+
+fn column(compiler: Compiler, path: &AttrPath<'_>) -> Option<Operand> {
     if path.extension.is_some() {
         return None;
     }
     let sub = path.sub.map(|sub| sub.name.as_str());
+    let text = |column| Operand::Text(Statement::new(column, []));
+    let instant = |column| Operand::Instant(Statement::new(column, []));
     Some(match (compiler.target, path.attribute.name.as_str(), sub) {
-        (_, "id", _) => "r.id",
-        (_, "externalId", _) => "r.external_id",
-        (Target::User, "userName", _) => "r.user_name_key",
-        (_, "displayName", _) => "r.display_name_key",
-        (Target::User, "name", Some("givenName")) => "r.given_name_key",
-        (Target::User, "name", Some("familyName")) => "r.family_name_key",
-        (Target::User, "active", _) => "r.active",
-        (Target::User, "emails", None | Some("value")) => "r.primary_email_key",
-        (_, "meta", Some("created")) => "r.created",
-        (_, "meta", Some("lastModified")) => "r.modified",
+        (_, "externalId", _) => text("r.external_id"),
+        (Target::User, "userName", _) => text("r.user_name_key"),
+        (_, "displayName", _) => text("r.display_name_key"),
+        (Target::User, "name", Some("givenName")) => text("r.given_name_key"),
+        (Target::User, "name", Some("familyName")) => text("r.family_name_key"),
+        (Target::User, "active", _) => Operand::Boolean(Statement::new("r.active", [])),
+        (Target::User, "emails", None | Some("value")) => text("r.primary_email_key"),
+        (_, "meta", Some("created")) => instant("r.created"),
+        (_, "meta", Some("lastModified")) => instant("r.modified"),
         _ => return None,
     })
 }
@@ -72,6 +134,6 @@ fn has_order(path: &AttrPath<'_>) -> bool {
 }
 
 /// LIMIT and OFFSET.
-pub(crate) fn slice(limit: u32, offset: i64) -> Statement {
-    Statement::new(" LIMIT ? OFFSET ?", [Value::Integer(i64::from(limit)), Value::Integer(offset)])
+pub(crate) fn slice(limit: i64, offset: i64) -> Statement {
+    Statement::new(" LIMIT ? OFFSET ?", [Value::Integer(limit), Value::Integer(offset)])
 }
