@@ -4,7 +4,9 @@
 #![expect(clippy::expect_used, reason = "test helpers fail the test that calls them")]
 
 use scim::{
-    ErrorKind, Object, ResourceType, resource,
+    ErrorKind, Object, ResourceType,
+    discovery::{self, Capabilities},
+    resource,
     schema::{self, Attribute, Mutability, Returned, Type, Uniqueness},
 };
 use serde_json::{Value, json};
@@ -166,4 +168,42 @@ fn only_passwords_are_never_returned() {
     let never: Vec<&str> =
         all().into_iter().filter(|a| a.returned == Returned::Never).map(|a| a.name.as_str()).collect();
     assert_eq!(never, ["password"]);
+}
+
+/// One capability at a time: its flag in the document changes and no other.
+#[test]
+fn each_capability_flips_what_the_configuration_says() {
+    let none = Capabilities {
+        patch: false,
+        bulk: false,
+        filter: false,
+        change_password: false,
+        sort: false,
+        etag: false,
+        cursor: false,
+    };
+    let flags = |capabilities: &Capabilities| {
+        let config = discovery::service_provider_config(capabilities, "https://x/scim/v2");
+        let supported = ["patch", "bulk", "filter", "changePassword", "sort", "etag"]
+            .map(|feature| config[feature]["supported"].as_bool().expect(feature));
+        let cursor = config["pagination"]["cursor"].as_bool().expect("cursor");
+        supported.into_iter().chain([cursor]).collect::<Vec<_>>()
+    };
+    assert_eq!(flags(&none), [false; 7]);
+    for (n, one) in [
+        Capabilities { patch: true, ..none },
+        Capabilities { bulk: true, ..none },
+        Capabilities { filter: true, ..none },
+        Capabilities { change_password: true, ..none },
+        Capabilities { sort: true, ..none },
+        Capabilities { etag: true, ..none },
+        Capabilities { cursor: true, ..none },
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut expected = [false; 7];
+        expected[n] = true;
+        assert_eq!(flags(one), expected, "{one:?}");
+    }
 }

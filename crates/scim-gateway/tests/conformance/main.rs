@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod cursor;
 mod discovery;
 #[path = "../scim/harness.rs"]
 #[expect(dead_code, reason = "the other suite uses the rest")]
