@@ -11,6 +11,8 @@ mod isolation;
 mod lists;
 mod members;
 mod organizations;
+mod pagination;
 mod schema;
+mod schemas;
 mod users;
 mod world;
