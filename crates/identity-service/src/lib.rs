@@ -16,7 +16,7 @@ pub use ::store::Clock;
 use ::store::{Db, Ids, Random};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use expiry::Expiry;
-use operations::Core;
+use operations::{Core, TypesCache};
 use sequencer::Sequencer;
 use walks::Walks;
 use wire::identity::{
@@ -65,7 +65,18 @@ impl Service {
         let ids = Ids::new(clock.clone(), random.clone());
         let sequencer = Sequencer::start(db.clone());
         let expiry = Expiry::start(db.clone(), clock.clone());
-        Ok(Self { expiry, core: Core { db, clock, ids, random, sequencer, walks: Walks::default() } })
+        Ok(Self {
+            expiry,
+            core: Core {
+                db,
+                clock,
+                ids,
+                random,
+                sequencer,
+                walks: Walks::default(),
+                types_cache: TypesCache::default(),
+            },
+        })
     }
 
     /// Both gRPC services, for a server or an in-process transport.

@@ -13,12 +13,18 @@ use axum::{
 };
 use http::{HeaderMap, Method, header::AUTHORIZATION, request::Parts};
 use moka::future::Cache;
-use scim::ErrorKind;
+use scim::{
+    ErrorKind,
+    schema::{Types, parse_extension},
+};
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
 use wire::{
     Reason,
-    identity::{GetOrganizationRequest, Organization, get_organization_request::Key},
+    identity::{
+        GetOrganizationRequest, ListSchemasRequest, ListSchemasResponse, Organization, SchemaExtension,
+        get_organization_request::Key,
+    },
     token::VerifyRequest,
 };
 
@@ -29,6 +35,7 @@ use crate::{
     extract::refuse,
     gateway::{Gateway, RequestId, Session},
     limits::Lane,
+    reply,
 };
 
 /// How long an answer of either service is believed: a revoked token is refused, a closed switch is seen, within one
@@ -63,6 +70,7 @@ async fn let_in(gateway: &Gateway, request: &Parts) -> Result<Session> {
         organization: token.organization,
         token_id: token.id,
         request_id: request_id.0,
+        types: settings.types,
         requests_per_second: settings.requests_per_second,
         deadline,
     };
@@ -78,13 +86,13 @@ async fn let_in(gateway: &Gateway, request: &Parts) -> Result<Session> {
     Ok(session)
 }
 
-/// The budget a request draws on; `None` where its body decides, see `routes::users`.
+/// The budget a request draws on; `None` where its body decides, see `routes::users` and `routes::bulk`.
 fn lane(request: &Parts) -> Option<Lane> {
-    let route = request.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
-    let user = route.is_some_and(|route| route.trim_end_matches('/') == "/scim/v2/Users/{id}");
+    let route = request.extensions.get::<MatchedPath>().map(|route| route.as_str().trim_end_matches('/'));
     match request.method {
         Method::DELETE => Some(Lane::Deprovisioning),
-        Method::PUT | Method::PATCH if user => None,
+        Method::PUT | Method::PATCH if route == Some("/scim/v2/Users/{id}") => None,
+        Method::POST if route == Some("/scim/v2/Bulk") => None,
         _ => Some(Lane::Main),
     }
 }
@@ -126,10 +134,11 @@ pub(crate) struct Token {
 }
 
 /// What the gateway needs of an organization.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) scim_enabled: bool,
     pub(crate) requests_per_second: Option<u32>,
+    pub(crate) types: Arc<Types>,
 }
 
 /// An answer and the moment it was asked for: its age counts from there, since what it says may have changed while it
@@ -194,10 +203,14 @@ impl Verifier {
         let asked = Instant::now();
         let request = GetOrganizationRequest { key: Some(Key::Id(organization.to_string())) };
         let request = Gateway::call(request, request_id, LOOK_UP);
-        let Organization { scim_enabled, requests_per_second, .. } =
-            look_up(self.clients.organizations.clone().get_organization(request)).await?;
-        let value = Settings { scim_enabled, requests_per_second };
-        self.organizations.insert(Arc::clone(organization), Dated { asked, value }).await;
+        let of_schemas = ListSchemasRequest { organization_id: organization.to_string() };
+        let of_schemas = Gateway::call(of_schemas, request_id, LOOK_UP);
+        let (mut settings, mut schemas) = (self.clients.organizations.clone(), self.clients.organizations.clone());
+        let (settings, schemas) =
+            tokio::try_join!(look_up(settings.get_organization(request)), look_up(schemas.list_schemas(of_schemas)))?;
+        let Organization { scim_enabled, requests_per_second, .. } = settings;
+        let value = Settings { scim_enabled, requests_per_second, types: types(&schemas)? };
+        self.organizations.insert(Arc::clone(organization), Dated { asked, value: value.clone() }).await;
         Ok(value)
     }
 
@@ -230,6 +243,15 @@ fn not_valid() -> Failure {
          it into your client.",
     )
     .into()
+}
+
+fn types(schemas: &ListSchemasResponse) -> Result<Arc<Types>> {
+    let unreadable = |_| reply::not_ours("a schema that cannot be read");
+    let extension = |schema: &SchemaExtension| {
+        let document = scim::json::parse_object(&schema.document_json).map_err(unreadable)?;
+        parse_extension(&document).map_err(unreadable)
+    };
+    Ok(Types::with(schemas.schemas.iter().map(extension).collect::<Result<Vec<_>>>()?))
 }
 
 async fn look_up<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T> {

@@ -7,6 +7,7 @@ use std::{
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use scim::schema::Types;
 use tokio::sync::Semaphore;
 use tonic::Request;
 use wire::{
@@ -86,6 +87,8 @@ pub(crate) struct Session {
     /// The organization's own limit, if it has one.
     pub(crate) requests_per_second: Option<u32>,
     pub(crate) deadline: Instant,
+    /// The organization's resource types, with the schemas it added.
+    pub(crate) types: Arc<Types>,
 }
 
 impl Session {

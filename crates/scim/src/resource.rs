@@ -226,6 +226,10 @@ fn check(rt: &ResourceType, resource: &Object) -> Result<(), Error> {
             check_identifier(&attribute.name, text)?;
         }
     }
+    for schema in &rt.extensions {
+        let Some(Value::Object(extension)) = resource.get(&schema.id).filter(|value| !is_empty(value)) else { continue };
+        check_extension(schema, extension)?;
+    }
     for name in ["userName", "externalId", "displayName"] {
         check_length(name, resource.get(name))?;
     }
@@ -237,6 +241,33 @@ fn check(rt: &ResourceType, resource: &Object) -> Result<(), Error> {
     if let Some(Value::Array(emails)) = resource.get("emails") {
         for email in emails {
             check_length("emails.value", email.get("value"))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_object().is_some_and(Object::is_empty)
+}
+
+/// What an extension requires is required of a resource that has the extension: clients that do not know it leave it out
+/// whole.
+fn check_extension(schema: &Schema, extension: &Object) -> Result<(), Error> {
+    for attribute in schema.attributes.iter() {
+        let path = format!("{}:{}", schema.id, attribute.name);
+        let value = extension.get(&attribute.name);
+        if attribute.required && value.is_none_or(|v| v.as_str().is_some_and(|text| text.trim().is_empty())) {
+            return Err(invalid(format!("`{path}` is required where the extension has a value.")));
+        }
+        let elements = match value {
+            Some(Value::Array(elements)) => elements.as_slice(),
+            Some(value) => std::slice::from_ref(value),
+            None => &[],
+        };
+        for sub in attribute.sub_attributes.iter().filter(|sub| sub.required) {
+            if elements.iter().any(|element| element.get(&sub.name).is_none()) {
+                return Err(invalid(format!("`{path}.{}` is required where `{path}` has a value.", sub.name)));
+            }
         }
     }
     Ok(())

@@ -1,8 +1,10 @@
 //! Schemas and resource types: RFC 7643 sections 2, 4, 7 and 8.7.
 
 mod builtin;
+mod extension;
 
 pub use builtin::{group, user};
+pub use extension::{Extends, Extension, MAX_ATTRIBUTES, MAX_EXTENSIONS, Types, parse_extension};
 
 /// Attribute data types, RFC 7643 section 2.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +177,13 @@ impl ResourceType {
     /// The core or common attribute of this name, in any case.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.schema.attribute(name).or_else(|| self.common.iter().find(|a| a.name.eq_ignore_ascii_case(name)))
+    }
+
+    /// Whether an attribute is shown only to those who ask for it by name.
+    pub(crate) fn has_on_request(&self) -> bool {
+        let on_request = |attribute: &Attribute| attribute.returned == Returned::Request;
+        let mut attributes = self.extensions.iter().flat_map(|schema| &schema.attributes);
+        attributes.any(|attribute| on_request(attribute) || attribute.sub_attributes.iter().any(on_request))
     }
 
     /// The extension of this URN, in any case.

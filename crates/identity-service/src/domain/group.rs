@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use scim::{Object, patch::Operation};
+use scim::{Object, ResourceType, patch::Operation};
 use serde_json::{Value, json};
 use store::Instant;
 use uuid::Uuid;
@@ -86,7 +86,7 @@ pub(crate) struct GroupContent {
 impl GroupContent {
     /// # Errors
     /// [`Reason::InvalidValue`] for a value too long to be indexed.
-    pub(crate) fn new(resource: Object) -> Result<Self, Refusal> {
+    pub(crate) fn new(rt: &ResourceType, resource: Object) -> Result<Self, Refusal> {
         let text = |name: &str| resource.get(name).and_then(Value::as_str).map(str::to_owned);
         let external_id = text("externalId");
         if let Some(external_id) = &external_id {
@@ -95,7 +95,7 @@ impl GroupContent {
         let Some(display_name) = text("displayName") else {
             return Err(Refusal::new(Reason::InvalidValue, "displayName is required. Send the name of the group."));
         };
-        let search = scim::resource::search_document(scim::schema::group(), &resource);
+        let search = scim::resource::search_document(rt, &resource);
         Ok(Self {
             resource_text: text_of(&resource)?,
             search_text: text_of(&search)?,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use scim::Object;
+use scim::{Object, ResourceType};
 use serde_json::{Value, json};
 use store::Instant;
 use wire::{Reason, Refusal};
@@ -58,14 +58,14 @@ pub(crate) struct UserContent {
 impl UserContent {
     /// # Errors
     /// [`Reason::InvalidValue`] for a value too long to be indexed.
-    pub(crate) fn new(resource: Object) -> Result<Self, Refusal> {
+    pub(crate) fn new(rt: &ResourceType, resource: Object) -> Result<Self, Refusal> {
         let keys = scim::resource::user_keys(&resource);
         let folded =
             |attribute: &str, value: &Option<String>| value.as_deref().map(|value| key(attribute, value)).transpose();
         if let Some(external_id) = &keys.external_id {
             fits("externalId", external_id)?;
         }
-        let search = scim::resource::search_document(scim::schema::user(), &resource);
+        let search = scim::resource::search_document(rt, &resource);
         Ok(Self {
             resource_text: text_of(&resource)?,
             search_text: text_of(&search)?,

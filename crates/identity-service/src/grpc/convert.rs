@@ -22,7 +22,7 @@ use crate::{
         user::{GroupOfUser, user_not_found},
     },
     error::from_scim,
-    operations::{Scope, ShownGroup, ShownUser, organization_not_found},
+    operations::{AddedSchema, Scope, ShownGroup, ShownUser, organization_not_found},
 };
 
 pub(super) fn scope(organization_id: &str, caller: Option<common::Caller>) -> Result<Scope, Refusal> {
@@ -174,6 +174,15 @@ pub(super) fn organization((this, now): (Organization, Instant)) -> proto::Organ
         requests_per_second: this.requests_per_second,
         created_at: Some(instant(this.created)),
         modified_at: Some(instant(this.modified)),
+    }
+}
+
+pub(super) fn schema(this: AddedSchema) -> proto::SchemaExtension {
+    proto::SchemaExtension {
+        id: this.extension.schema.id.clone(),
+        resource_type: this.extension.extends.as_str().to_owned(),
+        document_json: this.extension.document().to_string().into_bytes().into(),
+        created_at: Some(instant(this.created)),
     }
 }
 

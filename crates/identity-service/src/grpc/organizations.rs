@@ -9,7 +9,7 @@ use wire::{
 
 use super::{
     Reply,
-    convert::{actor, invalid, org_id, organization, scope},
+    convert::{actor, invalid, org_id, organization, schema, scope},
     reply,
 };
 use crate::{
@@ -53,6 +53,14 @@ impl OrganizationService for Organizations {
 
     async fn set_plan(&self, request: Request<proto::SetPlanRequest>) -> Reply<proto::Organization> {
         reply(set_plan(&self.0, request.into_inner()).await)
+    }
+
+    async fn add_schema(&self, request: Request<proto::AddSchemaRequest>) -> Reply<proto::SchemaExtension> {
+        reply(add_schema(&self.0, request.into_inner()).await)
+    }
+
+    async fn list_schemas(&self, request: Request<proto::ListSchemasRequest>) -> Reply<proto::ListSchemasResponse> {
+        reply(list_schemas(&self.0, request.into_inner()).await)
     }
 }
 
@@ -112,4 +120,14 @@ async fn set_plan(core: &Core, request: proto::SetPlanRequest) -> Result<proto::
         return Err(invalid("expires_at must lie in the years up to 9999."));
     }
     core.plan_set(scope, plan, expires_at).await.map(organization)
+}
+
+async fn add_schema(core: &Core, request: proto::AddSchemaRequest) -> Result<proto::SchemaExtension, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    core.schema_add(scope, &request.document_json).await.map(schema)
+}
+
+async fn list_schemas(core: &Core, request: proto::ListSchemasRequest) -> Result<proto::ListSchemasResponse, Refusal> {
+    let schemas = core.schema_list(org_id(&request.organization_id)?).await?;
+    Ok(proto::ListSchemasResponse { schemas: schemas.into_iter().map(schema).collect() })
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use ::store::{AnyConnection, Instant};
-use scim::Object;
+use scim::{Object, ResourceType};
 use uuid::Uuid;
 use wire::Refusal;
 
@@ -69,12 +69,13 @@ impl Core {
         key: Option<IdempotencyKey>,
         show_members: u32,
     ) -> Result<ShownGroup, Refusal> {
+        let types = self.types(scope.org).await?;
         let accepted = scim::json::parse_object(body)
-            .and_then(|body| scim::resource::create(scim::schema::group(), body))
+            .and_then(|body| scim::resource::create(&types.group, body))
             .map_err(from_scim)
             .and_then(|accepted| {
                 let notes = Notes { ignored: accepted.ignored, coerced: accepted.coerced };
-                Ok((GroupContent::new(accepted.resource)?, notes))
+                Ok((GroupContent::new(&types.group, accepted.resource)?, notes))
             });
         let (content, notes) = self.checked(&scope, accepted).await?;
         let members = each_once(members);
@@ -138,17 +139,18 @@ impl Core {
     ) -> Result<ShownGroup, Refusal> {
         let body = self.checked(&scope, scim::json::parse_object(body).map_err(from_scim)).await?;
         let members = members.map(each_once);
+        let types = self.types(scope.org).await?;
         let (core, now) = (self.clone(), self.clock.now());
         self.write(move |conn| {
             let (access, seen, before) = lock(conn, &scope, now, id, precondition.as_ref())?;
-            let accepted = scim::resource::replace(scim::schema::group(), body.clone(), &before)
+            let accepted = scim::resource::replace(&types.group, body.clone(), &before)
                 .map_err(|error| Refused::Refused(from_scim(error)))?;
             let notes = Notes { ignored: accepted.ignored, coerced: accepted.coerced };
             let mut draft = Draft { resource: accepted.resource, members: MemberDelta::default(), notes };
             if let Some(members) = &members {
                 replace(conn, &scope, id, members, &mut draft.members)?;
             }
-            let (group, changed) = core.finish(conn, &scope, now, access, seen, &before, draft)?;
+            let (group, changed) = core.finish(conn, &scope, now, &types.group, access, seen, &before, draft)?;
             show(conn, &scope, group, show_members, changed)
         })
         .await
@@ -165,15 +167,16 @@ impl Core {
         let compiler = Compiler { backend: self.db.backend(), org: scope.org, target: Target::Group };
         let steps = changes.into_iter().map(|change| step(compiler, change)).collect::<Result<Vec<_>, _>>();
         let steps = self.checked(&scope, steps).await?;
+        let types = self.types(scope.org).await?;
         let (core, now) = (self.clone(), self.clock.now());
         self.write(move |conn| {
             let (access, seen, before) = lock(conn, &scope, now, id, precondition.as_ref())?;
             let mut draft =
                 Draft { resource: before.clone(), members: MemberDelta::default(), notes: Notes::default() };
             for step in &steps {
-                run(conn, &scope, id, step, &mut draft)?;
+                run(conn, &scope, &types.group, id, step, &mut draft)?;
             }
-            let (group, changed) = core.finish(conn, &scope, now, access, seen, &before, draft)?;
+            let (group, changed) = core.finish(conn, &scope, now, &types.group, access, seen, &before, draft)?;
             show(conn, &scope, group, show_members, changed)
         })
         .await
@@ -186,6 +189,7 @@ impl Core {
         conn: &mut AnyConnection,
         scope: &Scope,
         now: Instant,
+        rt: &ResourceType,
         access: Access,
         seen: Group,
         before: &Object,
@@ -196,7 +200,7 @@ impl Core {
         let mut events = Vec::new();
         let group = if &resource != before {
             access.to_change().map_err(Refused::Refused)?;
-            let content = GroupContent::new(resource).map_err(Refused::Refused)?;
+            let content = GroupContent::new(rt, resource).map_err(Refused::Refused)?;
             let group = group::group_update(conn, scope.org, &seen, &content, now).map_err(|e| taken(e, &content))?;
             let delta = delta(Some(before), Some(&content.resource), &notes);
             events.push(NewEvent { kind: Kind::GroupUpdated, subject: group.id.0, delta });
@@ -262,11 +266,18 @@ fn step(compiler: Compiler, change: GroupChange) -> Result<Step, Refusal> {
     })
 }
 
-fn run(conn: &mut AnyConnection, scope: &Scope, id: GroupId, step: &Step, draft: &mut Draft) -> Result<(), Refused> {
+fn run(
+    conn: &mut AnyConnection,
+    scope: &Scope,
+    rt: &ResourceType,
+    id: GroupId,
+    step: &Step,
+    draft: &mut Draft,
+) -> Result<(), Refused> {
     match step {
         Step::Attribute(operation) => {
             let operations = std::slice::from_ref(operation);
-            let outcome = scim::patch::apply(scim::schema::group(), &mut draft.resource, operations)
+            let outcome = scim::patch::apply(rt, &mut draft.resource, operations)
                 .map_err(|error| Refused::Refused(from_scim(error)))?;
             draft.notes.ignored.extend(outcome.ignored);
             draft.notes.coerced.extend(outcome.coerced);

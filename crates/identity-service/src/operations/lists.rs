@@ -85,7 +85,8 @@ impl Core {
         query: &ListQuery,
         now: Instant,
     ) -> Result<Opening, Refusal> {
-        let listing = Listing::new(self.db.backend(), scope.org, target, query);
+        let types = self.types(scope.org).await?;
+        let listing = Listing::new(self.db.backend(), scope.org, &types, target, query);
         let listing = self.checked(scope, listing).await?;
         let Some(cursor) = &query.cursor else {
             let start = self.start_by_index(scope, &listing, query, now);

@@ -5,6 +5,7 @@
 mod groups;
 mod lists;
 mod organizations;
+mod schemas;
 mod users;
 
 use ::store::{AnyConnection, Clock, Db, Ids, Instant, Random};
@@ -28,6 +29,7 @@ use crate::{
 
 pub(crate) use groups::ShownGroup;
 pub(crate) use organizations::NewOrganization;
+pub(crate) use schemas::{AddedSchema, TypesCache};
 pub(crate) use users::ShownUser;
 
 /// What every operation needs. Clones share it.
@@ -39,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) random: Random,
     pub(crate) sequencer: Sequencer,
     pub(crate) walks: Walks,
+    pub(crate) types_cache: TypesCache,
 }
 
 /// Who does something, where, and when: the first things that each unit of work is about.

@@ -178,13 +178,13 @@ impl Core {
     }
 }
 
-fn organization_lock(conn: &mut AnyConnection, org: OrgId) -> Result<Organization, Refused> {
+pub(super) fn organization_lock(conn: &mut AnyConnection, org: OrgId) -> Result<Organization, Refused> {
     organization::organization_lock(conn, org)?;
     organization_of(conn, org)
 }
 
 /// A SCIM token provisions; it does not administer.
-fn not_a_client(actor: &Actor) -> Result<(), Refusal> {
+pub(super) fn not_a_client(actor: &Actor) -> Result<(), Refusal> {
     if actor.is_scim_client() {
         let message = "A SCIM client cannot administer organizations. Use the administrator credential.";
         return Err(Refusal::new(Reason::InvalidArgument, message));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ::store::{AnyConnection, Instant};
-use scim::Object;
+use scim::{Object, ResourceType};
 use serde_json::json;
 use uuid::Uuid;
 use wire::Refusal;
@@ -37,7 +37,7 @@ pub(crate) struct ShownUser {
 }
 
 /// What a PUT or PATCH makes of a stored form.
-type Transform = dyn Fn(&Object) -> Result<(Object, Notes), Refusal>;
+type Transform = dyn Fn(&ResourceType, &Object) -> Result<(Object, Notes), Refusal>;
 
 impl Core {
     /// With a key that created the user before: the user as it is now.
@@ -47,12 +47,13 @@ impl Core {
         body: &[u8],
         key: Option<IdempotencyKey>,
     ) -> Result<ShownUser, Refusal> {
+        let types = self.types(scope.org).await?;
         let accepted = scim::json::parse_object(body)
-            .and_then(|body| scim::resource::create(scim::schema::user(), body))
+            .and_then(|body| scim::resource::create(&types.user, body))
             .map_err(from_scim)
             .and_then(|accepted| {
                 let notes = Notes { ignored: accepted.ignored, coerced: accepted.coerced };
-                Ok((UserContent::new(accepted.resource)?, notes))
+                Ok((UserContent::new(&types.user, accepted.resource)?, notes))
             });
         let (content, notes) = self.checked(&scope, accepted).await?;
         let (core, now, id) = (self.clone(), self.clock.now(), UserId(self.ids.next()));
@@ -108,8 +109,8 @@ impl Core {
         groups: bool,
     ) -> Result<ShownUser, Refusal> {
         let body = self.checked(&scope, scim::json::parse_object(body).map_err(from_scim)).await?;
-        let replace = move |current: &Object| {
-            let accepted = scim::resource::replace(scim::schema::user(), body.clone(), current).map_err(from_scim)?;
+        let replace = move |rt: &ResourceType, current: &Object| {
+            let accepted = scim::resource::replace(rt, body.clone(), current).map_err(from_scim)?;
             Ok((accepted.resource, Notes { ignored: accepted.ignored, coerced: accepted.coerced }))
         };
         self.user_change(scope, id, precondition, groups, replace).await
@@ -123,9 +124,9 @@ impl Core {
         operations: Vec<scim::patch::Operation>,
         groups: bool,
     ) -> Result<ShownUser, Refusal> {
-        let patch = move |current: &Object| {
+        let patch = move |rt: &ResourceType, current: &Object| {
             let mut resource = current.clone();
-            let outcome = scim::patch::apply(scim::schema::user(), &mut resource, &operations).map_err(from_scim)?;
+            let outcome = scim::patch::apply(rt, &mut resource, &operations).map_err(from_scim)?;
             Ok((resource, Notes { ignored: outcome.ignored, coerced: outcome.coerced }))
         };
         self.user_change(scope, id, precondition, groups, patch).await
@@ -140,11 +141,12 @@ impl Core {
         transform: F,
     ) -> Result<ShownUser, Refusal>
     where
-        F: Fn(&Object) -> Result<(Object, Notes), Refusal> + Send + 'static,
+        F: Fn(&ResourceType, &Object) -> Result<(Object, Notes), Refusal> + Send + 'static,
     {
+        let types = self.types(scope.org).await?;
         let (core, now) = (self.clone(), self.clock.now());
         self.write(move |conn| {
-            let (user, changed) = core.change(conn, &scope, now, id, precondition.as_ref(), &transform)?;
+            let (user, changed) = core.change(conn, &scope, now, &types.user, id, precondition.as_ref(), &transform)?;
             show(conn, &scope, user, groups, changed)
         })
         .await
@@ -152,11 +154,13 @@ impl Core {
 
     /// Reads, computes, and writes over the version that was read; tries again where another was faster, and locks where
     /// that keeps happening.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one transaction")]
     fn change(
         &self,
         conn: &mut AnyConnection,
         scope: &Scope,
         now: Instant,
+        rt: &ResourceType,
         id: UserId,
         precondition: Option<&Precondition>,
         transform: &Transform,
@@ -171,8 +175,8 @@ impl Core {
             let seen = seen.ok_or_else(not_found)?;
             Precondition::check(precondition, seen.version).map_err(Refused::Refused)?;
             let before = parse_stored(&seen.resource).map_err(Refused::Refused)?;
-            let (after, notes) = transform(&before).map_err(Refused::Refused)?;
-            let content = UserContent::new(after).map_err(Refused::Refused)?;
+            let (after, notes) = transform(rt, &before).map_err(Refused::Refused)?;
+            let content = UserContent::new(rt, after).map_err(Refused::Refused)?;
             content.check(access).map_err(Refused::Refused)?;
             if content.resource == before {
                 return Ok((seen, false));

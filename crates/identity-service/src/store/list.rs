@@ -7,8 +7,8 @@ use diesel::{
     sql_types::{Nullable, Text},
 };
 use scim::{
-    ResourceType,
     filter::{CompareOp, Filter},
+    schema::Types,
 };
 use store::{AnyConnection, Backend, MultiBackend};
 use wire::Refusal;
@@ -80,10 +80,16 @@ struct PlacedGroup {
 impl Listing {
     /// # Errors
     /// [`wire::Reason::InvalidFilter`] and [`wire::Reason::InvalidValue`], before anything is read.
-    pub(crate) fn new(backend: Backend, org: OrgId, target: Target, query: &ListQuery) -> Result<Self, Refusal> {
-        let (rt, table, columns): (&ResourceType, _, _) = match target {
-            Target::User => (scim::schema::user(), "scim_user", user::COLUMNS),
-            Target::Group => (scim::schema::group(), "scim_group", group::COLUMNS),
+    pub(crate) fn new(
+        backend: Backend,
+        org: OrgId,
+        types: &Types,
+        target: Target,
+        query: &ListQuery,
+    ) -> Result<Self, Refusal> {
+        let (rt, table, columns) = match target {
+            Target::User => (&types.user, "scim_user", user::COLUMNS),
+            Target::Group => (&types.group, "scim_group", group::COLUMNS),
         };
         let compiler = Compiler { backend, org, target };
         let mut shaped = query.sort_by.is_some();

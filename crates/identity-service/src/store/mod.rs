@@ -14,6 +14,7 @@ pub(crate) mod organization;
 #[cfg(test)]
 mod plans;
 pub(crate) mod schema;
+pub(crate) mod schema_extension;
 pub(crate) mod statement;
 pub(crate) mod user;
 

@@ -1,6 +1,7 @@
 //! Query plans: look-ups by key find their rows by an index, at any size.
 
 use diesel::{QueryableByName, sql_types::Text};
+use scim::schema::Types;
 use store::{AnyConnection, Backend, Config, Db, Failure};
 use uuid::Uuid;
 
@@ -119,8 +120,10 @@ async fn look_ups_by_key_are_seeks() {
     for (_database, db) in databases().await {
         for (target, filter, sqlite, postgres) in filters {
             let query = ListQuery { filter: Some(filter.to_owned()), limit: 100, ..ListQuery::default() };
-            let statement =
-                Listing::new(db.backend(), ORG, target, &query).expect(filter).page(&Start::Rank(0)).expect("page");
+            let statement = Listing::new(db.backend(), ORG, Types::builtin(), target, &query)
+                .expect(filter)
+                .page(&Start::Rank(0))
+                .expect("page");
             let text = statement.text().to_owned();
             let backend = db.backend();
             let plan =

@@ -6,7 +6,7 @@ use http::{StatusCode, Uri};
 use scim::{
     ErrorKind, ResourceType,
     discovery::{self, Capabilities},
-    schema::{self, Schema},
+    schema::Schema,
 };
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ use crate::{
 /// What this gateway serves.
 const CAPABILITIES: Capabilities = Capabilities {
     patch: true,
-    bulk: false,
+    bulk: true,
     filter: true,
     change_password: false,
     sort: true,
@@ -29,12 +29,12 @@ const CAPABILITIES: Capabilities = Capabilities {
     cursor: true,
 };
 
-fn resource_types() -> [&'static ResourceType; 2] {
-    [schema::user(), schema::group()]
+fn resource_types(session: &Session) -> [&ResourceType; 2] {
+    [&session.types.user, &session.types.group]
 }
 
-fn schemas() -> impl Iterator<Item = &'static Schema> {
-    resource_types().into_iter().flat_map(|rt| std::iter::once(&rt.schema).chain(&rt.extensions))
+fn schemas(session: &Session) -> impl Iterator<Item = &Schema> {
+    resource_types(session).into_iter().flat_map(|rt| std::iter::once(&rt.schema).chain(&rt.extensions))
 }
 
 pub(crate) async fn service_provider_config(session: Session, uri: Uri) -> Result<Response> {
@@ -44,12 +44,12 @@ pub(crate) async fn service_provider_config(session: Session, uri: Uri) -> Resul
 
 pub(crate) async fn list_schemas(session: Session, uri: Uri) -> Result<Response> {
     no_filter(&uri)?;
-    list(schemas().map(|schema| discovery::schema(schema, session.base_url())).collect())
+    list(schemas(&session).map(|schema| discovery::schema(schema, session.base_url())).collect())
 }
 
 pub(crate) async fn get_schema(session: Session, Path(urn): Path<String>) -> Result<Response> {
-    let schema = schemas().find(|schema| schema.id.eq_ignore_ascii_case(&urn)).ok_or_else(|| {
-        let known: Vec<&str> = schemas().map(|schema| schema.id.as_str()).collect();
+    let schema = schemas(&session).find(|schema| schema.id.eq_ignore_ascii_case(&urn)).ok_or_else(|| {
+        let known: Vec<&str> = schemas(&session).map(|schema| schema.id.as_str()).collect();
         Failure::new(ErrorKind::NotFound, format!("There is no schema of this name. There are: {}.", known.join(", ")))
     })?;
     one(&discovery::schema(schema, session.base_url()))
@@ -57,11 +57,11 @@ pub(crate) async fn get_schema(session: Session, Path(urn): Path<String>) -> Res
 
 pub(crate) async fn list_resource_types(session: Session, uri: Uri) -> Result<Response> {
     no_filter(&uri)?;
-    list(resource_types().map(|rt| discovery::resource_type(rt, session.base_url())).into())
+    list(resource_types(&session).map(|rt| discovery::resource_type(rt, session.base_url())).into())
 }
 
 pub(crate) async fn get_resource_type(session: Session, Path(name): Path<String>) -> Result<Response> {
-    let rt = resource_types().into_iter().find(|rt| rt.name == name).ok_or_else(|| {
+    let rt = resource_types(&session).into_iter().find(|rt| rt.name == name).ok_or_else(|| {
         Failure::new(ErrorKind::NotFound, "There is no resource type of this name. There are: User, Group.")
     })?;
     one(&discovery::resource_type(rt, session.base_url()))

@@ -7,14 +7,21 @@ use axum::{
     response::Response,
 };
 use http::{HeaderMap, StatusCode, Uri};
-use scim::{ResourceType, group::Change, project::Projection, schema};
+use scim::{
+    ResourceType,
+    group::{Change, GroupBody},
+    list::ListParams,
+    project::Projection,
+    schema,
+};
 use serde_json::Value;
+use uuid::Uuid;
 use wire::identity::{
     CreateGroupRequest, DeleteGroupRequest, GetGroupRequest, Group, GroupChange, GroupMask, ListGroupsRequest,
-    MemberIds, PatchGroupRequest, ReplaceGroupRequest, group_change,
+    ListGroupsResponse, MemberIds, PatchGroupRequest, Precondition, ReplaceGroupRequest, group_change,
 };
 
-use super::{pages::Pages, patch_operation, to_json};
+use super::{Done, Work, pages::Pages, patch_operation, to_json};
 use crate::{
     MAX_GROUP_BODY,
     error::Result,
@@ -25,6 +32,7 @@ use crate::{
 
 /// Members that come with the group itself; more are fetched while the answer is under way.
 const FIRST_MEMBERS: u32 = 1000;
+const NO_MEMBERS: Option<GroupMask> = Some(GroupMask { members: 0 });
 /// Members that come with a page of groups, all together.
 const FIRST_MEMBERS_OF_PAGE: u32 = 100_000;
 
@@ -35,22 +43,34 @@ fn rt() -> &'static ResourceType {
 pub(crate) async fn create(session: Session, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
     let projection = extract::projection(&parts.uri, rt())?;
-    let (resource_json, members) = read(&session, &parts.headers, body).await?;
+    let group = read(&session, &parts.headers, body).await?;
+    let key = extract::idempotency_key(&parts.headers)?;
+    let group = made(&session, group, key, mask(&projection, FIRST_MEMBERS)).await?;
+    answer(session, StatusCode::CREATED, group, projection).await
+}
+
+/// POST.
+async fn made(
+    session: &Session,
+    body: GroupBody,
+    idempotency_key: Option<String>,
+    mask: Option<GroupMask>,
+) -> Result<Group> {
+    let (resource_json, members) = in_parts(body)?;
     let message = CreateGroupRequest {
         organization_id: session.organization_id(),
         caller: session.caller(),
         resource_json,
         members,
-        mask: mask(&projection, FIRST_MEMBERS),
-        idempotency_key: extract::idempotency_key(&parts.headers)?,
+        mask,
+        idempotency_key,
     };
-    let group = session.gateway.clients.identity.clone().create_group(session.call(message)).await?.into_inner();
-    answer(session, StatusCode::CREATED, group, projection).await
+    Ok(session.gateway.clients.identity.clone().create_group(session.call(message)).await?.into_inner())
 }
 
 pub(crate) async fn get(session: Session, id: Id, uri: Uri, headers: HeaderMap) -> Result<Response> {
     let id = id.of(rt())?;
-    let projection = extract::projection(&uri, rt())?;
+    let projection = extract::projection(&uri, &session.types.group)?;
     let message = GetGroupRequest {
         organization_id: session.organization_id(),
         caller: session.caller(),
@@ -66,17 +86,35 @@ pub(crate) async fn get(session: Session, id: Id, uri: Uri, headers: HeaderMap) 
 }
 
 pub(crate) async fn list(session: Session, uri: Uri) -> Result<Response> {
-    let (params, projection) = extract::list(&uri, rt())?;
+    page(session, extract::list(&uri)?).await
+}
+
+pub(crate) async fn search(session: Session, request: Request) -> Result<Response> {
+    let params = extract::search(&session, request).await?;
+    page(session, params).await
+}
+
+async fn page(session: Session, params: ListParams) -> Result<Response> {
+    let projection = extract::checked(&params, rt())?;
+    let page = fetch(&session, &params, &projection).await?;
+    let body = Pages::list(session, page, &params, projection).body().await?;
+    Ok(reply::json(StatusCode::OK, body))
+}
+
+/// A page as identity-service has it.
+pub(super) async fn fetch(
+    session: &Session,
+    params: &ListParams,
+    projection: &Projection,
+) -> Result<ListGroupsResponse> {
     let first_members = (FIRST_MEMBERS_OF_PAGE / params.count.max(1)).min(FIRST_MEMBERS);
     let message = ListGroupsRequest {
         organization_id: session.organization_id(),
         caller: session.caller(),
-        query: Some(extract::list_query(&params)),
-        mask: mask(&projection, first_members),
+        query: Some(extract::list_query(params)),
+        mask: mask(projection, first_members),
     };
-    let page = session.gateway.clients.identity.clone().list_groups(session.call(message)).await?.into_inner();
-    let body = Pages::list(session, page, &params, projection).body().await?;
-    Ok(reply::json(StatusCode::OK, body))
+    Ok(session.gateway.clients.identity.clone().list_groups(session.call(message)).await?.into_inner())
 }
 
 pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Result<Response> {
@@ -84,7 +122,20 @@ pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Resul
     let (parts, body) = request.into_parts();
     let projection = extract::projection(&parts.uri, rt())?;
     let if_match = extract::precondition(&parts.headers)?;
-    let (resource_json, members) = read(&session, &parts.headers, body).await?;
+    let group = read(&session, &parts.headers, body).await?;
+    let group = replaced(&session, id, if_match, group, mask(&projection, FIRST_MEMBERS)).await?;
+    answer(session, StatusCode::OK, group, projection).await
+}
+
+/// PUT.
+async fn replaced(
+    session: &Session,
+    id: Uuid,
+    if_match: Option<Precondition>,
+    body: GroupBody,
+    mask: Option<GroupMask>,
+) -> Result<Group> {
+    let (resource_json, members) = in_parts(body)?;
     let message = ReplaceGroupRequest {
         organization_id: session.organization_id(),
         caller: session.caller(),
@@ -92,10 +143,9 @@ pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Resul
         if_match,
         resource_json,
         members,
-        mask: mask(&projection, FIRST_MEMBERS),
+        mask,
     };
-    let group = session.gateway.clients.identity.clone().replace_group(session.call(message)).await?.into_inner();
-    answer(session, StatusCode::OK, group, projection).await
+    Ok(session.gateway.clients.identity.clone().replace_group(session.call(message)).await?.into_inner())
 }
 
 /// Answers 204, unless the client asked for attributes (RFC 7644 section 3.5.2): the group may be large.
@@ -105,32 +155,79 @@ pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<
     let projection = extract::projection(&parts.uri, rt())?;
     let if_match = extract::precondition(&parts.headers)?;
     let payload = payload(&session, &parts.headers, body).await?;
-    let changes = payload.parse(|body| scim::group::lower(scim::patch::parse(body)?)).await?;
+    let changes = payload.parse(changes).await?;
     let silent = projection.is_default();
-    let message = PatchGroupRequest {
-        organization_id: session.organization_id(),
-        caller: session.caller(),
-        id: id.to_string(),
-        if_match,
-        changes: changes.into_iter().map(change).collect::<Result<_>>()?,
-        mask: if silent { Some(GroupMask { members: 0 }) } else { mask(&projection, FIRST_MEMBERS) },
-    };
-    let group = session.gateway.clients.identity.clone().patch_group(session.call(message)).await?.into_inner();
+    let mask = if silent { NO_MEMBERS } else { mask(&projection, FIRST_MEMBERS) };
+    let group = patched(&session, id, if_match, changes, mask).await?;
     if silent {
         return Ok(reply::no_content(Some(&scim::etag::group(group.version))));
     }
     answer(session, StatusCode::OK, group, projection).await
 }
 
+fn changes(body: &[u8]) -> Result<Vec<Change>, scim::Error> {
+    scim::group::lower(scim::patch::parse(body)?)
+}
+
+/// PATCH.
+async fn patched(
+    session: &Session,
+    id: Uuid,
+    if_match: Option<Precondition>,
+    changes: Vec<Change>,
+    mask: Option<GroupMask>,
+) -> Result<Group> {
+    let message = PatchGroupRequest {
+        organization_id: session.organization_id(),
+        caller: session.caller(),
+        id: id.to_string(),
+        if_match,
+        changes: changes.into_iter().map(change).collect::<Result<_>>()?,
+        mask,
+    };
+    Ok(session.gateway.clients.identity.clone().patch_group(session.call(message)).await?.into_inner())
+}
+
 pub(crate) async fn delete(session: Session, id: Id, headers: HeaderMap) -> Result<Response> {
+    let id = id.of(rt())?;
+    removed(&session, id, extract::precondition(&headers)?).await?;
+    Ok(reply::no_content(None))
+}
+
+/// DELETE.
+async fn removed(session: &Session, id: Uuid, if_match: Option<Precondition>) -> Result<()> {
     let message = DeleteGroupRequest {
         organization_id: session.organization_id(),
         caller: session.caller(),
-        id: id.of(rt())?.to_string(),
-        if_match: extract::precondition(&headers)?,
+        id: id.to_string(),
+        if_match,
     };
     session.gateway.clients.identity.clone().delete_group(session.call(message)).await?;
-    Ok(reply::no_content(None))
+    Ok(())
+}
+
+/// One operation of a bulk request, by the rules of the single one.
+pub(super) async fn operate(session: &Session, work: Work, if_match: Option<Precondition>) -> Result<Done> {
+    let (status, group) = match work {
+        Work::Create(body) => {
+            let body = scim::group::parse(&to_json(&body)?)?;
+            (StatusCode::CREATED, made(session, body, None, NO_MEMBERS).await?)
+        }
+        Work::Replace(id, body) => {
+            let body = scim::group::parse(&to_json(&body)?)?;
+            (StatusCode::OK, replaced(session, id, if_match, body, NO_MEMBERS).await?)
+        }
+        Work::Patch(id, body) => {
+            let changes = changes(&to_json(&body)?)?;
+            (StatusCode::NO_CONTENT, patched(session, id, if_match, changes, NO_MEMBERS).await?)
+        }
+        Work::Delete(id) => {
+            removed(session, id, if_match).await?;
+            return Ok(Done { status: StatusCode::NO_CONTENT, id, version: None });
+        }
+    };
+    let id = Uuid::try_parse(&group.id).map_err(|_| reply::not_ours("an id that is no UUID"))?;
+    Ok(Done { status, id, version: Some(scim::etag::group(group.version)) })
 }
 
 async fn answer(session: Session, status: StatusCode, group: Group, projection: Projection) -> Result<Response> {
@@ -144,10 +241,12 @@ async fn payload(session: &Session, headers: &HeaderMap, body: Body) -> Result<P
     Payload::read(headers, body, MAX_GROUP_BODY, &session.gateway.large_bodies).await
 }
 
+async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<GroupBody> {
+    payload(session, headers, body).await?.parse(scim::group::parse).await
+}
+
 /// A POST or PUT body in its two parts.
-async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<(Bytes, Option<MemberIds>)> {
-    let payload = payload(session, headers, body).await?;
-    let group = payload.parse(scim::group::parse).await?;
+fn in_parts(group: GroupBody) -> Result<(Bytes, Option<MemberIds>)> {
     let members = group.members.map(|ids| MemberIds { ids: wire::ids::pack(&ids) });
     Ok((to_json(&Value::Object(group.rest))?, members))
 }

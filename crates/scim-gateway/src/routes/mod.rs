@@ -1,15 +1,35 @@
 //! One file for each kind of resource. A handler reads the request, makes one call, renders the answer.
 
+pub(crate) mod bulk;
 pub(crate) mod discovery;
 pub(crate) mod groups;
 mod pages;
+pub(crate) mod search;
 pub(crate) mod status;
 pub(crate) mod users;
 
+use http::StatusCode;
 use serde_json::Value;
+use uuid::Uuid;
 use wire::identity::{PatchOp, PatchOperation};
 
 use crate::error::Result;
+
+/// One operation of a bulk request, its references resolved.
+enum Work {
+    Create(Value),
+    Replace(Uuid, Value),
+    Patch(Uuid, Value),
+    Delete(Uuid),
+}
+
+/// What came of it, as the single request would say.
+struct Done {
+    status: StatusCode,
+    id: Uuid,
+    /// ETag, where there still is a resource.
+    version: Option<String>,
+}
 
 /// One operation of a PATCH as the services take it.
 fn patch_operation(operation: scim::patch::Operation) -> Result<PatchOperation> {

@@ -138,8 +138,15 @@ impl Pages {
             version: &etag,
             base_url: self.session.base_url(),
         };
-        render::group_open(&group.resource_json, &head, self.members, &self.projection, &mut self.out)
-            .map_err(|_| reply::not_ours("a stored group that cannot be read"))?;
+        render::group_open(
+            &self.session.types.group,
+            &group.resource_json,
+            &head,
+            self.members,
+            &self.projection,
+            &mut self.out,
+        )
+        .map_err(|_| reply::not_ours("a stored group that cannot be read"))?;
         let open = Open { group: group.id, page_token: group.next_member_page_token, first: true };
         self.append(open, &group.members)
     }

@@ -19,7 +19,7 @@ use wire::{
     Transport,
     common::{Administrator, Caller, caller::Kind},
     identity::{
-        CreateOrganizationRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
+        AddSchemaRequest, CreateOrganizationRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
         organization_service_client::OrganizationServiceClient,
     },
     token::{
@@ -150,6 +150,15 @@ impl Server {
         let request =
             SetScimEnabledRequest { caller: administrator(), organization_id: organization.to_owned(), enabled };
         self.organizations.clone().set_scim_enabled(request).await.expect("switched");
+    }
+
+    pub(crate) async fn add_schema(&self, organization: &str, document: &Value) {
+        let request = AddSchemaRequest {
+            caller: administrator(),
+            organization_id: organization.to_owned(),
+            document_json: document.to_string().into_bytes().into(),
+        };
+        self.organizations.clone().add_schema(request).await.expect("added");
     }
 
     pub(crate) async fn plan(&self, organization: &str, plan: &str) {

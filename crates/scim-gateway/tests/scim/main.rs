@@ -11,5 +11,6 @@ mod harness;
 mod idempotency;
 mod log;
 mod races;
+mod schemas;
 mod socket;
 mod users;

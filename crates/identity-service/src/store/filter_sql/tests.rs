@@ -120,7 +120,9 @@ fn a_list_has_a_total_order() {
     ] {
         let query = ListQuery { sort_by: sort_by.map(str::to_owned), descending, limit: 10, ..ListQuery::default() };
         for backend in [Backend::Sqlite, Backend::Postgres] {
-            let listing = Listing::new(backend, OrgId(Uuid::nil()), Target::User, &query).expect("listing");
+            let listing =
+                Listing::new(backend, OrgId(Uuid::nil()), scim::schema::Types::builtin(), Target::User, &query)
+                    .expect("listing");
             let page = listing.page(&Start::Rank(0)).expect("page");
             assert!(page.text().ends_with(tail), "{}", page.text());
         }
