@@ -46,6 +46,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let result = match cli.command {
         Command::Serve { role } => serve::run(&settings, role).await,
         Command::Org(command) => commands::org(&settings, command).await,
+        Command::Schema(command) => commands::schema(&settings, command).await,
         Command::Scim(command) => commands::scim(&settings, command).await,
         Command::Token(command) => commands::token(&settings, command).await,
     };
@@ -66,7 +67,7 @@ fn telemetry_config(globals: &Globals, command: &Command) -> telemetry::Config {
         Command::Serve { role: Some(Role::Gateway) } => ("rollcall-gateway", "info"),
         Command::Serve { role: Some(Role::Identity) } => ("rollcall-identity", "info"),
         Command::Serve { role: Some(Role::Token) } => ("rollcall-token", "info"),
-        Command::Org(_) | Command::Scim(_) | Command::Token(_) => ("rollcall-cli", "warn"),
+        Command::Org(_) | Command::Schema(_) | Command::Scim(_) | Command::Token(_) => ("rollcall-cli", "warn"),
     };
     let serving = matches!(command, Command::Serve { .. });
     telemetry::Config {

@@ -47,6 +47,24 @@ async fn administer(server: &Deployment) {
     let refused = server.cli(&["scim", "enable", "other"]).expect("it runs");
     assert_eq!(refused.status.code(), Some(1), "the free plan has no SCIM");
 
+    let files = directory();
+    let file = files.path().join("acme.json");
+    let urn = "urn:example:params:scim:acme:2.0:User";
+    let schema = json!({"id": urn, "attributes": [{"name": "badge", "type": "string"}]});
+    std::fs::write(&file, schema.to_string()).expect("written");
+    let path = file.to_str().expect("a path");
+    assert_eq!(run(&["schema", "list", "acme"])["schemas"], json!([]));
+    let added = run(&["schema", "add", "acme", path]);
+    assert_eq!((&added["id"], &added["resource_type"]), (&json!(urn), &json!("User")));
+    assert_eq!(run(&["schema", "list", &id])["schemas"], json!([added]));
+    assert_eq!(run(&["schema", "add", "other", path, "--resource-type", "group"])["resource_type"], "Group");
+    std::fs::write(&file, json!({"id": "acme", "attributes": [{"name": "x"}]}).to_string()).expect("written");
+    for wrong in [path, "no-such-file.json"] {
+        let refused = server.cli(&["schema", "add", "acme", wrong]).expect("it runs");
+        assert_eq!((refused.status.code(), refused.stdout.as_str()), (Some(1), ""), "{}", refused.stderr);
+        assert_eq!(refused.stderr.lines().count(), 1, "one clear line: {:?}", refused.stderr);
+    }
+
     let created = run(&["token", "create", "acme", "--description", "Okta production"]);
     assert_eq!(created["scim_url"], json!(scim_url));
     assert!(created["expires_at"].is_string(), "a year by default");

@@ -1,6 +1,7 @@
 //! The administrative commands: one or two calls each, and how their answers look.
 
 mod org;
+mod schema;
 mod scim;
 mod token;
 
@@ -18,7 +19,7 @@ use wire::{
     },
 };
 
-pub(crate) use self::{org::run as org, scim::run as scim, token::run as token};
+pub(crate) use self::{org::run as org, schema::run as schema, scim::run as scim, token::run as token};
 
 /// The events of what a command changes say that the command line did it, and which run of it.
 fn caller() -> anyhow::Result<Option<Caller>> {
