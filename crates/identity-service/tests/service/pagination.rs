@@ -157,6 +157,33 @@ async fn a_walk_by_index_misses_no_survivor() {
     .await;
 }
 
+/// A directory of a size that companies have, on one database for the time it takes; both walks at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_thousand_users_are_walked_without_loss() {
+    let world = World::open(testkit::sqlite()).await;
+    let mut directory = Directory::of(&world, 20_000).await;
+    let (mut by_index, mut start_index, mut total) = (Vec::new(), 1, i64::MAX);
+    let (mut by_cursors, mut cursor) = (Vec::new(), Some(String::new()));
+    while cursor.is_some() || start_index <= total {
+        if let Some(text) = cursor.take() {
+            let page = directory.page(by_cursor(&text, 250)).await;
+            by_cursors.extend(ids(&page));
+            cursor = Some(page.next_cursor).filter(|next| !next.is_empty());
+        }
+        if start_index <= total {
+            let query = proto::ListQuery { start_index, count: Some(250), ..Default::default() };
+            let page = directory.page(query).await;
+            by_index.extend(ids(&page));
+            start_index += i64::try_from(page.users.len()).expect("small");
+            total = page.total_results;
+        }
+        directory.stir(10, 5, 5).await;
+    }
+    directory.each_is_seen_once_in(&by_cursors);
+    directory.each_is_seen_once_in(&by_index);
+    world.service.shutdown().await;
+}
+
 /// The measurement that made other servers lose people: many deletions behind the reader.
 #[tokio::test(flavor = "multi_thread")]
 async fn deletions_behind_a_walk_by_index_move_nobody_out_of_it() {

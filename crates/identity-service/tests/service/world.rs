@@ -114,7 +114,7 @@ pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
 }
 
 impl World {
-    async fn open(database: TestDatabase) -> Self {
+    pub(crate) async fn open(database: TestDatabase) -> Self {
         let now = Arc::new(AtomicI64::new(NOW));
         let config = Config { database_url: database.url().to_owned(), pool_size: 8 };
         let service = Service::open(&config, clock(&now)).await.expect("open");
