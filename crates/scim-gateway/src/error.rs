@@ -1,7 +1,5 @@
 //! Every refusal leaves as a SCIM error, RFC 7644 section 3.12.
 
-use std::error::Error as _;
-
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
@@ -71,6 +69,17 @@ impl Failure {
         self
     }
 
+    /// The same failure in other words.
+    pub(crate) fn saying(mut self, detail: impl Into<String>) -> Self {
+        self.error.detail = detail.into();
+        self
+    }
+
+    /// Without the header fields.
+    pub(crate) fn into_error(self) -> Error {
+        self.error
+    }
+
     pub(crate) fn kind(&self) -> ErrorKind {
         self.error.kind
     }
@@ -92,10 +101,8 @@ impl From<Error> for Failure {
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        // A call that found no service carries no reason; wire gives it the status code "unknown".
-        let unreachable = status.source().is_some_and(|source| source.is::<wire::TransportError>());
         let refusal = wire::refusal(&status);
-        let reason = if unreachable { Reason::Unavailable } else { refusal.reason };
+        let reason = refusal.reason;
         let kind = kind(reason);
         if matches!(kind, ErrorKind::Internal | ErrorKind::Unavailable) {
             // A status of ours was logged where it arose, and its text may hold what the client sent.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes, HttpBody as _},
-    extract::{FromRequestParts, Path},
+    extract::{FromRequestParts, Path, Request},
 };
 use bytes::BytesMut;
 use http::{
@@ -21,16 +21,20 @@ use wire::identity::Precondition;
 
 use crate::{
     error::{Failure, Result},
+    gateway::Session,
     negotiate::check_content_type,
 };
 
-/// Bytes that bodies above [`LARGE`] may hold together, so that many big groups at once do not take all memory.
+/// Bytes that bodies may hold together beyond their first [`LARGE`], so that many big groups at once do not take all
+/// memory. They are taken as they arrive: a request that only announces a large body keeps nobody waiting.
 pub(crate) const LARGE_BODIES: usize = 64 * 1024 * 1024;
 const LARGE: usize = 256 * 1024;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(20);
 /// A body that is too large is read on for a moment, so that a client that is still sending sees the 413.
 const DISCARD_LARGE: usize = 32 * 1024 * 1024;
+/// A SearchRequest: a filter of the greatest length, and names.
+const MAX_SEARCH_BODY: usize = 64 * 1024;
 /// A body that is not wanted at all.
 const DISCARD: usize = 1024 * 1024;
 
@@ -53,13 +57,17 @@ impl Payload {
         if announced.is_some_and(|length| length > limit) {
             return Err(too_large(headers, body, limit).await);
         }
-        let expected = announced.unwrap_or(limit);
-        let share = if expected > LARGE { Some(share(large, expected).await?) } else { None };
-        let arrived = tokio::time::timeout(ARRIVAL, collect(body, announced.unwrap_or(0), limit)).await;
+        let arrived = tokio::time::timeout(ARRIVAL, collect(body, announced.unwrap_or(0), limit, large)).await;
         let slow = || Failure::new(ErrorKind::BadRequest, "The body did not arrive in time. Send it again.").closing();
         match arrived.map_err(|_| slow())?? {
-            Ok(bytes) => Ok(Self { bytes, _share: share }),
-            Err(body) => Err(too_large(headers, body, limit).await),
+            Collected::Whole(payload) => Ok(payload),
+            Collected::TooLarge(body) => Err(too_large(headers, body, limit).await),
+            Collected::NoShare(body) => {
+                let detail = "Too many large requests at once. Send this one again in a second.";
+                let whole = discard(headers, body, DISCARD_LARGE).await;
+                let failure = Failure::too_many_requests(detail, 1);
+                Err(if whole { failure } else { failure.closing() })
+            }
         }
     }
 
@@ -73,40 +81,54 @@ impl Payload {
     }
 }
 
-async fn share(large: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit> {
+async fn share(large: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
     let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
     let acquired = tokio::time::timeout(Duration::from_secs(2), Arc::clone(large).acquire_many_owned(permits)).await;
-    match acquired {
-        Ok(Ok(permit)) => Ok(permit),
-        _ => {
-            let detail = "Too many large requests at once. Send this one again in a second.";
-            Err(Failure::too_many_requests(detail, 1).closing())
-        }
-    }
+    acquired.ok()?.ok()
 }
 
-/// The whole body, or the rest of one that is too large.
-async fn collect(mut body: Body, announced: usize, limit: usize) -> Result<Result<Bytes, Body>> {
-    let mut all = BytesMut::with_capacity(announced);
+/// The whole body, or the rest of one that is not taken.
+enum Collected {
+    Whole(Payload),
+    TooLarge(Body),
+    NoShare(Body),
+}
+
+async fn collect(mut body: Body, announced: usize, limit: usize, large: &Arc<Semaphore>) -> Result<Collected> {
+    let mut all = BytesMut::with_capacity(announced.min(LARGE));
+    let mut held: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
         let broken = |_| Failure::new(ErrorKind::BadRequest, "The body broke off. Send it again.").closing();
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        if all.len() + data.len() > limit {
-            return Ok(Err(body));
+        let length = all.len() + data.len();
+        if length > limit {
+            return Ok(Collected::TooLarge(body));
+        }
+        let more = length.saturating_sub(LARGE + held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        if more > 0 {
+            match (share(large, more).await, &mut held) {
+                (None, _) => return Ok(Collected::NoShare(body)),
+                (Some(share), Some(held)) => held.merge(share),
+                (Some(share), none) => *none = Some(share),
+            }
         }
         all.extend_from_slice(&data);
     }
-    Ok(Ok(all.freeze()))
+    Ok(Collected::Whole(Payload { bytes: all.freeze(), _share: held }))
 }
 
-async fn too_large(headers: &HeaderMap, body: Body, limit: usize) -> Failure {
+pub(crate) fn body_too_large(limit: usize) -> Failure {
     let detail = format!(
         "The body is larger than the {} KiB taken here. Split it: the members of a large group can be added by \
          several PATCH requests.",
         limit / 1024
     );
+    Failure::new(ErrorKind::PayloadTooLarge, detail)
+}
+
+async fn too_large(headers: &HeaderMap, body: Body, limit: usize) -> Failure {
     let whole = discard(headers, body, DISCARD_LARGE).await;
-    let failure = Failure::new(ErrorKind::PayloadTooLarge, detail);
+    let failure = body_too_large(limit);
     if whole { failure } else { failure.closing() }
 }
 
@@ -143,6 +165,11 @@ async fn discard(headers: &HeaderMap, mut body: Body, most: usize) -> bool {
 pub(crate) struct Id(Option<Uuid>);
 
 impl Id {
+    /// An id is caseExact (RFC 7643 section 3.1), so only the form it was given in is it.
+    pub(crate) fn read(text: &str) -> Self {
+        Self(Uuid::try_parse(text).ok().filter(|id| id.hyphenated().to_string() == text))
+    }
+
     pub(crate) fn of(self, rt: &ResourceType) -> Result<Uuid> {
         self.0.ok_or_else(|| Failure::no_such(&rt.name.to_lowercase()))
     }
@@ -153,15 +180,24 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
-        // An id is caseExact (RFC 7643 section 3.1), so only the form it was given in is it.
-        let id = Uuid::try_parse(&text).ok().filter(|id| id.hyphenated().to_string() == text);
-        Ok(Self(id))
+        Ok(Self::read(&text))
     }
 }
 
 /// The query, decoded as form data: `+` is a space.
 fn pairs(uri: &Uri) -> Vec<(String, String)> {
     form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// The same; 400 where a value is no UTF-8. Decoding would put U+FFFD there, and a look-up would match another name.
+fn strict_pairs(uri: &Uri) -> Result<Vec<(String, String)>> {
+    let pairs = pairs(uri);
+    let marks: usize = borrow(&pairs).map(|(n, v)| n.matches('\u{FFFD}').count() + v.matches('\u{FFFD}').count()).sum();
+    let sent = uri.query().unwrap_or_default().to_ascii_uppercase().matches("%EF%BF%BD").count();
+    if marks > sent {
+        return Err(Failure::new(ErrorKind::BadRequest, "The query is not UTF-8 after percent-decoding. Encode it as UTF-8."));
+    }
+    Ok(pairs)
 }
 
 fn borrow(pairs: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
@@ -175,22 +211,36 @@ pub(crate) fn has_parameter(uri: &Uri, name: &str) -> bool {
 
 /// `attributes` and `excludedAttributes` of a request about one resource; other parameters mean nothing there.
 pub(crate) fn projection(uri: &Uri, rt: &ResourceType) -> Result<Projection> {
-    let pairs = pairs(uri);
+    let pairs = strict_pairs(uri)?;
     let ours = borrow(&pairs)
         .filter(|(name, _)| name.eq_ignore_ascii_case("attributes") || name.eq_ignore_ascii_case("excludedAttributes"));
     let params = ListParams::from_query(ours)?;
     Ok(Projection::parse(rt, params.attributes.as_deref(), params.excluded_attributes.as_deref())?)
 }
 
-/// The parameters of a list, the filter checked for syntax and attributes.
-pub(crate) fn list(uri: &Uri, rt: &ResourceType) -> Result<(ListParams, Projection)> {
-    let pairs = pairs(uri);
-    let params = ListParams::from_query(borrow(&pairs))?;
+/// The parameters of a list.
+pub(crate) fn list(uri: &Uri) -> Result<ListParams> {
+    Ok(ListParams::from_query(borrow(&strict_pairs(uri)?))?)
+}
+
+/// The same out of a SearchRequest.
+pub(crate) async fn search(session: &Session, request: Request) -> Result<ListParams> {
+    let (parts, body) = request.into_parts();
+    let payload = Payload::read(&parts.headers, body, MAX_SEARCH_BODY, &session.gateway.large_bodies).await?;
+    payload.parse(scim::search::parse).await
+}
+
+/// The filter checked for syntax and attributes, and what of the resources is shown.
+pub(crate) fn checked(params: &ListParams, rt: &ResourceType) -> Result<Projection> {
     if let Some(filter) = &params.filter {
         scim::filter::parse(rt, filter)?;
     }
-    let projection = Projection::parse(rt, params.attributes.as_deref(), params.excluded_attributes.as_deref())?;
-    Ok((params, projection))
+    projected(params, rt)
+}
+
+/// What of the resources of a list is shown.
+pub(crate) fn projected(params: &ListParams, rt: &ResourceType) -> Result<Projection> {
+    Ok(Projection::parse(rt, params.attributes.as_deref(), params.excluded_attributes.as_deref())?)
 }
 
 /// The parameters of a list as the services take them.
@@ -312,12 +362,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_bodies_share_their_memory() {
-        let large = Arc::new(Semaphore::new(LARGE));
+        let large = Arc::new(Semaphore::new(2048));
         let limit = LARGE * 2;
-        let small = Payload::read(&headers(Some(LARGE)), chunked(LARGE / 1024), limit, &large).await;
-        assert!(small.is_ok(), "a small body needs no share");
-        let big = Payload::read(&headers(Some(LARGE + 1024)), chunked(1), limit, &large).await;
-        assert_eq!(big.err().map(|failure| failure.kind()), Some(ErrorKind::TooManyRequests));
+        let read = async |length: Option<usize>, kib: usize| {
+            Payload::read(&headers(length), chunked(kib), limit, &large).await.map_err(|failure| failure.kind())
+        };
+        let first = read(Some(LARGE + 2048), LARGE / 1024 + 2).await.expect("there is room");
+        assert_eq!(first.bytes.len(), LARGE + 2048);
+        assert!(read(None, LARGE / 1024).await.is_ok(), "what is small needs no share, announced or not");
+        assert_eq!(read(None, LARGE / 1024 + 1).await.err(), Some(ErrorKind::TooManyRequests));
+        drop(first);
+        assert!(read(None, LARGE / 1024 + 1).await.is_ok());
     }
 
     #[tokio::test]
@@ -349,5 +404,9 @@ mod tests {
         assert_eq!(borrow(&pairs).next(), Some(("filter", "userName eq \"a+b@x\"")));
         assert!(has_parameter(&uri, "Filter"));
         assert!(!has_parameter(&uri, "aadOptscim062020"));
+        let of = |query: &str| strict_pairs(&format!("/Users?{query}").parse().expect("uri")).map(|p| p.len()).ok();
+        assert_eq!(of("filter=%C3%A9"), Some(1));
+        assert_eq!(of("filter=%ef%bf%bd"), Some(1));
+        assert_eq!(of("filter=a%FF"), None);
     }
 }

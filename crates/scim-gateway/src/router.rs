@@ -3,7 +3,7 @@
 use axum::{
     Router, middleware,
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, any, get},
+    routing::{MethodRouter, any, get, post},
 };
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 use scim::ErrorKind;
@@ -15,7 +15,7 @@ use crate::{
     edge::edge,
     error::Failure,
     gateway::{Gateway, Session},
-    routes::{discovery, groups, status, users},
+    routes::{bulk, discovery, groups, search, status, users},
 };
 
 type Routes = MethodRouter<Gateway>;
@@ -62,14 +62,12 @@ fn scim_routes() -> [(&'static str, Routes); 14] {
         ("/ResourceTypes", only(get(discovery::list_resource_types), READ)),
         ("/ResourceTypes/{name}", only(get(discovery::get_resource_type), READ)),
         ("/Me", not_yet("A SCIM token belongs to a client, not to a person, so there is no /Me. Use /Users.")),
-        ("/Bulk", not_yet("Bulk is not supported, as /ServiceProviderConfig says. Send the requests one by one.")),
-        ("/.search", not_yet(NO_SEARCH)),
-        ("/Users/.search", not_yet(NO_SEARCH)),
-        ("/Groups/.search", not_yet(NO_SEARCH)),
+        ("/Bulk", only(post(bulk::run), "OPTIONS, POST")),
+        ("/.search", only(post(search::all), "OPTIONS, POST")),
+        ("/Users/.search", only(post(users::search), "OPTIONS, POST")),
+        ("/Groups/.search", only(post(groups::search), "OPTIONS, POST")),
     ]
 }
-
-const NO_SEARCH: &str = "Searching by POST is not supported. Send a GET with the same parameters in the query.";
 
 /// Other methods: 405 with `Allow`, RFC 9110 section 15.5.6; OPTIONS says what there is.
 fn only(routes: Routes, allow: &'static str) -> Routes {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    list,
+    bulk, list,
     schema::{Attribute, ResourceType, Schema, Type},
 };
 
@@ -31,7 +31,11 @@ pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> V
     let mut document = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
         "patch": {"supported": capabilities.patch},
-        "bulk": {"supported": capabilities.bulk, "maxOperations": 0, "maxPayloadSize": 0},
+        "bulk": {
+            "supported": capabilities.bulk,
+            "maxOperations": if capabilities.bulk { bulk::MAX_OPERATIONS } else { 0 },
+            "maxPayloadSize": if capabilities.bulk { bulk::MAX_PAYLOAD } else { 0 },
+        },
         "filter": {"supported": capabilities.filter, "maxResults": list::MAX_RESULTS},
         "changePassword": {"supported": capabilities.change_password},
         "sort": {"supported": capabilities.sort},

@@ -30,7 +30,8 @@ fn digest(groups: &[GroupRef]) -> u64 {
 }
 
 /// `If-Match`: `Ok(None)` absent; `Some(vec![])` for `*`; else the versions that tags name, foreign tags left out (a
-/// list of only foreign tags is `Some(vec![-1])`, which no version equals). Malformed: 400.
+/// list of only foreign tags is `Some(vec![-1])`, which no version equals). Malformed: 400 `invalidValue`; `invalidVers`
+/// is about the version of the protocol (RFC 7644 table 9).
 ///
 /// Weak tags match: RFC 7644 section 3.14 uses them with If-Match.
 pub fn if_match(header: Option<&str>) -> Result<Option<Vec<i64>>, Error> {
@@ -44,8 +45,9 @@ pub fn if_match(header: Option<&str>) -> Result<Option<Vec<i64>>, Error> {
     for tag in tags(header) {
         let opaque = tag.ok_or_else(|| {
             Error::new(
-                ErrorKind::InvalidVers,
-                "If-Match must be `*` or entity tags such as W/\"3\", as meta.version has them.",
+                ErrorKind::InvalidValue,
+                "If-Match (and `version` in a bulk operation) must be `*` or entity tags such as W/\"3\", as \
+                 meta.version has them.",
             )
         })?;
         let version = opaque.split('-').next().unwrap_or_default();
@@ -101,7 +103,7 @@ mod tests {
         assert_eq!(if_match(Some(&tag)).unwrap(), Some(vec![3]));
         assert_eq!(if_match(Some("W/\"3\", \"4\"")).unwrap(), Some(vec![3, 4]));
         assert_eq!(if_match(Some("\"abc\"")).unwrap(), Some(vec![-1]));
-        assert_eq!(if_match(Some("3")).unwrap_err().kind, ErrorKind::InvalidVers);
+        assert_eq!(if_match(Some("3")).unwrap_err().kind, ErrorKind::InvalidValue);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Not here: IO, async, clocks, randomness, SQL and gRPC. Ids and instants come in as arguments.
 
 pub mod attr;
+pub mod bulk;
 pub mod dialect;
 pub mod discovery;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod project;
 pub mod render;
 pub mod resource;
 pub mod schema;
+pub mod search;
 
 pub use error::{Error, ErrorKind};
 pub use fold::fold;

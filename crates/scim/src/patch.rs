@@ -15,7 +15,7 @@ pub use apply::apply;
 /// As many operations are taken in one request.
 pub const MAX_OPERATIONS: usize = 1000;
 
-const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+pub(crate) const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 
 /// The three operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

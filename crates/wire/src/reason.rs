@@ -1,9 +1,11 @@
 //! Why a call was refused, as `google.rpc.ErrorInfo` beside the status code.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, error::Error};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::TransportError;
 
 const DOMAIN: &str = "rollcall";
 
@@ -121,10 +123,15 @@ pub fn refusal(status: &Status) -> Refusal {
     if let Some(reason) = info.filter(|i| i.domain == DOMAIN).and_then(|i| Reason::from_text(&i.reason)) {
         return Refusal::new(reason, status.message());
     }
+    let unreachable =
+        || Refusal::new(Reason::Unavailable, "A part of the service cannot be reached. Try again shortly.");
+    // A call that found no service has the status code "unknown".
+    let mut causes = std::iter::successors(status.source(), |&cause| cause.source());
+    if causes.any(|cause| cause.is::<TransportError>()) {
+        return unreachable();
+    }
     match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
-            Refusal::new(Reason::Unavailable, "A part of the service cannot be reached. Try again shortly.")
-        }
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => unreachable(),
         Code::ResourceExhausted => Refusal::new(Reason::Busy, "Too much at once. Try again in a second."),
         Code::Unauthenticated => Refusal::new(Reason::CredentialInvalid, status.message()),
         _ => Refusal::new(Reason::Internal, "Something went wrong on our side."),
@@ -146,6 +153,20 @@ mod tests {
             };
             let back = Status::from_header_map(&headers).expect("status");
             assert_eq!(refusal(&back), Refusal::new(reason, "why"));
+        }
+    }
+
+    #[test]
+    fn a_service_out_of_reach_is_unavailable_however_deep_the_cause() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] TransportError);
+
+        let cause = || TransportError::new("tcp connect error 10.0.0.3:5432");
+        for status in [Status::from_error(Box::new(cause())), Status::from_error(Box::new(Outer(cause())))] {
+            let refusal = refusal(&status);
+            assert_eq!(refusal.reason, Reason::Unavailable);
+            assert!(!refusal.message.contains("10.0.0.3"));
         }
     }
 

@@ -42,7 +42,7 @@ fn rt() -> &'static ResourceType {
 
 pub(crate) async fn create(session: Session, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let projection = extract::projection(&parts.uri, rt())?;
+    let projection = extract::projection(&parts.uri, &session.types.group)?;
     let group = read(&session, &parts.headers, body).await?;
     let key = extract::idempotency_key(&parts.headers)?;
     let group = made(&session, group, key, mask(&projection, FIRST_MEMBERS)).await?;
@@ -95,7 +95,7 @@ pub(crate) async fn search(session: Session, request: Request) -> Result<Respons
 }
 
 async fn page(session: Session, params: ListParams) -> Result<Response> {
-    let projection = extract::checked(&params, rt())?;
+    let projection = extract::checked(&params, &session.types.group)?;
     let page = fetch(&session, &params, &projection).await?;
     let body = Pages::list(session, page, &params, projection).body().await?;
     Ok(reply::json(StatusCode::OK, body))
@@ -120,7 +120,7 @@ pub(super) async fn fetch(
 pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Result<Response> {
     let id = id.of(rt())?;
     let (parts, body) = request.into_parts();
-    let projection = extract::projection(&parts.uri, rt())?;
+    let projection = extract::projection(&parts.uri, &session.types.group)?;
     let if_match = extract::precondition(&parts.headers)?;
     let group = read(&session, &parts.headers, body).await?;
     let group = replaced(&session, id, if_match, group, mask(&projection, FIRST_MEMBERS)).await?;
@@ -152,7 +152,7 @@ async fn replaced(
 pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<Response> {
     let id = id.of(rt())?;
     let (parts, body) = request.into_parts();
-    let projection = extract::projection(&parts.uri, rt())?;
+    let projection = extract::projection(&parts.uri, &session.types.group)?;
     let if_match = extract::precondition(&parts.headers)?;
     let payload = payload(&session, &parts.headers, body).await?;
     let changes = payload.parse(changes).await?;

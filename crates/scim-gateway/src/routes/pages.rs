@@ -63,6 +63,17 @@ impl Pages {
         Self::new(session, page.groups, projection, true, out)
     }
 
+    /// The end of a list whose beginning, `items` resources of other types included, stands in `out`.
+    pub(super) fn rest(
+        session: Session,
+        groups: Vec<Group>,
+        projection: Projection,
+        items: usize,
+        out: Vec<u8>,
+    ) -> Self {
+        Self { begun: items > 0, ..Self::new(session, groups, projection, true, out) }
+    }
+
     fn new(session: Session, groups: Vec<Group>, projection: Projection, list: bool, out: Vec<u8>) -> Self {
         Self {
             members: projection.shows("members"),

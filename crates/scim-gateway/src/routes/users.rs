@@ -39,7 +39,7 @@ fn rt() -> &'static ResourceType {
 
 pub(crate) async fn create(session: Session, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let projection = extract::projection(&parts.uri, rt())?;
+    let projection = extract::projection(&parts.uri, &session.types.user)?;
     let payload = read(&session, &parts.headers, body).await?;
     let key = extract::idempotency_key(&parts.headers)?;
     let user = made(&session, payload.bytes.clone(), key).await?;
@@ -84,7 +84,7 @@ pub(crate) async fn search(session: Session, request: Request) -> Result<Respons
 }
 
 async fn page(session: Session, params: ListParams) -> Result<Response> {
-    let projection = extract::checked(&params, rt())?;
+    let projection = extract::checked(&params, &session.types.user)?;
     let page = fetch(&session, &params, &projection).await?;
     let mut body = Vec::with_capacity(256 + page.users.len() * 1024);
     extract::list_open(&params, page.total_results, &page.next_cursor, page.users.len(), &mut body);
@@ -124,7 +124,7 @@ pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Resul
     let id = id.of(rt());
     let payload = read(&session, &parts.headers, body).await?;
     session.admit(if body_deactivates(&payload.bytes) { Lane::Deprovisioning } else { Lane::Main }).await?;
-    let projection = extract::projection(&parts.uri, rt())?;
+    let projection = extract::projection(&parts.uri, &session.types.user)?;
     let if_match = extract::precondition(&parts.headers)?;
     let user = replaced(&session, id?, if_match, payload.bytes.clone(), mask(&projection)).await?;
     Rendered::of(&session, &user, &projection)?.reply(StatusCode::OK)
@@ -156,7 +156,7 @@ pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<
     let payload = read(&session, &parts.headers, body).await?;
     let operations = scim::patch::parse(&payload.bytes);
     session.admit(lane_of(&operations)).await?;
-    let projection = extract::projection(&parts.uri, rt())?;
+    let projection = extract::projection(&parts.uri, &session.types.user)?;
     let if_match = extract::precondition(&parts.headers)?;
     let user = patched(&session, id?, if_match, operations?, mask(&projection)).await?;
     Rendered::of(&session, &user, &projection)?.reply(StatusCode::OK)
