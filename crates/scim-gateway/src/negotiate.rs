@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap,
-    header::{ACCEPT, CONTENT_TYPE},
+    header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE},
 };
 use scim::ErrorKind;
 
@@ -47,6 +47,9 @@ pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<()> {
             format!("{given} Send the body as JSON with the header Content-Type: {SCIM_JSON} (or {JSON})."),
         ))
     };
+    if headers.get(CONTENT_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return refuse("A Content-Encoding is not taken.");
+    }
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let value = match (values.next(), values.next()) {
         (Some(value), None) => value,
