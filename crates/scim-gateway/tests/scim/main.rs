@@ -10,6 +10,7 @@ mod groups;
 mod harness;
 mod idempotency;
 mod log;
+mod pagination;
 mod races;
 mod schemas;
 mod socket;
