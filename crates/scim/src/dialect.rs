@@ -3,6 +3,23 @@
 //! A rule is its name, as it stands in `coerced`. Tolerances that change nothing (`op` in any case, keys of an operation
 //! that nobody knows, `$ref: null`) have no rule.
 
+use crate::{
+    ResourceType,
+    attr::{self, AttrPath},
+};
+
+/// A name in a filter that the schema does not have, as clients mean it: `manager` for the attribute of the one
+/// extension that has it (Microsoft Entra ID's reference check), `email` for `emails` (PingOne's documented samples).
+/// Nothing is guessed where two extensions have the name.
+pub(crate) fn filter_attribute<'s>(rt: &'s ResourceType, word: &str) -> Option<AttrPath<'s>> {
+    if word.eq_ignore_ascii_case("email") {
+        return attr::resolve(rt, "emails");
+    }
+    let mut found = rt.extensions.iter().filter_map(|extension| attr::resolve(rt, &format!("{}:{word}", extension.id)));
+    let only = found.next()?;
+    found.next().is_none().then_some(only)
+}
+
 /// `"active": "False"`, and `primary eq "True"` in a filter.
 ///
 /// Microsoft Entra ID without `aadOptscim062020`; its validator creates users with `"primary": "True"`

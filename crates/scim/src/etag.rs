@@ -35,7 +35,7 @@ fn digest(groups: &[GroupRef]) -> u64 {
 ///
 /// Weak tags match: RFC 7644 section 3.14 uses them with If-Match.
 pub fn if_match(header: Option<&str>) -> Result<Option<Vec<i64>>, Error> {
-    let Some(header) = header.map(str::trim).filter(|h| !h.is_empty()) else {
+    let Some(header) = header.map(str::trim) else {
         return Ok(None);
     };
     if header == "*" {

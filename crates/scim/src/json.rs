@@ -1,6 +1,6 @@
 //! Strict JSON: bounded depth, no duplicate members, no NUL in strings, no lone surrogates.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
@@ -9,6 +9,8 @@ use crate::{Error, ErrorKind, Object};
 
 /// The deepest nesting taken.
 pub const MAX_DEPTH: usize = 64;
+/// The most values in one body, but for the members of a group: a value of two bytes takes seventy in memory.
+pub const MAX_VALUES: usize = 1_000_000;
 
 /// Parses a body that must be one JSON object. 400 `invalidSyntax` names line and column.
 pub fn parse_object(body: &[u8]) -> Result<Object, Error> {
@@ -24,7 +26,8 @@ pub fn parse_object(body: &[u8]) -> Result<Object, Error> {
 /// Parses any one JSON value by the same rules.
 pub fn parse(body: &[u8]) -> Result<Value, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = Strict::new().deserialize(&mut deserializer).map_err(|e| syntax(&e))?;
+    let budget = Budget::default();
+    let value = Strict::at(0, &budget).deserialize(&mut deserializer).map_err(|e| syntax(&e))?;
     deserializer.end().map_err(|e| syntax(&e))?;
     Ok(value)
 }
@@ -55,37 +58,42 @@ fn kind(value: &Value) -> &'static str {
 
 /// Builds a `Value` by the rules of this module; usable for a part of a body.
 #[derive(Clone, Copy)]
-pub(crate) struct Strict {
+pub(crate) struct Strict<'b> {
     depth: usize,
+    budget: &'b Budget,
 }
 
-impl Strict {
-    pub(crate) fn new() -> Self {
-        Self { depth: 0 }
-    }
+/// How many values of a body have been read.
+#[derive(Default)]
+pub(crate) struct Budget(Cell<usize>);
 
+impl<'b> Strict<'b> {
     /// For a value that stands this many levels inside the body.
-    pub(crate) fn at(depth: usize) -> Self {
-        Self { depth }
+    pub(crate) fn at(depth: usize, budget: &'b Budget) -> Self {
+        Self { depth, budget }
     }
 
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= MAX_DEPTH {
             return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels")));
         }
-        Ok(Self { depth: self.depth + 1 })
+        Ok(Self { depth: self.depth + 1, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.budget.0.set(self.budget.0.get() + 1);
+        if self.budget.0.get() > MAX_VALUES {
+            return Err(serde::de::Error::custom(format_args!("more than {MAX_VALUES} values in one body")));
+        }
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,6 +197,14 @@ mod tests {
             .unwrap()
             .join()
             .unwrap();
+    }
+
+    #[test]
+    fn values_are_counted() {
+        let body = |n: usize| format!("{{\"x\":[{}]}}", vec!["{}"; n].join(","));
+        assert!(parse_object(body(MAX_VALUES - 2).as_bytes()).is_ok());
+        assert!(detail(body(MAX_VALUES - 1).as_bytes()).contains("1000000 values"));
+        assert!(crate::group::parse(body(MAX_VALUES).as_bytes()).is_err());
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub const DEFAULT_COUNT: u32 = 100;
 /// Seconds that a cursor is good for, `pagination.cursorTimeout`.
 pub const CURSOR_TIMEOUT: u32 = 3600;
 
+const NAMES: [&str; 8] =
+    ["filter", "sortby", "sortorder", "startindex", "count", "cursor", "attributes", "excludedattributes"];
+
 /// The parameters of a list, clamped as the RFC says. Unknown parameters are ignored, empty ones are absent but for
 /// `cursor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,16 +50,24 @@ impl Default for ListParams {
 }
 
 impl ListParams {
-    /// From decoded query pairs (`+` already a space). Names are matched case-insensitively; of a repeated one the last
-    /// counts. A number that is none, or an unknown `sortOrder`, is 400 `invalidValue`.
+    /// From decoded query pairs (`+` already a space). Names are matched case-insensitively. One that comes twice is 400
+    /// `invalidSyntax`; a number that is none, or an unknown `sortOrder`, is 400 `invalidValue`.
     ///
     /// With a cursor, a `count` that is no number or above [`MAX_RESULTS`] is 400 `invalidCount` (RFC 9865 section 2.1),
     /// and a `startIndex` above 1, which asks for the other method, is 400 `invalidValue`.
     pub fn from_query<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
         let mut params = Self::default();
         let mut asked = None;
+        let mut seen: Vec<String> = Vec::new();
         for (name, value) in pairs {
             let name = name.to_ascii_lowercase();
+            if seen.contains(&name) {
+                let detail = format!("The parameter {name} stands twice. Send it once.");
+                return Err(Error::new(ErrorKind::InvalidSyntax, detail));
+            }
+            if NAMES.contains(&name.as_str()) {
+                seen.push(name.clone());
+            }
             if name == "cursor" {
                 params.cursor = Some(value.to_owned());
             }
@@ -168,6 +179,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused_by_name() {
+        assert!(parse(&[("filter", "a"), ("Filter", "b")]).unwrap_err().detail.contains("twice"));
+        assert!(parse(&[("x", "a"), ("x", "b")]).is_ok());
         for (name, value) in [("count", "ten"), ("startIndex", "1.5"), ("count", "-"), ("sortOrder", "up")] {
             let error = parse(&[(name, value)]).unwrap_err();
             assert!(error.detail.contains(name), "{error}");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Call, Endpoint, MAX_OPERATIONS, Method, Operation, REQUEST, Request, Target};
 use crate::{
     Error, ErrorKind, Object,
-    json::{self, Strict},
+    json::{self, Budget, Strict},
 };
 
 /// Reads a bulk request. 400 `invalidSyntax` or `invalidValue` for what is wrong with the whole; 413 for more than
@@ -100,7 +100,9 @@ impl Given<'_> {
         match self.bulk_id {
             Some(Value::String(id)) if !id.is_empty() => {
                 if seen.contains(&id) {
-                    return Err(invalid("Another operation of this request has the same `bulkId`. Each needs its own."));
+                    return Err(invalid(
+                        "Another operation of this request has the same `bulkId`. Each needs its own.",
+                    ));
                 }
                 seen.insert(id);
             }
@@ -185,14 +187,15 @@ impl<'de> Visitor<'de> for Body {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Read, A::Error> {
         let (mut read, mut names) = (Read::default(), HashSet::new());
+        let budget = Budget::default();
         while let Some(key) = map.next_key::<String>()? {
             let name = key.to_ascii_lowercase();
             match name.as_str() {
-                "schemas" => read.schemas = map.next_value_seed(Strict::at(1))?,
-                "failonerrors" => read.fail_on_errors = map.next_value_seed(Strict::at(1))?,
-                "operations" => read.operations = map.next_value_seed(Operations)?,
+                "schemas" => read.schemas = map.next_value_seed(Strict::at(1, &budget))?,
+                "failonerrors" => read.fail_on_errors = map.next_value_seed(Strict::at(1, &budget))?,
+                "operations" => read.operations = map.next_value_seed(Operations(&budget))?,
                 _ => {
-                    map.next_value_seed(Strict::at(1))?;
+                    map.next_value_seed(Strict::at(1, &budget))?;
                 }
             }
             if !names.insert(name) {
@@ -203,9 +206,9 @@ impl<'de> Visitor<'de> for Body {
     }
 }
 
-struct Operations;
+struct Operations<'b>(&'b Budget);
 
-impl<'de> DeserializeSeed<'de> for Operations {
+impl<'de> DeserializeSeed<'de> for Operations<'_> {
     type Value = Option<(Vec<Value>, usize)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -213,7 +216,7 @@ impl<'de> DeserializeSeed<'de> for Operations {
     }
 }
 
-impl<'de> Visitor<'de> for Operations {
+impl<'de> Visitor<'de> for Operations<'_> {
     type Value = Option<(Vec<Value>, usize)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -227,7 +230,7 @@ impl<'de> Visitor<'de> for Operations {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         let mut operations = Vec::new();
         while operations.len() < MAX_OPERATIONS {
-            match seq.next_element_seed(Strict::at(2))? {
+            match seq.next_element_seed(Strict::at(2, self.0))? {
                 Some(operation) => operations.push(operation),
                 None => {
                     let count = operations.len();

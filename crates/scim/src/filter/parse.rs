@@ -6,7 +6,7 @@ use super::{CompareOp, Filter, Literal, MAX_DEPTH, MAX_LENGTH, MAX_TERMS, instan
 use crate::{
     Error, ErrorKind, ResourceType,
     attr::{self, AttrPath},
-    fold,
+    dialect, fold,
     schema::{Attribute, Returned, Type},
 };
 
@@ -323,7 +323,7 @@ impl<'t, 's> Parser<'t, 's> {
 
     fn resolve_in(&self, scope: Scope<'s>, word: &str, at: usize) -> Result<AttrPath<'s>, Error> {
         let (found, known) = match scope {
-            Scope::Resource(rt) => (attr::resolve(rt, word), rt),
+            Scope::Resource(rt) => (attr::resolve(rt, word).or_else(|| dialect::filter_attribute(rt, word)), rt),
             Scope::Element(path) => {
                 return match path.attribute.sub(word) {
                     Some(sub) => Ok(AttrPath { sub: Some(sub), ..path }),

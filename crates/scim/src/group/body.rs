@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{GroupBody, Members};
 use crate::{
     Error, Object,
-    json::{self, Strict},
+    json::{self, Budget, Strict},
 };
 
 pub(super) fn parse(body: &[u8]) -> Result<GroupBody, Error> {
@@ -29,6 +29,7 @@ impl<'de> Visitor<'de> for Body {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut rest, mut members, mut names) = (Object::new(), None, HashSet::new());
+        let budget = Budget::default();
         while let Some(key) = map.next_key::<String>()? {
             if key.contains('\0') {
                 return Err(A::Error::custom("a name with the character U+0000, which cannot be stored"));
@@ -41,7 +42,7 @@ impl<'de> Visitor<'de> for Body {
                 map.next_value_seed(List(&mut found))?;
                 members = Some(found);
             } else {
-                let value = map.next_value_seed(Strict::at(1))?;
+                let value = map.next_value_seed(Strict::at(1, &budget))?;
                 rest.insert(key, value);
             }
         }
@@ -120,19 +121,22 @@ impl<'de> Visitor<'de> for Element<'_> {
     scalars!(self => self.0.push(None); visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64, visit_str: &str);
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Strict::at(3))?.is_some() {}
+        let budget = Budget::default();
+        while seq.next_element_seed(Strict::at(3, &budget))?.is_some() {}
         self.0.push(None);
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        // Its own: a group may have any number of members, and what is read of one is let go.
+        let budget = Budget::default();
         let mut value: Option<Value> = None;
         let mut seen: Vec<String> = Vec::new();
-        while let Some(key) = map.next_key_seed(Strict::at(3))?.and_then(lowercase) {
+        while let Some(key) = map.next_key_seed(Strict::at(3, &budget))?.and_then(lowercase) {
             if seen.contains(&key) {
                 return Err(A::Error::custom(format_args!("the member {key:?} stands twice in one object")));
             }
-            let given = map.next_value_seed(Strict::at(3))?;
+            let given = map.next_value_seed(Strict::at(3, &budget))?;
             if key == "value" {
                 value = Some(given);
             }

@@ -94,7 +94,11 @@ fn strip<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
 
 fn whole(op: Op, value: Option<&Value>, changes: &mut Vec<Change>) -> Result<(), Error> {
     let change = match (op, value) {
-        (Op::Remove, None | Some(Value::Null)) => Change::ReplaceMembers(Vec::new()),
+        (Op::Remove, None) => Change::ReplaceMembers(Vec::new()),
+        // A serializer may write null for an empty list; that must not empty the group.
+        (Op::Remove, Some(Value::Null)) => {
+            return Err(invalid("To remove all members leave `value` out; to remove some name them in an array."));
+        }
         // Entra and JumpCloud: only those named go, although the RFC says all.
         (Op::Remove, Some(value)) => Change::RemoveMembers(Members::of(value).known()?),
         (Op::Add | Op::Replace, None) => {

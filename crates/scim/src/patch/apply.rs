@@ -61,6 +61,12 @@ impl<'s> Patch<'s> {
                     self.resource.remove(&schema.id);
                     Ok(())
                 }
+                (op, Some(value)) if is_unassigned(&value) => {
+                    if op == Op::Replace {
+                        self.resource.remove(&schema.id);
+                    }
+                    Ok(())
+                }
                 (op, Some(Value::Object(value))) => self.members(Some(schema), op, value),
                 (_, Some(value)) => Err(mismatch(&schema.id, "an object", &value)),
             },
@@ -110,7 +116,10 @@ impl<'s> Patch<'s> {
                     }
                     value => return Err(mismatch(&extension.id, "an object", &value)),
                 },
-                Ok(Target::Extension(_) | Target::Resource) | Err(_) => self.notes.ignore(&name),
+                Ok(Target::Extension(_) | Target::Resource) => self.notes.ignore(&name),
+                // A key that is a path into an attribute we have is meant; any other unknown name is passed over.
+                Err(error) if path::begins_known(self.rt, &name) => return Err(error),
+                Err(_) => self.notes.ignore(&name),
             }
         }
         Ok(())

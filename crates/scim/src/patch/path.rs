@@ -82,6 +82,12 @@ impl<'s> Selector<'s> {
     }
 }
 
+/// Whether a name that is no path begins like one into an attribute of ours: `name.nope`, `emails[`.
+pub(super) fn begins_known(rt: &ResourceType, name: &str) -> bool {
+    let head = name.split(['.', '[']).next().unwrap_or_default();
+    head.len() < name.len() && rt.attribute(head).is_some()
+}
+
 fn collect<'s>(filter: &Filter<'s>, literals: &mut Vec<String>, terms: &mut Vec<(&'s Attribute, Value)>) -> Option<()> {
     match filter {
         Filter::And(parts) => parts.iter().try_for_each(|part| collect(part, literals, terms)),

@@ -161,7 +161,7 @@ mod entra {
                 {"op": "replace", "path": "emails[type eq \"work\"].value", "value": "ana@new"},
                 {"op": "replace", "value": {"displayName": "Ana M", "name.givenName": "Ana", "name.familyName": "M",
                     format!("{ENTERPRISE_USER}:department"): "Pier", "emails[type eq \"home\"].value": "h@new",
-                    "nope": 1, "name.nope": 1}},
+                    "nope": 1, "nope.nope": 1}},
             ]),
         )
         .unwrap();
@@ -170,7 +170,7 @@ mod entra {
         assert_eq!(patched.user["emails"][0], json!({"value": "ana@new", "type": "work", "primary": true}));
         assert_eq!(patched.user["emails"][1]["value"], "h@new");
         assert!(patched.user.get("name.givenName").is_none());
-        assert_eq!(patched.outcome.ignored, ["nope", "name.nope"]);
+        assert_eq!(patched.outcome.ignored, ["nope", "nope.nope"]);
         assert_eq!(patched.outcome.coerced, [PATH_AS_KEY]);
     }
 }
