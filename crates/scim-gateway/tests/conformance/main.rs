@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod bulk;
 mod cursor;
 mod discovery;
 #[path = "../scim/harness.rs"]
@@ -12,6 +13,7 @@ mod modify;
 mod protocol;
 mod query;
 mod schema;
+mod search;
 mod security;
 
 use scim::schema::{ENTERPRISE_USER, USER};
