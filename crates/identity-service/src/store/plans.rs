@@ -14,7 +14,7 @@ use super::{
 };
 use crate::domain::{
     OrgId,
-    list::{ListQuery, Start},
+    list::{ListQuery, Position, Start},
 };
 
 const USERS: i64 = 3000;
@@ -144,6 +144,31 @@ async fn look_ups_by_key_are_seeks() {
                     assert_eq!(scans, Vec::<&str>::new(), "{filter}\n{plan}");
                     assert!(!plan.contains("Seq Scan on group_member"), "{filter}\n{plan}");
                 }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_next_page_is_a_seek_wherever_it_is() {
+    for (_database, db) in databases().await {
+        let backend = db.backend();
+        let after = Position { sort_key: None, id: Uuid::from_u128(2500) };
+        for target in [Target::User, Target::Group] {
+            let query = ListQuery { limit: 100, ..ListQuery::default() };
+            let listing = Listing::new(backend, ORG, Types::builtin(), target, &query).expect("listing");
+            for start in [Start::Cursor(Some(after.clone())), Start::Continued { offset: 2500, after: after.clone() }] {
+                let statement = listing.page(&start).expect("page");
+                let plan =
+                    db.read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?)).await.expect("plan");
+                match backend {
+                    Backend::Sqlite => assert!(plan.contains("(org=? AND id>?)"), "{plan}"),
+                    Backend::Postgres => {
+                        let seek = plan.lines().any(|line| line.contains("Index Cond") && line.contains("id >"));
+                        assert!(seek, "{plan}");
+                    }
+                }
+                assert!(!plan.contains("Sort") && !plan.contains("TEMP B-TREE"), "{plan}");
             }
         }
     }
