@@ -195,7 +195,10 @@ fn strict_pairs(uri: &Uri) -> Result<Vec<(String, String)>> {
     let marks: usize = borrow(&pairs).map(|(n, v)| n.matches('\u{FFFD}').count() + v.matches('\u{FFFD}').count()).sum();
     let sent = uri.query().unwrap_or_default().to_ascii_uppercase().matches("%EF%BF%BD").count();
     if marks > sent {
-        return Err(Failure::new(ErrorKind::BadRequest, "The query is not UTF-8 after percent-decoding. Encode it as UTF-8."));
+        return Err(Failure::new(
+            ErrorKind::BadRequest,
+            "The query is not UTF-8 after percent-decoding. Encode it as UTF-8.",
+        ));
     }
     Ok(pairs)
 }

@@ -6,6 +6,8 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 pub use parse::parse;
@@ -86,7 +88,7 @@ impl Endpoint {
 }
 
 /// The resource in a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// The text after the collection; not checked to be an id.
     Id(String),
@@ -114,39 +116,52 @@ pub enum Step {
 
 /// The order that keeps the request's, as far as references allow: a POST that refers to a later one (or to itself, or
 /// in a circle) runs in its place and is completed once the last of them has run; another operation that does waits for
-/// it. Each operation runs once.
+/// it, and for what it works on to be complete, and those that work on the same resource after it wait with it. Each
+/// operation runs once.
 ///
 /// References to no `bulkId` of a POST do not matter here.
 pub fn plan(operations: &[Operation]) -> Vec<Step> {
-    let created: std::collections::HashMap<&str, usize> =
+    let created: HashMap<&str, usize> =
         operations.iter().enumerate().filter_map(|(n, operation)| Some((operation.creates()?, n))).collect();
+    let last_named = |call: &Call| references(&call.data).iter().filter_map(|id| created.get(&**id).copied()).max();
+    let complete: Vec<Option<usize>> = operations
+        .iter()
+        .map(|operation| operation.call.as_ref().ok().filter(|_| operation.creates().is_some()).and_then(last_named))
+        .collect();
     let mut waiting: Vec<Vec<Step>> = vec![Vec::new(); operations.len()];
+    let mut released: HashMap<(&str, &Target), usize> = HashMap::new();
     let mut steps = Vec::with_capacity(operations.len());
     for (n, operation) in operations.iter().enumerate() {
-        let last = operation.call.iter().flat_map(needs).filter_map(|id| created.get(id.as_str()).copied()).max();
-        let creates = operation.call.as_ref().is_ok_and(|call| call.method == Method::Post);
-        let after = last.filter(|&last| last > n || (last == n && creates));
-        match after {
-            Some(last) if creates => {
+        let mut wait = |step, until: usize| waiting.get_mut(until).into_iter().for_each(|steps| steps.push(step));
+        match (&operation.call, complete.get(n).copied().flatten()) {
+            (Ok(_), Some(last)) if last >= n => {
                 steps.push(Step::Run(n));
-                waiting.get_mut(last).into_iter().for_each(|w| w.push(Step::Complete(n)));
+                wait(Step::Complete(n), last);
             }
-            Some(last) => waiting.get_mut(last).into_iter().for_each(|w| w.push(Step::Run(n))),
-            None => steps.push(Step::Run(n)),
+            (Ok(call), _) if operation.creates().is_none() => {
+                let mut until = last_named(call);
+                if let Some(target) = &call.target {
+                    if let Target::BulkId(id) = target
+                        && let Some(&post) = created.get(&**id)
+                    {
+                        until = until.max(Some(post)).max(complete.get(post).copied().flatten());
+                    }
+                    let released = released.entry((call.endpoint.path(), target)).or_default();
+                    until = until.max(Some(*released));
+                    *released = until.unwrap_or_default();
+                }
+                match until.filter(|&until| until > n) {
+                    Some(until) => wait(Step::Run(n), until),
+                    None => steps.push(Step::Run(n)),
+                }
+            }
+            _ => steps.push(Step::Run(n)),
         }
-        // What waits for this one waits for a POST, which has just run.
-        steps.append(&mut waiting.get_mut(n).map(std::mem::take).unwrap_or_default());
+        let mut ready = waiting.get_mut(n).map(std::mem::take).unwrap_or_default();
+        ready.sort_by_key(|step| matches!(step, Step::Run(_)));
+        steps.append(&mut ready);
     }
     steps
-}
-
-/// The `bulkId`s that an operation refers to, in its path and its data.
-pub fn needs(call: &Call) -> Vec<String> {
-    let mut ids = references(&call.data);
-    if let Some(Target::BulkId(id)) = &call.target {
-        ids.push(id.clone());
-    }
-    ids
 }
 
 /// An operation's result.

@@ -134,8 +134,8 @@ impl Run {
         let prepared = self.prepare(call);
         let lane = match &prepared {
             Ok((Endpoint::Users, work, _)) => users::lane(work),
-            Ok((Endpoint::Groups, Work::Delete(_), _)) => Lane::Deprovisioning,
-            _ => Lane::Main,
+            Ok((Endpoint::Groups, work, _)) => groups::lane(work),
+            Err(_) => Lane::Main,
         };
         self.admit(lane).await?;
         let (endpoint, work, if_match) = prepared?;
@@ -205,7 +205,8 @@ impl Run {
             );
             return Failure::new(ErrorKind::Conflict, detail);
         }
-        let detail = format!("No POST of this request that can be tried has the bulkId {shown:?}, which this refers to.");
+        let detail =
+            format!("No POST of this request that can be tried has the bulkId {shown:?}, which this refers to.");
         Failure::new(ErrorKind::InvalidValue, detail)
     }
 
@@ -276,12 +277,7 @@ impl Run {
     }
 }
 
-async fn operate(
-    session: &Session,
-    endpoint: Endpoint,
-    work: Work,
-    if_match: Option<Precondition>,
-) -> Result<Done> {
+async fn operate(session: &Session, endpoint: Endpoint, work: Work, if_match: Option<Precondition>) -> Result<Done> {
     match endpoint {
         Endpoint::Users => users::operate(session, work, if_match).await,
         Endpoint::Groups => groups::operate(session, work, if_match).await,

@@ -27,6 +27,7 @@ use crate::{
     error::Result,
     extract::{self, Id, Payload},
     gateway::Session,
+    limits::Lane,
     reply,
 };
 
@@ -122,8 +123,10 @@ pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Resul
     let (parts, body) = request.into_parts();
     let projection = extract::projection(&parts.uri, &session.types.group)?;
     let if_match = extract::precondition(&parts.headers)?;
-    let group = read(&session, &parts.headers, body).await?;
-    let group = replaced(&session, id, if_match, group, mask(&projection, FIRST_MEMBERS)).await?;
+    let group = read(&session, &parts.headers, body).await;
+    let empties = group.as_ref().is_ok_and(|group| group.members.as_ref().is_some_and(Vec::is_empty));
+    session.admit(if empties { Lane::Deprovisioning } else { Lane::Main }).await?;
+    let group = replaced(&session, id, if_match, group?, mask(&projection, FIRST_MEMBERS)).await?;
     answer(session, StatusCode::OK, group, projection).await
 }
 
@@ -155,14 +158,36 @@ pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<
     let projection = extract::projection(&parts.uri, &session.types.group)?;
     let if_match = extract::precondition(&parts.headers)?;
     let payload = payload(&session, &parts.headers, body).await?;
-    let changes = payload.parse(changes).await?;
+    let changes = payload.parse(changes).await;
+    session.admit(changes.as_deref().map_or(Lane::Main, lane_of)).await?;
     let silent = projection.is_default();
     let mask = if silent { NO_MEMBERS } else { mask(&projection, FIRST_MEMBERS) };
-    let group = patched(&session, id, if_match, changes, mask).await?;
+    let group = patched(&session, id, if_match, changes?, mask).await?;
     if silent {
         return Ok(reply::no_content(Some(&scim::etag::group(group.version))));
     }
     answer(session, StatusCode::OK, group, projection).await
+}
+
+/// The lane of one operation of a bulk request.
+pub(super) fn lane(work: &Work) -> Lane {
+    match work {
+        Work::Delete(_) => Lane::Deprovisioning,
+        Work::Patch(_, body) => {
+            to_json(body).ok().and_then(|body| changes(&body).ok()).map_or(Lane::Main, |changes| lane_of(&changes))
+        }
+        Work::Create(_) | Work::Replace(_, _) => Lane::Main,
+    }
+}
+
+/// Taking members out takes access away.
+fn lane_of(changes: &[Change]) -> Lane {
+    let removes = |change: &Change| match change {
+        Change::RemoveMembers(_) | Change::RemoveMembersWhere(_) => true,
+        Change::ReplaceMembers(ids) => ids.is_empty(),
+        Change::AddMembers(_) | Change::Attribute(_) => false,
+    };
+    if !changes.is_empty() && changes.iter().all(removes) { Lane::Deprovisioning } else { Lane::Main }
 }
 
 fn changes(body: &[u8]) -> Result<Vec<Change>, scim::Error> {

@@ -3,7 +3,8 @@
 
 use axum::{extract::Request, response::Response};
 use http::StatusCode;
-use scim::{ErrorKind, ResourceType, list::ListParams};
+use scim::{ErrorKind, ResourceType, list::ListParams, search::Share};
+use wire::identity::{ListGroupsResponse, ListUsersResponse};
 
 use super::{groups, pages::Pages, users};
 use crate::{
@@ -21,29 +22,27 @@ pub(crate) async fn all(session: Session, request: Request) -> Result<Response> 
         return Err(Failure::new(ErrorKind::InvalidCursor, detail));
     }
     let types = std::sync::Arc::clone(&session.types);
-    let filter = params.filter.as_deref();
-    let user = applies(filter, &types.user);
-    let group = applies(filter, &types.group);
-    let (user, group) = match (user, group) {
-        (Err(error), Err(_)) => return Err(error.into()),
-        (user, group) => (user.is_ok(), group.is_ok()),
+    let mut shares = match &params.filter {
+        Some(filter) => scim::search::shares(&[&types.user, &types.group], filter)?.into_iter(),
+        None => vec![Share::All; 2].into_iter(),
     };
+    let (user, group) = (shares.next().unwrap_or(Share::None), shares.next().unwrap_or(Share::None));
     let shown = extract::projected(&params, &types.user)?;
     let shown_groups = extract::projected(&params, &types.group)?;
 
-    let page = match user {
-        true => users::fetch(&session, &sorted(&params, &types.user, &types.group), &shown).await?,
-        false => Default::default(),
+    let page = match share(&params, user, &types.user, &types.group) {
+        Some(of_users) => users::fetch(&session, &of_users, &shown).await?,
+        None => ListUsersResponse::default(),
     };
     let (total_users, found) = (page.total_results, page.users.len());
-    let rest = ListParams {
+    let rest = share(&params, group, &types.group, &types.user).map(|of_groups| ListParams {
         start_index: params.start_index.saturating_sub(total_users).max(1),
         count: params.count.saturating_sub(u32::try_from(found).unwrap_or(u32::MAX)),
-        ..sorted(&params, &types.group, &types.user)
-    };
-    let more = match group {
-        true => groups::fetch(&session, &rest, &shown_groups).await?,
-        false => Default::default(),
+        ..of_groups
+    });
+    let more = match rest {
+        Some(rest) => groups::fetch(&session, &rest, &shown_groups).await?,
+        None => ListGroupsResponse::default(),
     };
 
     let mut body = Vec::with_capacity(256 + found * 1024);
@@ -54,14 +53,15 @@ pub(crate) async fn all(session: Session, request: Request) -> Result<Response> 
     Ok(reply::json(StatusCode::OK, body))
 }
 
-/// A filter on what a type does not have matches none of that type.
-fn applies(filter: Option<&str>, rt: &ResourceType) -> Result<(), scim::Error> {
-    filter.map_or(Ok(()), |filter| scim::filter::parse(rt, filter).map(|_| ()))
-}
-
-/// Resources of a type without the attribute to sort by are in the order of their ids, unless no type has it.
-fn sorted(params: &ListParams, rt: &ResourceType, other: &ResourceType) -> ListParams {
+/// The list of one type; `None`: nothing of it is in the whole. Resources of a type without the attribute to sort by are
+/// in the order of their ids, unless no type has it.
+fn share(params: &ListParams, share: Share, rt: &ResourceType, other: &ResourceType) -> Option<ListParams> {
+    let filter = match share {
+        Share::None => return None,
+        Share::All => None,
+        Share::Filter(filter) => Some(filter),
+    };
     let known = |rt| params.sort_by.as_deref().is_some_and(|path| scim::attr::resolve(rt, path).is_some());
     let sort_by = if !known(rt) && known(other) { None } else { params.sort_by.clone() };
-    ListParams { sort_by, ..params.clone() }
+    Some(ListParams { filter, sort_by, ..params.clone() })
 }

@@ -294,26 +294,33 @@ fn uuid(text: &str) -> Result<Uuid> {
 
 fn group_refs(user: &User) -> Result<Vec<GroupRef>> {
     let groups = user.groups.iter();
-    groups
-        .map(|g| Ok(GroupRef { id: uuid(&g.id)?, display: g.display_name.clone(), direct: g.direct }))
-        .collect()
+    groups.map(|g| Ok(GroupRef { id: uuid(&g.id)?, display: g.display_name.clone(), direct: g.direct })).collect()
 }
 
 /// Whether an operation takes access away. Only the rate limit asks: what is missed here waits its turn, no more.
 fn operation_deactivates(operation: &Operation) -> bool {
     let value = operation.value.as_ref();
     match &operation.path {
-        Some(path) if names_active(path) => operation.op == Op::Remove || value.is_some_and(is_false),
+        Some(path) if names_active(path) => operation.op == Op::Remove || value.is_some_and(takes_away),
         Some(_) => false,
-        None => value.and_then(Value::as_object).is_some_and(|values| {
-            values.iter().any(|(name, value)| names_active(name) && (is_false(value) || value.is_null()))
-        }),
+        None => value
+            .and_then(Value::as_object)
+            .is_some_and(|values| values.iter().any(|(name, value)| names_active(name) && takes_away(value))),
     }
 }
 
 fn names_active(path: &str) -> bool {
     let name = path.rsplit_once(':').filter(|(urn, _)| urn.eq_ignore_ascii_case(schema::USER)).map_or(path, |p| p.1);
     name.eq_ignore_ascii_case("active")
+}
+
+/// null removes the value; old builds of Entra wrap it in an array of one object.
+fn takes_away(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.first().and_then(|v| v.get("value")).is_some_and(is_false),
+        value => is_false(value),
+    }
 }
 
 /// Entra sends the text "False".

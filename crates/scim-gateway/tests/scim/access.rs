@@ -112,6 +112,7 @@ async fn an_organization_has_its_own_limit_and_leavers_another() {
     let server = Server::start().await;
     let id = server.user("kit@example.com").await;
     let path = format!("/Users/{id}");
+    let group = format!("/Groups/{}", server.group("Ops", &[&id]).await);
     server.limit(&server.organization, Some(1)).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     let mut refused = None;
@@ -129,6 +130,15 @@ async fn an_organization_has_its_own_limit_and_leavers_another() {
     server.patch(&path, &json!([{"op": "replace", "value": {"active": false}}])).await.is(200);
     server.put(&path, &json!({"userName": "kit@example.com", "active": false})).await.is(200);
     server.put(&path, &json!({"userName": "kit@example.com", "active": true})).await.refused(429, None, "");
+    server.patch(&path, &json!([{"op": "replace", "path": "active", "value": null}])).await.is(200);
+
+    let members = json!([{"value": id}]);
+    server.patch(&group, &json!([{"op": "add", "path": "members", "value": members}])).await.refused(429, None, "");
+    server.put(&group, &json!({"displayName": "Ops", "members": members})).await.refused(429, None, "");
+    server.patch(&group, &json!([{"op": "Remove", "path": "members", "value": members}])).await.is(204);
+    let filtered = format!("members[value eq \"{id}\"]");
+    server.patch(&group, &json!([{"op": "remove", "path": filtered}])).await.is(204);
+    server.put(&group, &json!({"displayName": "Ops", "members": []})).await.is(200);
     server.delete(&path).await.is(204);
 
     server.limit(&server.organization, Some(0)).await;

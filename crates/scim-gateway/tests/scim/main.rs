@@ -5,6 +5,7 @@
 
 mod access;
 mod bad_input;
+mod bulk;
 mod discovery;
 mod groups;
 mod harness;
@@ -13,5 +14,6 @@ mod log;
 mod pagination;
 mod races;
 mod schemas;
+mod search;
 mod socket;
 mod users;

@@ -1,0 +1,92 @@
+//! `POST /.search` from the outside.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Server, text};
+
+async fn filled() -> Server {
+    let server = Server::start().await;
+    let mut members = Vec::new();
+    for n in 0..4 {
+        members.push(server.user_named(format!("u{n}")).await);
+    }
+    for n in 0..3 {
+        server.group(&format!("G{n}"), &[&members[n]]).await;
+    }
+    server
+}
+
+#[tokio::test]
+async fn the_body_is_that_of_the_get_byte_for_byte() {
+    let server = filled().await;
+    for (path, query, body) in [
+        ("/Users", "", json!({})),
+        ("/Users", "startIndex=2&count=2", json!({"startIndex": 2, "count": 2})),
+        (
+            "/Users",
+            "filter=userName+sw+%22u%22&sortBy=userName&sortOrder=descending&attributes=userName,meta",
+            json!({
+                "schemas": [scim::search::REQUEST],
+                "filter": "userName sw \"u\"",
+                "sortBy": "userName",
+                "sortOrder": "descending",
+                "attributes": ["userName", "meta"],
+            }),
+        ),
+        ("/Groups", "excludedAttributes=members", json!({"excludedAttributes": ["members"]})),
+        ("/Groups", "count=0", json!({"count": 0})),
+        ("/Groups", "filter=members.value+pr", json!({"filter": "members.value pr"})),
+    ] {
+        let got = server.get(&format!("{path}?{query}")).await.is(200);
+        let found = server.post(&format!("{path}/.search"), &body).await.is(200);
+        assert_eq!(found.body, got.body, "{path}?{query}");
+    }
+    server.post("/Users/.search", &json!({"filter": "nope pr"})).await.refused(400, Some("invalidFilter"), "");
+    server.post("/Groups/.search", &json!({"attributes": 1})).await.refused(400, Some("invalidValue"), "attributes");
+    let large = json!({"filter": "x".repeat(70_000)});
+    server.post("/Users/.search", &large).await.refused(413, None, "");
+}
+
+fn ids(list: &Value) -> Vec<String> {
+    list["Resources"].as_array().into_iter().flatten().map(|resource| text(&resource["id"])).collect()
+}
+
+#[tokio::test]
+async fn the_root_pages_over_users_then_groups() {
+    let server = filled().await;
+    let mut expected = ids(&server.get("/Users").await.json());
+    expected.extend(ids(&server.get("/Groups").await.json()));
+    for count in [1, 2, 3, 4, 5, 7, 8] {
+        let mut found = Vec::new();
+        for start in (1..=8).step_by(count) {
+            let page = server.post("/.search", &json!({"startIndex": start, "count": count})).await.is(200).json();
+            assert_eq!((&page["totalResults"], &page["startIndex"]), (&json!(7), &json!(start)));
+            assert_eq!(page["itemsPerPage"], page["Resources"].as_array().map_or(0, Vec::len));
+            found.extend(ids(&page));
+        }
+        assert_eq!(found, expected, "by {count}");
+    }
+    assert_eq!(server.post("/.search", &json!({"count": 0})).await.is(200).json()["totalResults"], 7);
+}
+
+#[tokio::test]
+async fn a_filter_over_types_matches_those_that_have_the_attribute() {
+    let server = filled().await;
+    for (filter, total) in [
+        ("meta.resourceType eq \"User\"", 4),
+        ("meta.resourceType eq \"Group\"", 3),
+        ("userName eq \"u1\"", 1),
+        ("displayName sw \"g\"", 3),
+        ("userName eq \"u1\" or displayName eq \"G1\"", 2),
+        ("not (userName pr)", 3),
+        ("id pr", 7),
+    ] {
+        let list = server.post("/.search", &json!({"filter": filter})).await.is(200).json();
+        assert_eq!(list["totalResults"], total, "{filter}");
+    }
+    server.post("/.search", &json!({"filter": "nope pr"})).await.refused(400, Some("invalidFilter"), "");
+    server.post("/.search", &json!({"cursor": ""})).await.refused(400, Some("invalidCursor"), "startIndex");
+    let sorted =
+        server.post("/.search", &json!({"sortBy": "userName", "sortOrder": "descending"})).await.is(200).json();
+    assert_eq!((&sorted["Resources"][0]["userName"], &sorted["totalResults"]), (&json!("u3"), &json!(7)));
+}
