@@ -227,7 +227,9 @@ fn check(rt: &ResourceType, resource: &Object) -> Result<(), Error> {
         }
     }
     for schema in &rt.extensions {
-        let Some(Value::Object(extension)) = resource.get(&schema.id).filter(|value| !is_empty(value)) else { continue };
+        let Some(Value::Object(extension)) = resource.get(&schema.id).filter(|value| !is_empty(value)) else {
+            continue;
+        };
         check_extension(schema, extension)?;
     }
     for name in ["userName", "externalId", "displayName"] {

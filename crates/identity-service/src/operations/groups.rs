@@ -143,6 +143,7 @@ impl Core {
         let (core, now) = (self.clone(), self.clock.now());
         self.write(move |conn| {
             let (access, seen, before) = lock(conn, &scope, now, id, precondition.as_ref())?;
+            let types = Self::types_for(conn, scope.org, &types, |types| &types.group, &before)?;
             let accepted = scim::resource::replace(&types.group, body.clone(), &before)
                 .map_err(|error| Refused::Refused(from_scim(error)))?;
             let notes = Notes { ignored: accepted.ignored, coerced: accepted.coerced };
@@ -171,6 +172,7 @@ impl Core {
         let (core, now) = (self.clone(), self.clock.now());
         self.write(move |conn| {
             let (access, seen, before) = lock(conn, &scope, now, id, precondition.as_ref())?;
+            let types = Self::types_for(conn, scope.org, &types, |types| &types.group, &before)?;
             let mut draft =
                 Draft { resource: before.clone(), members: MemberDelta::default(), notes: Notes::default() };
             for step in &steps {

@@ -6,8 +6,11 @@ use std::{
     time::Duration,
 };
 
-use ::store::Instant;
-use scim::schema::{Extension, MAX_EXTENSIONS, Types, parse_extension};
+use ::store::{AnyConnection, Instant};
+use scim::{
+    Object, ResourceType,
+    schema::{Extension, MAX_EXTENSIONS, Types, parse_extension},
+};
 use serde_json::json;
 use tokio::time::Instant as Moment;
 use wire::{Reason, Refusal};
@@ -81,6 +84,24 @@ impl Core {
         let added = rows.into_iter().map(added).collect::<Result<Vec<_>, _>>()?;
         let types = Types::with(added.into_iter().map(|added| added.extension));
         Ok(self.types_cache.remember(org, asked, &types))
+    }
+
+    /// The resource types to change a stored resource by: read again where it has an extension that these do not know,
+    /// which another process has just added. Else the change would drop its values.
+    pub(super) fn types_for(
+        conn: &mut AnyConnection,
+        org: OrgId,
+        types: &Arc<Types>,
+        rt: fn(&Types) -> &ResourceType,
+        stored: &Object,
+    ) -> Result<Arc<Types>, Refused> {
+        let mut extensions = stored.keys().filter(|name| name.contains(':'));
+        if extensions.all(|urn| rt(types).extension(urn).is_some()) {
+            return Ok(Arc::clone(types));
+        }
+        let rows = schema_extension::schemas(conn, org)?;
+        let added = rows.into_iter().map(added).collect::<Result<Vec<_>, _>>().map_err(Refused::Refused)?;
+        Ok(Types::with(added.into_iter().map(|added| added.extension)))
     }
 
     pub(crate) async fn schema_add(&self, scope: Scope, document: &[u8]) -> Result<AddedSchema, Refusal> {

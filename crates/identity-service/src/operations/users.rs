@@ -1,9 +1,9 @@
 //! Users.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use ::store::{AnyConnection, Instant};
-use scim::{Object, ResourceType};
+use scim::{Object, ResourceType, schema::Types};
 use serde_json::json;
 use uuid::Uuid;
 use wire::Refusal;
@@ -146,7 +146,7 @@ impl Core {
         let types = self.types(scope.org).await?;
         let (core, now) = (self.clone(), self.clock.now());
         self.write(move |conn| {
-            let (user, changed) = core.change(conn, &scope, now, &types.user, id, precondition.as_ref(), &transform)?;
+            let (user, changed) = core.change(conn, &scope, now, &types, id, precondition.as_ref(), &transform)?;
             show(conn, &scope, user, groups, changed)
         })
         .await
@@ -160,7 +160,7 @@ impl Core {
         conn: &mut AnyConnection,
         scope: &Scope,
         now: Instant,
-        rt: &ResourceType,
+        types: &Arc<Types>,
         id: UserId,
         precondition: Option<&Precondition>,
         transform: &Transform,
@@ -175,8 +175,9 @@ impl Core {
             let seen = seen.ok_or_else(not_found)?;
             Precondition::check(precondition, seen.version).map_err(Refused::Refused)?;
             let before = parse_stored(&seen.resource).map_err(Refused::Refused)?;
-            let (after, notes) = transform(rt, &before).map_err(Refused::Refused)?;
-            let content = UserContent::new(rt, after).map_err(Refused::Refused)?;
+            let types = Self::types_for(conn, scope.org, types, |types| &types.user, &before)?;
+            let (after, notes) = transform(&types.user, &before).map_err(Refused::Refused)?;
+            let content = UserContent::new(&types.user, after).map_err(Refused::Refused)?;
             content.check(access).map_err(Refused::Refused)?;
             if content.resource == before {
                 return Ok((seen, false));

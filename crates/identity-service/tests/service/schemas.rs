@@ -234,6 +234,17 @@ async fn a_schema_is_known_at_once_here_and_within_a_second_elsewhere() {
         assert_eq!(reason(world.found(&org, &filter).await), Reason::InvalidFilter);
         world.add_schema(&org, &badge()).await.expect("added");
         assert!(world.found(&org, &filter).await.expect("known here").is_empty());
+        let user = world.create(&org, &with("kit", &json!({"badge": "7"}))).await.expect("created");
+        let patch = proto::PatchUserRequest {
+            organization_id: org.clone(),
+            caller: client(),
+            id: user.id,
+            if_match: None,
+            operations: vec![replace("title", &json!("Keeper"))],
+            mask: None,
+        };
+        let patched = other.patch_user(patch).await.expect("patched").into_inner();
+        assert_eq!(json_of(&patched.resource_json)[URN]["badge"], "7", "not dropped by one who did not know");
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         other.list_users(list).await.expect("known elsewhere");
         elsewhere.shutdown().await;
