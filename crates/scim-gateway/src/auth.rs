@@ -91,7 +91,7 @@ fn lane(request: &Parts) -> Option<Lane> {
     let route = request.extensions.get::<MatchedPath>().map(|route| route.as_str().trim_end_matches('/'));
     match request.method {
         Method::DELETE => Some(Lane::Deprovisioning),
-        Method::PUT | Method::PATCH if route == Some("/scim/v2/Users/{id}") => None,
+        Method::PUT | Method::PATCH if matches!(route, Some("/scim/v2/Users/{id}" | "/scim/v2/Groups/{id}")) => None,
         Method::POST if route == Some("/scim/v2/Bulk") => None,
         _ => Some(Lane::Main),
     }
