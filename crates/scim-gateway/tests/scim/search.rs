@@ -10,8 +10,8 @@ async fn filled() -> Server {
     for n in 0..4 {
         members.push(server.user_named(format!("u{n}")).await);
     }
-    for n in 0..3 {
-        server.group(&format!("G{n}"), &[&members[n]]).await;
+    for (n, member) in members.iter().take(3).enumerate() {
+        server.group(&format!("G{n}"), &[member]).await;
     }
     server
 }
