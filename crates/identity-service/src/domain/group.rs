@@ -135,6 +135,10 @@ impl MemberDelta {
         self.added.is_empty() && self.removed.is_empty()
     }
 
+    pub(crate) fn only_removes(&self) -> bool {
+        self.added.is_empty() && !self.removed.is_empty()
+    }
+
     /// A lapsed plan forbids adding members, not removing them.
     pub(crate) fn check(&self, access: Access) -> Result<(), Refusal> {
         if self.added.is_empty() { Ok(()) } else { access.to_change() }

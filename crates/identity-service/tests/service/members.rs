@@ -275,7 +275,13 @@ async fn on_a_lapsed_plan_members_can_still_be_removed() {
         let org = world.organization("acme").await;
         let (a, b) = (world.user(&org, "a").await.id, world.user(&org, "b").await.id);
         let group = world.group(&org, "Ops", &[&a]).await;
+        let known = world.group(&org, "Known", &[&a, &b]).await;
+        let external = vec![Change::Attribute(replace("externalId", &json!("x")))];
+        world.patch_group(&org, &known.id, external).await.expect("an externalId");
         world.lapse(&org).await;
+        // Okta's wizard sends the whole group, without the externalId it never set.
+        world.put_group(&org, &known.id, "Known", Some(&[&a])).await.expect("b goes");
+        assert_eq!(reason(world.put_group(&org, &known.id, "Other", Some(&[])).await), Reason::PlanLapsed);
         assert_eq!(reason(world.patch_group(&org, &group.id, add(&[&b])).await), Reason::PlanLapsed);
         let rename = vec![Change::Attribute(replace("displayName", &json!("Dev")))];
         assert_eq!(reason(world.patch_group(&org, &group.id, rename).await), Reason::PlanLapsed);
