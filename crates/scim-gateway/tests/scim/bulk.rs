@@ -83,7 +83,7 @@ async fn rfc_3_7_3_fail_on_errors() {
         ("Carol", "5d8d29d3-342c-4b5f-8683-a3cb6763ffcc", "edac3253e2c0ef2"),
         ("Erin", "e9025315-6bea-44e1-899c-1e07454e468b", "0ee8add0a938e1a"),
     ] {
-        ready = ready.replace(theirs, &server.user(name).await).replace(version, "1");
+        ready = ready.replace(theirs, &server.user(&format!("{name} before")).await).replace(version, "1");
     }
     // As it stands there, the POST names no schema of users, so the RFC's second answer is the right one.
     let answer = results(&server, &ready).await;
