@@ -196,13 +196,13 @@ fn explain(demo: &Demo) -> String {
     let Demo { scim_url, token, data_dir, program } = demo;
     let (data_dir, program) = (data_dir.display(), program.display());
     let (token_line, authorization) = match token {
-        Some(token) => (format!("{token}   (shown this once)"), format!("Bearer {token}")),
+        Some(token) => (format!("{token}   (shown this once)"), token.clone()),
         None => (
             format!(
                 "made at an earlier start and shown then. Another one:\n                 \
                  {program} token create {ORGANIZATION} --description TEXT --data-dir {data_dir}"
             ),
-            "Bearer <the token>".to_owned(),
+            "<the token>".to_owned(),
         ),
     };
     let https = if scim_url.starts_with("https://") {
@@ -225,7 +225,7 @@ What to type into Okta (your app > Provisioning > Integration > Configure API In
   Supported provisioning actions      Push New Users, Push Profile Updates, Push Groups
   Authentication Mode                 HTTP Header
   Authorization                       {authorization}
-                                      (where Okta shows `Bearer` before the field, paste the token alone)
+                                      (the token alone: Okta writes `Bearer` in front of it)
 
   then press Test Connector Configuration, and Save.
   Provisioning > To App > Edit        Create Users, Update User Attributes, Deactivate Users: Enable, Save.
@@ -233,7 +233,7 @@ What to type into Okta (your app > Provisioning > Integration > Configure API In
 
   {https}
 
-Try it:  curl -H 'Authorization: {authorization}' '{scim_url}/Users?startIndex=1&count=2'
+Try it:  curl -H 'Authorization: Bearer {authorization}' '{scim_url}/Users?startIndex=1&count=2'
 Stop with Ctrl-C; the data stays.
 "
     )
@@ -257,7 +257,12 @@ mod tests {
     #[test]
     fn a_new_token_is_shown_and_an_old_one_cannot_be() {
         let first = demo(Some("rc_scim_x"), "http://127.0.0.1:8080/scim/v2");
-        assert!(first.contains("Bearer rc_scim_x") && first.contains("--public-url https://"), "{first}");
+        assert!(
+            first.contains("Bearer rc_scim_x")
+                && first.contains("   rc_scim_x\n")
+                && first.contains("--public-url https://"),
+            "{first}"
+        );
         let second = demo(None, "https://scim.example.com/scim/v2");
         assert!(!second.contains("rc_scim_") && second.contains("rollcall token create demo"), "{second}");
         assert!(!second.contains("start again with --public-url"), "{second}");

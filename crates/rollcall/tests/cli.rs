@@ -287,6 +287,11 @@ fn global_flags_stand_anywhere_and_have_environment_variables() {
 fn serve_prints_one_document_and_says_what_to_do_next() {
     let directory = directory();
     let server = all_in_one(directory.path(), &["--public-url", "https://scim.example.com/"]);
+    // It prints once it is ready; what it prints is read by a thread.
+    let begun = Instant::now();
+    while !server.output().contains("rollcall token create") && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let output = server.output();
     for expected in [
         "https://scim.example.com/scim/v2",
@@ -305,22 +310,17 @@ fn serve_prints_one_document_and_says_what_to_do_next() {
     command.args(["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--output", "json", "--data-dir"]);
     command.arg(directory.path()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
     let mut child = command.spawn().expect("it starts");
+    let mut stdout = child.stdout.take().expect("stdout");
+    let document = serde_json::Deserializer::from_reader(&mut stdout).into_iter::<Value>().next();
+    let document = document.expect("a document").expect("JSON");
     let running = directory.path().join("run/all.json");
-    let begun = Instant::now();
-    while !running.exists() && begun.elapsed() < Duration::from_secs(20) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::thread::sleep(Duration::from_millis(200));
     let mode = std::fs::metadata(&running).expect("the runtime file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     std::process::Command::new("kill").arg(child.id().to_string()).status().expect("kill");
-    let output = {
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut child.stdout.take().expect("stdout"), &mut text).expect("UTF-8");
-        text
-    };
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut stdout, &mut rest).expect("UTF-8");
+    assert_eq!(rest.trim(), "", "one document and nothing else");
     assert!(child.wait().expect("it ends").success());
-    let document: Value = serde_json::from_str(&output).expect("one JSON document");
     let http = text(&document["http"]);
     assert_eq!(document["scim_url"], json!(format!("http://{http}/scim/v2")));
     assert_eq!(document["console_url"], json!(format!("http://{http}/")));

@@ -176,7 +176,11 @@ pub(super) fn lane(work: &Work) -> Lane {
         Work::Patch(_, body) => {
             to_json(body).ok().and_then(|body| changes(&body).ok()).map_or(Lane::Main, |changes| lane_of(&changes))
         }
-        Work::Create(_) | Work::Replace(_, _) => Lane::Main,
+        Work::Replace(_, body) => match to_json(body).ok().and_then(|body| scim::group::parse(&body).ok()) {
+            Some(group) if group.members.as_ref().is_some_and(Vec::is_empty) => Lane::Deprovisioning,
+            _ => Lane::Main,
+        },
+        Work::Create(_) => Lane::Main,
     }
 }
 
