@@ -137,7 +137,7 @@ async fn discovery(talk: &Talk) -> Result<()> {
         .status(200)?
         .is("/patch/supported", true)?
         .is("/filter/supported", true)?
-        .is("/bulk/supported", false)?
+        .is("/bulk/supported", true)?
         .is("/changePassword/supported", false)?
         .is("/etag/supported", true)?;
     let types = talk.get("/ResourceTypes").await?.status(200)?;
