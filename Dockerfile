@@ -2,7 +2,7 @@
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --package rollcall
+RUN cargo build --release --locked --package rollcall --features pg-tls
 
 FROM debian:12.12-slim
 # Both directories belong to the user, so that a new volume mounted there does too.

@@ -62,9 +62,21 @@ pub async fn run(running: Running, program: &Program, transcript: &Transcript) -
 /// # Errors
 /// If something is.
 pub fn log_is_clean(output: &str, transcript: &Transcript) -> Result<()> {
-    for forbidden in
-        ["rc_scim_", "rc_admin_", "Bearer ", "kit.moor", "Kit Moor", "@example.com", "Wf4-nothing", "ana@contoso"]
-    {
+    for forbidden in [
+        "rc_scim_",
+        "rc_svc_",
+        "rc_oauth_",
+        "rc_code_",
+        "rc_access_",
+        "rc_refresh_",
+        "rc_admin_",
+        "Bearer ",
+        "kit.moor",
+        "Kit Moor",
+        "@example.com",
+        "Wf4-nothing",
+        "ana@contoso",
+    ] {
         if let Some(line) = output.lines().find(|line| line.to_lowercase().contains(&forbidden.to_lowercase())) {
             anyhow::bail!("the log holds {forbidden:?}: {line}");
         }

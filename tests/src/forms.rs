@@ -37,10 +37,20 @@ impl Form {
     }
 }
 
+/// What the processes are told beside what they need.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// For each.
+    pub arguments: Vec<String>,
+    /// In the URLs of the PostgreSQL databases, whose server asks for none.
+    pub database_password: Option<String>,
+}
+
 /// A running form with everything it stands on.
 pub struct Running {
     /// The processes.
     pub deployment: Deployment,
+    options: Options,
     directory: TempDir,
     databases: Vec<TestDatabase>,
 }
@@ -51,13 +61,21 @@ impl Running {
     /// # Errors
     /// If a process does not start.
     pub async fn start(program: &Program, form: Form) -> Result<Self> {
+        Self::start_with(program, form, Options::default()).await
+    }
+
+    /// As [`Running::start`], with options.
+    ///
+    /// # Errors
+    /// As [`Running::start`].
+    pub async fn start_with(program: &Program, form: Form, options: Options) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let databases = match form {
             Form::AllInOne => Vec::new(),
             Form::ThreeProcesses => vec![testkit::postgres(), testkit::postgres()],
         };
-        let deployment = deploy(program, directory.path(), &databases).await?;
-        Ok(Self { deployment, directory, databases })
+        let deployment = deploy(program, directory.path(), &databases, &options).await?;
+        Ok(Self { deployment, options, directory, databases })
     }
 
     /// Stops it in an orderly way and starts it again on the same data.
@@ -65,10 +83,10 @@ impl Running {
     /// # Errors
     /// If a process does not stop well or does not start.
     pub async fn restart(self, program: &Program) -> Result<Self> {
-        let Self { deployment, directory, databases } = self;
+        let Self { deployment, options, directory, databases } = self;
         deployment.stop()?;
-        let deployment = deploy(program, directory.path(), &databases).await?;
-        Ok(Self { deployment, directory, databases })
+        let deployment = deploy(program, directory.path(), &databases, &options).await?;
+        Ok(Self { deployment, options, directory, databases })
     }
 
     /// Kills every process and starts them again on the same data.
@@ -76,12 +94,30 @@ impl Running {
     /// # Errors
     /// If a process cannot be killed or does not start.
     pub async fn crash(self, program: &Program) -> Result<Self> {
-        let Self { deployment, directory, databases } = self;
+        let Self { deployment, options, directory, databases } = self;
         for server in deployment.servers {
             server.kill()?;
         }
-        let deployment = deploy(program, directory.path(), &databases).await?;
-        Ok(Self { deployment, directory, databases })
+        let deployment = deploy(program, directory.path(), &databases, &options).await?;
+        Ok(Self { deployment, options, directory, databases })
+    }
+
+    /// URLs of the databases of identity-service and token-service, for a test's own connections.
+    pub fn databases(&self) -> [String; 2] {
+        match &self.databases[..] {
+            [identity, token] => [identity, token].map(|database| database.direct().to_owned()),
+            _ => ["identity", "token"].map(|name| format!("sqlite:{}/{name}.db", self.directory.path().display())),
+        }
+    }
+
+    /// Stops it in an orderly way; gives what the processes wrote, and what they stood on.
+    ///
+    /// # Errors
+    /// If a process does not end with success.
+    pub fn stop_and_keep(self) -> Result<(Vec<String>, Remains)> {
+        let urls = self.databases();
+        let Self { deployment, directory, databases, .. } = self;
+        Ok((deployment.stop()?, Remains { urls, directory, _databases: databases }))
     }
 
     /// Stops it in an orderly way; gives what the processes wrote.
@@ -93,10 +129,29 @@ impl Running {
     }
 }
 
-async fn deploy(program: &Program, directory: &Path, databases: &[TestDatabase]) -> Result<Deployment> {
+/// What a form leaves when it has ended.
+pub struct Remains {
+    /// As [`Running::databases`].
+    pub urls: [String; 2],
+    /// The data directory.
+    pub directory: TempDir,
+    _databases: Vec<TestDatabase>,
+}
+
+async fn deploy(
+    program: &Program,
+    directory: &Path,
+    databases: &[TestDatabase],
+    options: &Options,
+) -> Result<Deployment> {
+    let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
+    let url = |database: &TestDatabase| match &options.database_password {
+        Some(password) => database.url().replacen('@', &format!(":{password}@"), 1),
+        None => database.url().to_owned(),
+    };
     let deployment = match databases {
-        [identity, token] => Deployment::three_processes(program, directory, identity.url(), token.url(), &[])?,
-        _ => Deployment::all_in_one(program, directory, &[])?,
+        [identity, token] => Deployment::three_processes(program, directory, &url(identity), &url(token), &arguments)?,
+        _ => Deployment::all_in_one(program, directory, &arguments)?,
     };
     ready(&deployment).await?;
     Ok(deployment)

@@ -2,10 +2,14 @@
 //!
 //! Not here: any crate of the product but `wire`, which is the published gRPC contract.
 
+pub mod canary;
 pub mod conformance;
 pub mod contract;
 pub mod entra;
 pub mod forms;
 pub mod internal;
+pub mod oauth;
 pub mod okta;
+pub mod rpc;
+pub mod services;
 pub mod transcript;

@@ -56,6 +56,15 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         run_program(&mut doc, "cargo doc --workspace --no-deps")
     });
     add_tests(workspace, &mut steps);
+    steps.step("services, SERIALIZABLE with one in ten writes colliding", || {
+        services(workspace, "ROLLCALL_TEST_COLLISIONS")
+    });
+    steps.step("services through pgbouncer in transaction mode", || services(workspace, "ROLLCALL_TEST_PGBOUNCER"));
+    steps.step("services, reads too held by row-level security", || services(workspace, "ROLLCALL_TEST_RLS"));
+    // Features of the whole workspace, so that little is compiled twice.
+    steps.step("TLS to PostgreSQL", || {
+        workspace.run_cargo(&["test", "--locked", "--workspace", "--features", "store/pg-tls", "--test", "tls"])
+    });
     steps.step("docker-compose.yml against the Compose schema", || {
         workspace.run_cargo(&["test", "--locked", "--package", "e2e-tests", "--test", "compose", "--", "--ignored"])
     });
@@ -64,11 +73,31 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 fn add_tests(workspace: &Workspace, steps: &mut Steps) {
     steps.step("tests of the pure crates", || {
-        workspace.run_cargo(&["test", "--locked", "--package", "scim", "--package", "wire"])
+        workspace.run_cargo(&["test", "--locked", "--package", "scim", "--package", "scim-fuzz", "--package", "wire"])
     });
     steps.step("tests of the workspace, on SQLite and PostgreSQL", || {
         workspace.run_cargo(&["test", "--locked", "--workspace"])
     });
+}
+
+/// The suites that reach a database, in one of the modes of `testkit::postgres`.
+fn services(workspace: &Workspace, mode: &str) -> Result<()> {
+    let words = [
+        "test",
+        "--locked",
+        "--workspace",
+        "--test",
+        "both",
+        "--test",
+        "service",
+        "--test",
+        "tokens",
+        "--test",
+        "tenancy",
+    ];
+    let mut test = workspace.cargo();
+    // A number, because one of the modes takes a seed.
+    run_program(test.env(mode, "1").args(words), &format!("{mode}=1 cargo {}", words.join(" ")))
 }
 
 fn install_cargo_deny(workspace: &Workspace, deny: &Path) -> Result<()> {

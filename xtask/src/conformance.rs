@@ -1,7 +1,7 @@
 //! `cargo xtask conformance`: the ledger of requirements in docs/conformance/, made into docs/conformance.md.
 //!
-//! Each requirement names the test that proves it; the test must exist and must run. Not here: scim2-tester, which is
-//! a suite of `cargo xtask e2e`.
+//! Each requirement names the test that proves it; the test must exist and must run. Not here: scim2-tester and
+//! scim-sanity, which are suites of `cargo xtask e2e`.
 
 mod capabilities;
 mod ledger;

@@ -1,7 +1,5 @@
 //! `cargo xtask e2e`: builds the binary, then hands over to the suites in `tests/`.
 
-use std::path::Path;
-
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -26,9 +24,15 @@ enum Suite {
     Okta,
     /// Entra ID's default dialect
     Entra,
+    /// Every rpc with every kind of service credential, and how these end
+    Services,
+    /// Okta's and Entra's OAuth exchanges
+    Oauth,
     /// Every line of the command-line contract, and bad input
     Contract,
-    /// scim2-tester, the public conformance tool
+    /// No token, secret or personal data where it does not belong: logs, exports, answers, events, dumps
+    Canary,
+    /// scim2-tester and scim-sanity, public conformance tools
     Conformance,
 }
 
@@ -40,13 +44,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         workspace.build_rollcall(false)?;
         workspace.run_cargo(&["build", "--locked", "--package", "e2e-tests", "--bins"])
     });
-    for (suite, name) in [(Suite::Contract, "contract"), (Suite::Okta, "okta"), (Suite::Entra, "entra")] {
+    let own = [Suite::Contract, Suite::Okta, Suite::Entra, Suite::Oauth, Suite::Services, Suite::Canary];
+    for (suite, name) in own.into_iter().zip(["contract", "okta", "entra", "oauth", "services", "canary"]) {
         if wanted(suite) {
             steps.step(name, || suites(workspace, &[name]));
         }
     }
     if wanted(Suite::Conformance) {
-        steps.step("conformance", || run_conformance(workspace));
+        for (tool, script) in [("scim2-tester", "tests/tester.py"), ("scim-sanity", "tests/sanity.py")] {
+            steps.step(tool, || conformance(workspace, tool, script));
+        }
     }
     steps.finish("e2e")
 }
@@ -58,9 +65,7 @@ fn suites(workspace: &Workspace, words: &[&str]) -> Result<()> {
     run_program(&mut suites, &format!("e2e {}", words.join(" ")))
 }
 
-fn run_conformance(workspace: &Workspace) -> Result<()> {
+fn conformance(workspace: &Workspace, tool: &str, script: &str) -> Result<()> {
     let python = python(workspace, &workspace.root.join("tests/requirements.txt"))?;
-    let python = python.to_string_lossy();
-    let script = Path::new("tests/conformance.py");
-    suites(workspace, &["conformance", "--python", &python, "--script", &script.to_string_lossy()])
+    suites(workspace, &[tool, "--python", &python.to_string_lossy(), "--script", script])
 }

@@ -2,12 +2,16 @@
 //!
 //! Not here: anything that ships. Tasks start programs and read files; they link no crate of the product.
 
+mod bench;
 mod ci;
 #[cfg(feature = "codegen")]
 mod codegen;
 mod conformance;
 mod dev;
+mod dist;
 mod e2e;
+mod fuzz;
+mod mutate;
 mod steps;
 mod tidy;
 mod tools;
@@ -36,14 +40,22 @@ enum Task {
     Ci,
     /// Start real processes and play identity providers against them
     E2e(e2e::Options),
+    /// Hunt for inputs that break a rule of `scim`, guided by coverage
+    Fuzz(fuzz::Options),
+    /// Measure requests per second, latency, CPU and memory; `cargo xtask bench --help` has the options
+    Bench(bench::Options),
     /// Make docs/conformance.md: each requirement of the RFCs and the test that proves it
     Conformance {
         /// Fail when the page is stale or a named test is missing, write nothing
         #[arg(long)]
         check: bool,
     },
+    /// Take each tenant predicate out of the statements and see a test fail for it; minutes
+    Mutate,
     /// Check the repository's own rules: who depends on whom, manifests, sources, docs
     Tidy,
+    /// Build the release binary with TLS to PostgreSQL, and pack it with its SHA-256 and bill of materials
+    Dist,
     /// Regenerate the gRPC code from proto/
     Codegen {
         /// Fail when the committed code is stale, write nothing
@@ -70,7 +82,11 @@ fn run() -> Result<()> {
         Task::Test => ci::test(&workspace),
         Task::Ci => ci::run(&workspace),
         Task::E2e(options) => e2e::run(&workspace, &options),
+        Task::Fuzz(options) => fuzz::run(&workspace, &options),
+        Task::Bench(options) => bench::run(&workspace, &options),
         Task::Conformance { check } => conformance::run(&workspace, check),
+        Task::Mutate => mutate::run(&workspace),
+        Task::Dist => dist::run(&workspace),
         Task::Tidy => tidy::run(&workspace),
         Task::Codegen { check } => codegen(&workspace, check),
     }

@@ -16,7 +16,7 @@ pub(crate) fn from_scim(error: scim::Error) -> Refusal {
     use scim::ErrorKind as K;
     let reason = match error.kind {
         K::InvalidFilter => Reason::InvalidFilter,
-        K::TooMany | K::PayloadTooLarge => Reason::TooMany,
+        K::TooMany | K::PayloadTooLarge | K::UriTooLong | K::HeadersTooLarge => Reason::TooMany,
         K::Mutability => Reason::Mutability,
         K::InvalidSyntax | K::BadRequest | K::UnsupportedMediaType | K::NotAcceptable => Reason::InvalidSyntax,
         K::InvalidPath => Reason::InvalidPath,

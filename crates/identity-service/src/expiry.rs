@@ -1,4 +1,5 @@
-//! The background task that deletes what is kept for a time only: idempotency keys.
+//! The background task that deletes what nobody is shown any more: idempotency keys that have expired, and the members
+//! of deleted groups.
 
 use std::{
     convert::Infallible,
@@ -6,30 +7,41 @@ use std::{
     time::Duration,
 };
 
-use store::{Clock, Db, Failure, Instant};
-use tokio::task::JoinHandle;
+use store::{AnyConnection, Clock, Db, Failure, Instant};
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{domain::OrgId, store::idempotency};
+use crate::{
+    domain::{GroupId, OrgId},
+    store::{idempotency, member, tombstone},
+};
 
 /// An expired key counts as none from its moment on, so its row may stay for a while.
 const EVERY: Duration = Duration::from_secs(10 * 60);
 /// Rows in one transaction.
 const BATCH: i64 = 500;
+/// Members in one transaction, in which others wait for SQLite's writer.
+const MEMBERS: i64 = 1000;
 
 /// A handle on the task. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Expiry {
+    poke: Arc<Notify>,
     stop: CancellationToken,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
 impl Expiry {
     pub(crate) fn start(db: Db, clock: Clock) -> Self {
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(run(db, clock, stop.clone()));
-        Self { stop, task: Arc::new(Mutex::new(Some(task))) }
+        let (poke, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let task = tokio::spawn(run(db, clock, Arc::clone(&poke), stop.clone()));
+        Self { poke, stop, task: Arc::new(Mutex::new(Some(task))) }
+    }
+
+    /// Tells that a group was deleted whose members are still there.
+    pub(crate) fn poke(&self) {
+        self.poke.notify_one();
     }
 
     /// Ends the task after the batch it is at.
@@ -39,21 +51,55 @@ impl Expiry {
         if let Some(task) = task
             && let Err(error) = task.await
         {
-            tracing::error!(%error, "deleting expired rows ended badly");
+            // Its text would be the panic's, see the panic hook.
+            tracing::error!(panicked = error.is_panic(), "deleting expired rows ended badly");
         }
     }
 }
 
-async fn run(db: Db, clock: Clock, stop: CancellationToken) {
+async fn run(db: Db, clock: Clock, poke: Arc<Notify>, stop: CancellationToken) {
+    let mut keys = true;
     loop {
-        if let Err(error) = purge(&db, clock.now(), &stop).await {
+        let purged = async {
+            if keys {
+                purge(&db, clock.now(), &stop).await?;
+            }
+            sweep(&db, &stop).await
+        };
+        if let Err(error) = purged.await {
             tracing::warn!(%error, "expired rows could not be deleted, that is tried again later");
         }
-        tokio::select! {
+        keys = tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
-        }
+            () = poke.notified() => false,
+            () = tokio::time::sleep(EVERY) => true,
+        };
     }
+}
+
+/// Deletes the members of deleted groups, and then what remembers the groups. How many members.
+async fn sweep(db: &Db, stop: &CancellationToken) -> Result<usize, store::Error> {
+    let mut swept = 0;
+    while !stop.is_cancelled() {
+        let next = db.across().read(|conn| Ok(tombstone::tombstone_next(conn)?)).await.map_err(only)?;
+        let Some((org, group)) = next else { break };
+        let some = db.of(org).write(move |conn| Ok(sweep_some(conn, org, group)?)).await.map_err(only)?;
+        // Another process is at it, and goes on.
+        let Some(some) = some else { break };
+        swept += some;
+    }
+    Ok(swept)
+}
+
+fn sweep_some(conn: &mut AnyConnection, org: OrgId, group: GroupId) -> Result<Option<usize>, store::Error> {
+    if !tombstone::tombstone_lock(conn, org, group)? {
+        return Ok(None);
+    }
+    let count = member::members_purge(conn, org, group, MEMBERS)?;
+    if i64::try_from(count).is_ok_and(|count| count < MEMBERS) {
+        tombstone::tombstone_delete(conn, org, group)?;
+    }
+    Ok(Some(count))
 }
 
 /// Goes through the organizations that have keys. How many rows were deleted.
@@ -61,15 +107,18 @@ async fn purge(db: &Db, now: Instant, stop: &CancellationToken) -> Result<usize,
     let mut org = OrgId(Uuid::nil());
     let mut purged = 0;
     while let Some(next) =
-        db.read(move |conn| Ok(idempotency::key_organization_after(conn, org)?)).await.map_err(only)?
+        db.across().read(move |conn| Ok(idempotency::key_organization_after(conn, org)?)).await.map_err(only)?
     {
         org = next;
         loop {
             if stop.is_cancelled() {
                 return Ok(purged);
             }
-            let count =
-                db.write(move |conn| Ok(idempotency::keys_purge(conn, org, now, BATCH)?)).await.map_err(only)?;
+            let count = db
+                .of(org)
+                .write(move |conn| Ok(idempotency::keys_purge(conn, org, now, BATCH)?))
+                .await
+                .map_err(only)?;
             purged += count;
             if i64::try_from(count).unwrap_or(i64::MAX) < BATCH {
                 break;
@@ -96,7 +145,7 @@ mod tests {
 
     async fn claim(db: &Db, org: OrgId, key: String, now: Instant) -> Claim {
         let key = IdempotencyKey::parse(key).expect("key");
-        let claimed = db.write(move |conn| {
+        let claimed = db.of(org).write(move |conn| {
             Ok::<_, Failure<Infallible>>(key_claim(conn, org, "test", &key, Uuid::from_u128(7), &[1], now)?)
         });
         claimed.await.expect("claim")

@@ -7,9 +7,14 @@ mod domain;
 mod error;
 mod expiry;
 mod grpc;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 mod operations;
+mod plan_notices;
 mod sequencer;
 mod store;
+mod turns;
+mod user_names;
 mod walks;
 
 pub use ::store::Clock;
@@ -17,7 +22,9 @@ use ::store::{Db, Ids, Random};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use expiry::Expiry;
 use operations::{Core, TypesCache};
+use plan_notices::PlanNotices;
 use sequencer::Sequencer;
+use turns::Turns;
 use walks::Walks;
 use wire::identity::{
     identity_service_server::IdentityServiceServer, organization_service_server::OrganizationServiceServer,
@@ -43,14 +50,13 @@ impl std::fmt::Debug for Config {
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
-#[error("the identity database cannot be opened: {0}")]
+#[error("the identity database cannot be opened")]
 pub struct OpenError(#[from] ::store::Error);
 
 /// The running service. Clones share it.
 #[derive(Clone)]
 pub struct Service {
     core: Core,
-    expiry: Expiry,
 }
 
 impl Service {
@@ -61,18 +67,23 @@ impl Service {
     pub async fn open(config: &Config, clock: Clock) -> Result<Self, OpenError> {
         let database = ::store::Config { url: config.database_url.clone(), pool_size: config.pool_size };
         let db = Db::open(&database, SQLITE, POSTGRES).await?;
+        user_names::rekey(&db).await?;
         let random = Random::system();
         let ids = Ids::new(clock.clone(), random.clone());
         let sequencer = Sequencer::start(db.clone());
         let expiry = Expiry::start(db.clone(), clock.clone());
+        let turns = Turns::new(db.backend());
+        let plan_notices = PlanNotices::start(db.clone(), clock.clone(), ids.clone(), sequencer.clone());
         Ok(Self {
-            expiry,
             core: Core {
                 db,
                 clock,
                 ids,
                 random,
                 sequencer,
+                expiry,
+                turns,
+                plan_notices,
                 walks: Walks::default(),
                 types_cache: TypesCache::default(),
             },
@@ -99,7 +110,8 @@ impl Service {
     /// Numbers the events that are left and stops doing so. Calls made afterwards still work; their events are numbered
     /// at the next start.
     pub async fn shutdown(&self) {
-        self.expiry.stop().await;
+        self.core.expiry.stop().await;
+        self.core.plan_notices.stop().await;
         self.core.sequencer.stop().await;
     }
 }

@@ -114,13 +114,14 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::list::Target;
 
     fn at(micros: i64) -> Instant {
         Instant::from_micros(micros)
     }
 
     fn position(n: u128) -> Position {
-        Position { sort_key: None, id: Uuid::from_u128(n) }
+        Position { target: Target::User, sort_key: None, id: Uuid::from_u128(n) }
     }
 
     fn place(list: u8, token: &str, offset: i64) -> Place {

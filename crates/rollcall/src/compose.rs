@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::uri::Scheme;
 use telemetry::GrpcServerLayer;
 use tonic::{service::Routes, transport::Endpoint};
 use tower::Layer as _;
 use wire::Transport;
 
-use crate::{credential::AdminCredential, runtime::Part, settings::Settings};
+use crate::{credential::AdminCredential, runtime::Part, settings::Settings, tls};
 
 /// The services that run in this process.
 #[derive(Clone, Default)]
@@ -25,12 +26,12 @@ impl Services {
         if parts.contains(&Part::Identity) && settings.identity_database.is_postgres() == postgres {
             let config = identity_service::Config { database_url: settings.identity_database.url()?, pool_size };
             let opened = identity_service::Service::open(&config, identity_service::Clock::system()).await;
-            self.identity = Some(opened.context("the identity database cannot be opened")?);
+            self.identity = Some(opened?);
         }
         if parts.contains(&Part::Token) && settings.token_database.is_postgres() == postgres {
             let config = token_service::Config { database_url: settings.token_database.url()?, pool_size };
             let opened = token_service::Service::open(&config, token_service::Clock::system()).await;
-            self.token = Some(opened.context("the token database cannot be opened")?);
+            self.token = Some(opened?);
         }
         Ok(())
     }
@@ -44,6 +45,13 @@ impl Services {
             (Some(identity), Some(token)) => identity.merge(token.reset_fallback()).into(),
             (Some(only), None) | (None, Some(only)) => only.into(),
             (None, None) => Routes::default(),
+        }
+    }
+
+    /// Ends the calls that last until one of both sides ends them.
+    pub(crate) fn end_streams(&self) {
+        if let Some(service) = &self.token {
+            service.end_streams();
         }
     }
 
@@ -66,7 +74,7 @@ pub(crate) fn identity(
 ) -> anyhow::Result<Transport> {
     match (&services.identity, &settings.identity_url) {
         (Some(service), _) => Ok(here(service.routes())),
-        (None, Some(endpoint)) => elsewhere(endpoint, credential),
+        (None, Some(endpoint)) => elsewhere(endpoint, settings, credential),
         (None, None) => anyhow::bail!("--identity-url is missing: give http://HOST:PORT of `rollcall serve identity`"),
     }
 }
@@ -79,9 +87,19 @@ pub(crate) fn token(
 ) -> anyhow::Result<Transport> {
     match (&services.token, &settings.token_url) {
         (Some(service), _) => Ok(here(service.routes())),
-        (None, Some(endpoint)) => elsewhere(endpoint, credential),
+        (None, Some(endpoint)) => elsewhere(endpoint, settings, credential),
         (None, None) => anyhow::bail!("--token-url is missing: give http://HOST:PORT of `rollcall serve token`"),
     }
+}
+
+/// To token-service for the listener, which asks it for service credentials; `None` where it is not known to be anywhere.
+pub(crate) fn token_if_known(
+    services: &Services,
+    settings: &Settings,
+    credential: &AdminCredential,
+) -> anyhow::Result<Option<Transport>> {
+    let known = services.token.is_some() || settings.token_url.is_some();
+    known.then(|| token(services, settings, credential)).transpose()
 }
 
 /// A call without a socket: the same spans, status and metadata as over one.
@@ -91,9 +109,20 @@ pub(crate) fn here(routes: Routes) -> Transport {
 
 /// Connects when it is first used and again whenever it must, so that the order of starting does not matter. A dead
 /// peer is noticed within some seconds.
-pub(crate) fn elsewhere(endpoint: &Endpoint, credential: &AdminCredential) -> anyhow::Result<Transport> {
+pub(crate) fn elsewhere(
+    endpoint: &Endpoint,
+    settings: &Settings,
+    credential: &AdminCredential,
+) -> anyhow::Result<Transport> {
+    let mut endpoint = endpoint.clone();
+    if endpoint.uri().scheme() == Some(&Scheme::HTTPS) {
+        let files = settings.caller_tls.as_ref().with_context(|| {
+            format!("{} wants TLS: give --grpc-ca, the CA of the certificate there", endpoint.uri())
+        })?;
+        let wrong = "the client certificate (--grpc-client-cert, --grpc-client-key) or --grpc-ca is not usable";
+        endpoint = endpoint.tls_config(tls::caller(files)?).context(wrong)?;
+    }
     let channel = endpoint
-        .clone()
         .connect_timeout(Duration::from_secs(2))
         .timeout(Duration::from_secs(30))
         .http2_keep_alive_interval(Duration::from_secs(3))

@@ -6,8 +6,12 @@ use anyhow::{Context as _, bail, ensure};
 use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 use wire::{
-    Transport, identity::organization_service_client::OrganizationServiceClient,
-    token::token_service_client::TokenServiceClient,
+    Transport,
+    identity::organization_service_client::OrganizationServiceClient,
+    token::{
+        o_auth_service_client::OAuthServiceClient, service_credential_service_client::ServiceCredentialServiceClient,
+        token_service_client::TokenServiceClient,
+    },
 };
 
 use crate::{
@@ -20,7 +24,7 @@ use crate::{
 
 /// What a command works with. [`Self::close`] it at the end.
 pub(crate) struct Connection<'a> {
-    settings: &'a Settings,
+    pub(crate) settings: &'a Settings,
     /// Those that had to be opened here.
     services: Services,
     locks: Vec<Lock>,
@@ -47,24 +51,44 @@ impl<'a> Connection<'a> {
 
     /// SCIM tokens.
     pub(crate) async fn tokens(&mut self) -> anyhow::Result<TokenServiceClient<Transport>> {
+        // Organizations were looked up before, so the data directory is the right one.
+        Ok(TokenServiceClient::new(self.token_service(true).await?))
+    }
+
+    /// OAuth clients and grants.
+    pub(crate) async fn oauth(&mut self) -> anyhow::Result<OAuthServiceClient<Transport>> {
+        Ok(OAuthServiceClient::new(self.token_service(true).await?))
+    }
+
+    /// Service credentials.
+    pub(crate) async fn service_credentials(&mut self) -> anyhow::Result<ServiceCredentialServiceClient<Transport>> {
+        Ok(ServiceCredentialServiceClient::new(self.token_service(false).await?))
+    }
+
+    async fn token_service(&mut self, create: bool) -> anyhow::Result<Transport> {
         let settings = self.settings;
-        let transport = match self.running(Part::Token, settings.token_url.as_ref()).await? {
-            Some(transport) => transport,
-            None => {
-                // Organizations were looked up before, so the data directory is the right one.
-                self.open(Part::Token, &settings.token_database, true).await?;
-                let service = self.services.token.as_ref().context("token-service is not open")?;
-                compose::here(service.routes())
-            }
-        };
-        Ok(TokenServiceClient::new(transport))
+        if let Some(transport) = self.running(Part::Token, settings.token_url.as_ref()).await? {
+            return Ok(transport);
+        }
+        self.open(Part::Token, &settings.token_database, create).await?;
+        let service = self.services.token.as_ref().context("token-service is not open")?;
+        Ok(compose::here(service.routes()))
     }
 
     /// Where identity providers reach SCIM.
-    pub(crate) fn scim_url(&self) -> String {
-        let running = || Running::find(&self.settings.data_dir, Part::Gateway).and_then(|running| running.public_url);
-        let public_url = self.settings.given_public_url().map(str::to_owned).or_else(running);
-        serve::scim_url(&public_url.unwrap_or_else(|| serve::expected_public_url(self.settings)))
+    pub(crate) fn scim_url(&self) -> Option<String> {
+        self.public_url().map(|url| serve::scim_url(&url))
+    }
+
+    /// Where everybody reaches the gateway; `None` where only the gateway knows, which left nothing here. Ask once the
+    /// organizations are there.
+    pub(crate) fn public_url(&self) -> Option<String> {
+        let settings = self.settings;
+        let running = || Running::find(&settings.data_dir, Part::Gateway).and_then(|running| running.public_url);
+        // Nothing runs yet: it will be where these settings say.
+        let embedded = self.services.identity.is_some() && matches!(settings.identity_database, Database::Embedded(_));
+        let expected = || embedded.then(|| serve::expected_public_url(settings));
+        settings.given_public_url().map(str::to_owned).or_else(running).or_else(expected)
     }
 
     /// Writes what is still in memory.
@@ -76,15 +100,23 @@ impl<'a> Connection<'a> {
     /// The part as a server runs it; `None` where none does.
     async fn running(&self, part: Part, given: Option<&Endpoint>) -> anyhow::Result<Option<Transport>> {
         if let Some(endpoint) = given {
-            return Ok(Some(compose::elsewhere(endpoint, &AdminCredential::load(self.settings)?)?));
+            return Ok(Some(compose::elsewhere(endpoint, self.settings, &AdminCredential::load(self.settings)?)?));
         }
-        let address = Running::find(&self.settings.data_dir, part).and_then(|running| running.grpc).map(reachable);
-        let Some(address) = address else { return Ok(None) };
+        let Some(running) = Running::find(&self.settings.data_dir, part) else { return Ok(None) };
+        let Some(address) = running.grpc.map(reachable) else { return Ok(None) };
         if !answers(address).await {
             return Ok(None);
         }
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
-        Ok(Some(compose::elsewhere(&endpoint, &AdminCredential::load(self.settings)?)?))
+        ensure!(
+            !running.grpc_tls || self.settings.caller_tls.is_some(),
+            "the server speaks TLS over gRPC: give --grpc-ca, the CA of its certificate; and --{}-url https://NAME:PORT, if \
+             the certificate does not name {}",
+            part.name(),
+            address.ip()
+        );
+        let scheme = if running.grpc_tls { "https" } else { "http" };
+        let endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))?;
+        Ok(Some(compose::elsewhere(&endpoint, self.settings, &AdminCredential::load(self.settings)?)?))
     }
 
     async fn open(&mut self, part: Part, database: &Database, create: bool) -> anyhow::Result<()> {
@@ -94,8 +126,10 @@ impl<'a> Connection<'a> {
             let exists = file.exists();
             ensure!(
                 exists || create,
-                "there is no server and no data in {shown}; start `rollcall serve`, create an organization with \
-                 `rollcall org create`, or name another --data-dir"
+                "there is no server and no data in {shown}; start `{}`, create an organization with `{}`, or name \
+                 another --data-dir",
+                settings.command("serve"),
+                settings.command("org create")
             );
             // A server was here and kept its data elsewhere.
             ensure!(

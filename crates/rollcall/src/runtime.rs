@@ -42,6 +42,9 @@ pub(crate) struct Running {
     pub(crate) role: String,
     pub(crate) http: Option<SocketAddr>,
     pub(crate) grpc: Option<SocketAddr>,
+    /// Whether gRPC speaks TLS.
+    #[serde(default)]
+    pub(crate) grpc_tls: bool,
     pub(crate) public_url: Option<String>,
     pub(crate) pid: u32,
 }
@@ -100,6 +103,22 @@ pub(crate) fn prepare_data_dir(settings: &Settings) -> anyhow::Result<()> {
         .with_context(|| format!("the data directory {} cannot be used", settings.data_dir.display()))
 }
 
+/// Refuses where a server already runs this part on the data directory. Writes nothing, not even the directory.
+pub(crate) fn refuse_second(data_dir: &Path, part: Part) -> anyhow::Result<()> {
+    let locked = File::options().write(true).open(lock_path(data_dir, part));
+    let held = locked.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+    let Some(running) = Running::find(data_dir, part).filter(|_| held) else { return Ok(()) };
+    bail!(
+        "another rollcall (process {}) already serves from {}; stop it, or give this one another --data-dir",
+        running.pid,
+        data_dir.display()
+    )
+}
+
+fn lock_path(data_dir: &Path, part: Part) -> PathBuf {
+    run_dir(data_dir).join(format!("{}.lock", part.name()))
+}
+
 /// Held while a part uses the data directory. The kernel lets go of it when the process dies.
 #[must_use]
 pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
@@ -107,7 +126,7 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 impl Lock {
     /// `None` when another process holds it.
     pub(crate) fn try_take(data_dir: &Path, part: Part) -> anyhow::Result<Option<Self>> {
-        let path = run_dir(data_dir).join(format!("{}.lock", part.name()));
+        let path = lock_path(data_dir, part);
         let cannot = || format!("{} cannot be locked", path.display());
         let file = private().open(&path).with_context(cannot)?;
         match file.try_lock() {
@@ -123,13 +142,7 @@ impl Lock {
             if let Some(lock) = Self::try_take(data_dir, part)? {
                 return Ok(lock);
             }
-            if let Some(running) = Running::find(data_dir, part) {
-                bail!(
-                    "another rollcall (process {}) already serves from {}; stop it, or give this one another --data-dir",
-                    running.pid,
-                    data_dir.display()
-                );
-            }
+            refuse_second(data_dir, part)?;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         bail!(

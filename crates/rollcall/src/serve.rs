@@ -13,12 +13,14 @@ use tokio_util::sync::CancellationToken;
 use wire::identity::{ListOrganizationsRequest, organization_service_client::OrganizationServiceClient};
 
 use crate::{
-    cli::Role,
+    cli::{Role, shell_word},
     compose::{self, Services},
     credential::AdminCredential,
-    grpc, output,
+    grpc::{self, Trust},
+    output,
     runtime::{self, Lock, Part, Running, RuntimeFile},
     settings::{Settings, reachable},
+    tls,
 };
 
 /// How long requests that have begun may take once the server is told to stop.
@@ -35,8 +37,13 @@ pub(crate) async fn run(settings: &Settings, role: Option<Role>) -> anyhow::Resu
     };
     check(settings, parts)?;
     let stop = stop_signal()?;
+    let tls = settings.listener_tls.as_ref().map(tls::acceptor).transpose()?;
 
-    // What can be refused is refused before anything is written.
+    // What can be refused is refused before anything is written. A second server on the same data is told so, not that
+    // its ports are in use.
+    for part in parts {
+        runtime::refuse_second(&settings.data_dir, *part)?;
+    }
     let http = if parts.contains(&Part::Gateway) { Some(listen(&settings.http, "--http").await?) } else { None };
     let grpc = if parts == [Part::Gateway] { None } else { Some(listen(&settings.grpc, "--grpc").await?) };
     let mut services = Services::default();
@@ -55,6 +62,7 @@ pub(crate) async fn run(settings: &Settings, role: Option<Role>) -> anyhow::Resu
         role: role_name(role).to_owned(),
         http: http.as_ref().map(TcpListener::local_addr).transpose()?,
         grpc: grpc.as_ref().map(TcpListener::local_addr).transpose()?,
+        grpc_tls: grpc.is_some() && tls.is_some(),
         public_url: http.as_ref().map(TcpListener::local_addr).transpose()?.map(|address| settings.public_url(address)),
         pid: std::process::id(),
     };
@@ -64,7 +72,15 @@ pub(crate) async fn run(settings: &Settings, role: Option<Role>) -> anyhow::Resu
     }
     if let Some(listener) = grpc {
         let stopped = stop.clone().cancelled_owned();
-        listeners.spawn(grpc::serve(listener, services.clone(), credential.digest(), stopped));
+        let token = compose::token_if_known(&services, settings, &credential)?;
+        if token.is_none() {
+            tracing::warn!(
+                "service credentials are refused here: to check them this process needs --token-url, http://HOST:PORT of \
+                 `rollcall serve token`"
+            );
+        }
+        let trust = Trust { admin: credential.digest(), token, clock: clock(), tls };
+        listeners.spawn(grpc::serve(listener, services.clone(), trust, stopped));
     }
     let runtime_file = RuntimeFile::write(&settings.data_dir, &running)?;
     if let Err(error) = announce(settings, &services, &running).await {
@@ -111,8 +127,15 @@ fn check(settings: &Settings, parts: &[Part]) -> anyhow::Result<()> {
 }
 
 async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("{flag} {address} cannot be listened on; give HOST:PORT of this machine, with port 0 for a free one")
+    TcpListener::bind(address).await.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => "is in use; stop what listens there, or give another port, 0 for a free one",
+            io::ErrorKind::InvalidInput => "is not an address; give HOST:PORT, such as 127.0.0.1:8080",
+            io::ErrorKind::AddrNotAvailable => "is not an address of this machine; give HOST:PORT that is",
+            io::ErrorKind::PermissionDenied => "may not be listened on by this user; give a port of 1024 or above",
+            _ => return anyhow::Error::new(error).context(format!("{flag} {address} cannot be listened on")),
+        };
+        anyhow::anyhow!("{flag} {address} {why}")
     })
 }
 
@@ -126,15 +149,21 @@ fn gateway(
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + Send + 'static> {
     let mut config = scim_gateway::Config::new(public_url);
     config.default_requests_per_second = settings.default_requests_per_second;
+    config.trusted_proxies.clone_from(&settings.trusted_proxies);
+    config.oauth_loopback_jwks = settings.oauth_loopback_jwks;
     let identity = compose::identity(services, settings, credential)?;
     let token = compose::token(services, settings, credential)?;
-    #[expect(clippy::disallowed_methods, reason = "the clock of the gateway is handed in here")]
-    let clock = Arc::new(jiff::Timestamp::now);
-    let router = scim_gateway::router(config, identity, token, clock);
+    let proxies = config.trusted_proxies.clone();
+    let router = scim_gateway::router(config, identity, token, clock());
     Ok(async move {
-        let served = scim_gateway::serve(listener, router, stop.cancelled_owned()).await;
+        let served = scim_gateway::serve(listener, router, proxies, stop.cancelled_owned()).await;
         served.context("the HTTP listener failed")
     })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock of the listeners is handed in here")]
+fn clock() -> scim_gateway::Clock {
+    Arc::new(jiff::Timestamp::now)
 }
 
 /// SIGTERM or SIGINT. The second one ends the process at once.
@@ -164,7 +193,8 @@ async fn supervise(mut listeners: JoinSet<anyhow::Result<()>>, stop: &Cancellati
             Ok(Ok(())) if stop.is_cancelled() => Ok(()),
             Ok(Ok(())) => Err(anyhow::anyhow!("a listener ended by itself")),
             Ok(Err(error)) => Err(error),
-            Err(panicked) => Err(panicked.into()),
+            // Its text would be the panic's, which may hold what a client sent.
+            Err(_) => Err(anyhow::anyhow!("a listener panicked; the log says where")),
         },
     };
     stop.cancel();
@@ -173,7 +203,7 @@ async fn supervise(mut listeners: JoinSet<anyhow::Result<()>>, stop: &Cancellati
             match ended {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!("{error:#}"),
-                Err(error) => tracing::warn!(%error, "a listener did not end well"),
+                Err(error) => tracing::warn!(panicked = error.is_panic(), "a listener did not end well"),
             }
         }
     });
@@ -191,6 +221,7 @@ async fn announce(settings: &Settings, services: &Services, running: &Running) -
         "role": running.role,
         "http": running.http.map(reachable),
         "grpc": running.grpc.map(reachable),
+        "grpc_tls": running.grpc_tls,
         "console_url": console,
         "scim_url": scim,
         "data_dir": data_dir,
@@ -201,12 +232,15 @@ async fn announce(settings: &Settings, services: &Services, running: &Running) -
             text.push_str(&format!("  {name:10}{value}\n"));
         }
     };
-    line("Console", console);
     line("SCIM URL", scim);
-    line("gRPC", running.grpc.map(|address| address.to_string()));
+    line("Web page", console);
+    line("gRPC", running.grpc.map(|address| format!("{address}{}", if running.grpc_tls { " (TLS)" } else { "" })));
     line("Data", Some(data_dir.display().to_string()));
     if running.role == "all" && has_no_organization(services).await {
         text.push_str(&next_steps(&settings.data_dir));
+        if settings.listener_tls.is_some() {
+            text.push_str("\ngRPC speaks TLS: give each command --grpc-ca FILE, the CA of the server's certificate.\n");
+        }
     }
     tracing::info!(http = ?running.http, grpc = ?running.grpc, role = running.role, "ready");
     output::print(settings.output, &document, &text)
@@ -227,7 +261,7 @@ fn next_steps(data_dir: &Path) -> String {
     let place = if data_dir == Path::new("rollcall-data") {
         String::new()
     } else {
-        format!(" --data-dir {}", data_dir.display())
+        format!(" --data-dir {}", shell_word(&data_dir.to_string_lossy()))
     };
     format!(
         "\nThere is no organization yet. In another terminal:\n\n  \

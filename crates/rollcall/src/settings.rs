@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use http::Uri;
+use ipnet::IpNet;
 use tonic::transport::Endpoint;
 
 use crate::cli::{Globals, Output};
@@ -48,6 +49,23 @@ impl Database {
     }
 }
 
+/// TLS of the gRPC listener, files in PEM.
+#[derive(Clone)]
+pub(crate) struct ListenerTls {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Of the clients that may show a certificate; absent: none may.
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+/// TLS towards the gRPC listeners of other processes, files in PEM.
+#[derive(Clone)]
+pub(crate) struct CallerTls {
+    pub(crate) ca: PathBuf,
+    /// A certificate of our own, and its key.
+    pub(crate) client: Option<(PathBuf, PathBuf)>,
+}
+
 pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: String,
@@ -59,12 +77,18 @@ pub(crate) struct Settings {
     pub(crate) identity_url: Option<Endpoint>,
     pub(crate) token_url: Option<Endpoint>,
     pub(crate) credential_file: Option<PathBuf>,
+    pub(crate) listener_tls: Option<ListenerTls>,
+    pub(crate) caller_tls: Option<CallerTls>,
     pub(crate) default_requests_per_second: u32,
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) oauth_loopback_jwks: bool,
     pub(crate) output: Output,
+    place: String,
 }
 
 impl Settings {
-    pub(crate) fn new(globals: &Globals) -> anyhow::Result<Self> {
+    /// `place`: of [`crate::cli::Cli::read`].
+    pub(crate) fn new(globals: &Globals, place: String) -> anyhow::Result<Self> {
         let data_dir = &globals.data_dir;
         // An empty variable, as compose files pass them, is one that is not set.
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -81,10 +105,20 @@ impl Settings {
             pool_size: globals.database_pool_size.get(),
             identity_url: given(&globals.identity_url).map(|url| endpoint(&url, "--identity-url")).transpose()?,
             token_url: given(&globals.token_url).map(|url| endpoint(&url, "--token-url")).transpose()?,
-            credential_file: globals.admin_credential_file.clone().filter(|file| !file.as_os_str().is_empty()),
+            credential_file: file(&globals.admin_credential_file),
+            listener_tls: listener_tls(globals)?,
+            caller_tls: caller_tls(globals)?,
             default_requests_per_second: globals.default_requests_per_second,
+            trusted_proxies: globals.trusted_proxy.clone(),
+            oauth_loopback_jwks: globals.oauth_loopback_jwks,
             output: globals.output,
+            place,
         })
+    }
+
+    /// A command to suggest, which works on the same data as this one.
+    pub(crate) fn command(&self, words: &str) -> String {
+        format!("rollcall {words}{}", self.place)
     }
 
     /// As given, else that of the address HTTP listens on.
@@ -130,18 +164,41 @@ fn public_url(text: &str) -> anyhow::Result<String> {
 }
 
 fn endpoint(text: &str, flag: &str) -> anyhow::Result<Endpoint> {
-    let wrong = || format!("{flag} {text:?} is not usable; give http://HOST:PORT of the service's gRPC listener");
+    let wrong = || format!("{flag} {text:?} is not usable; give http(s)://HOST:PORT of the service's gRPC listener");
     let uri: Uri = text.parse().with_context(wrong)?;
-    ensure!(
-        uri.scheme_str() != Some("https"),
-        "{flag} {text:?}: this version speaks gRPC without TLS between its parts; give http://HOST:PORT and keep the \
-         network private"
-    );
     let plain = matches!(uri.path(), "" | "/") && uri.query().is_none() && uri.host().is_some();
-    if !plain || uri.scheme_str() != Some("http") {
+    if !plain || !matches!(uri.scheme_str(), Some("http" | "https")) {
         bail!(wrong());
     }
     Endpoint::from_shared(text.to_owned()).with_context(wrong)
+}
+
+/// An empty variable is one that is not set.
+fn file(given: &Option<PathBuf>) -> Option<PathBuf> {
+    given.clone().filter(|file| !file.as_os_str().is_empty())
+}
+
+fn listener_tls(globals: &Globals) -> anyhow::Result<Option<ListenerTls>> {
+    let client_ca = file(&globals.grpc_client_ca);
+    match (file(&globals.grpc_cert), file(&globals.grpc_key)) {
+        (Some(certificate), Some(key)) => Ok(Some(ListenerTls { certificate, key, client_ca })),
+        (None, None) => {
+            ensure!(client_ca.is_none(), "--grpc-client-ca needs TLS: give --grpc-cert and --grpc-key, too");
+            Ok(None)
+        }
+        _ => bail!("--grpc-cert and --grpc-key belong together; give both or neither"),
+    }
+}
+
+fn caller_tls(globals: &Globals) -> anyhow::Result<Option<CallerTls>> {
+    let client = match (file(&globals.grpc_client_cert), file(&globals.grpc_client_key)) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => bail!("--grpc-client-cert and --grpc-client-key belong together; give both or neither"),
+    };
+    let ca = file(&globals.grpc_ca);
+    ensure!(ca.is_some() || client.is_none(), "--grpc-client-cert is shown to a server of --grpc-ca; give that, too");
+    Ok(ca.map(|ca| CallerTls { ca, client }))
 }
 
 #[cfg(test)]
@@ -162,16 +219,41 @@ mod tests {
         use clap::Parser as _;
 
         let words = ["rollcall", "org", "list", "--identity-url", "", "--public-url", "", "--token-database-url", ""];
-        let settings = Settings::new(&crate::cli::Cli::parse_from(words).globals).expect("settings");
+        let settings = Settings::new(&crate::cli::Cli::parse_from(words).globals, String::new()).expect("settings");
         assert!(settings.identity_url.is_none() && settings.given_public_url().is_none());
         assert!(matches!(settings.token_database, Database::Embedded(_)));
     }
 
     #[test]
     fn service_urls_name_a_host_and_nothing_more() {
-        assert!(endpoint("http://identity:8081", "--identity-url").is_ok());
-        for wrong in ["identity:8081", "https://identity:8081", "http://identity:8081/path", "/"] {
+        for sound in ["http://identity:8081", "https://identity:8081", "https://identity.internal/"] {
+            assert!(endpoint(sound, "--identity-url").is_ok(), "{sound}");
+        }
+        for wrong in ["identity:8081", "ftp://identity:8081", "http://identity:8081/path", "/"] {
             assert!(endpoint(wrong, "--identity-url").is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn files_that_belong_together_are_given_together() {
+        use clap::Parser as _;
+
+        let settings = |words: &[&str]| {
+            let words = [&["rollcall", "org", "list"], words].concat();
+            Settings::new(&crate::cli::Cli::parse_from(words).globals, String::new())
+        };
+        let all = ["--grpc-cert=c", "--grpc-key=k", "--grpc-client-ca=a", "--grpc-ca=r"];
+        let sound = settings(&all).expect("settings");
+        assert!(sound.listener_tls.is_some_and(|tls| tls.client_ca.is_some()) && sound.caller_tls.is_some());
+        assert!(settings(&["--grpc-cert=", "--grpc-ca="]).is_ok_and(|settings| settings.listener_tls.is_none()));
+        for (words, said) in [
+            (&["--grpc-cert=c"][..], "--grpc-key"),
+            (&["--grpc-client-ca=a"], "--grpc-cert"),
+            (&["--grpc-ca=r", "--grpc-client-key=k"], "--grpc-client-cert"),
+            (&["--grpc-client-cert=c", "--grpc-client-key=k"], "--grpc-ca"),
+        ] {
+            let error = settings(words).err().expect("refused").to_string();
+            assert!(error.contains(said), "{error}");
         }
     }
 

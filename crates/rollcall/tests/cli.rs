@@ -46,6 +46,7 @@ async fn administer(server: &Deployment) {
     assert_eq!(enabled["scim_url"], json!(scim_url));
     let refused = server.cli(&["scim", "enable", "other"]).expect("it runs");
     assert_eq!(refused.status.code(), Some(1), "the free plan has no SCIM");
+    assert!(refused.stderr.contains("rollcall org plan other --plan enterprise"), "{}", refused.stderr);
 
     let files = directory();
     let file = files.path().join("acme.json");
@@ -59,10 +60,20 @@ async fn administer(server: &Deployment) {
     assert_eq!(run(&["schema", "list", &id])["schemas"], json!([added]));
     assert_eq!(run(&["schema", "add", "other", path, "--resource-type", "group"])["resource_type"], "Group");
     std::fs::write(&file, json!({"id": "acme", "attributes": [{"name": "x"}]}).to_string()).expect("written");
-    for wrong in [path, "no-such-file.json"] {
-        let refused = server.cli(&["schema", "add", "acme", wrong]).expect("it runs");
+    let (text_file, again) = (files.path().join("text.json"), files.path().join("again.json"));
+    std::fs::write(&text_file, "badge, level").expect("written");
+    std::fs::write(&again, schema.to_string()).expect("written");
+    let path_of = |file: &std::path::Path| file.to_str().expect("a path").to_owned();
+    for (wrong, why) in [
+        (path.to_owned(), "URN"),
+        ("no-such-file.json".to_owned(), "no-such-file.json cannot be read"),
+        (path_of(&text_file), "is not a JSON object"),
+        (path_of(&again), "There is a schema urn:example:params:scim:acme:2.0:User already"),
+    ] {
+        let refused = server.cli(&["schema", "add", "acme", &wrong]).expect("it runs");
         assert_eq!((refused.status.code(), refused.stdout.as_str()), (Some(1), ""), "{}", refused.stderr);
         assert_eq!(refused.stderr.lines().count(), 1, "one clear line: {:?}", refused.stderr);
+        assert!(refused.stderr.contains(why), "{why}: {}", refused.stderr);
     }
 
     let created = run(&["token", "create", "acme", "--description", "Okta production"]);
@@ -72,7 +83,14 @@ async fn administer(server: &Deployment) {
     assert_eq!(keys, ["id", "token", "scim_url", "expires_at"]);
     let token = text(&created["token"]);
     assert!(token.starts_with("rc_scim_"));
-    let forever = run(&["token", "create", &id, "--description", "forever", "--ttl-days", "0"]);
+    let eternal = ["token", "create", &id, "--description", "forever", "--ttl-days", "0"];
+    let refused = server.cli(&eternal).expect("it runs");
+    assert_eq!(refused.status.code(), Some(1), "never is not allowed by itself");
+    assert!(refused.stderr.contains("rollcall token policy ORG --allow-never true"), "{}", refused.stderr);
+    assert_eq!(run(&["token", "policy", "acme"]), json!({"max_ttl_days": null, "allow_never": false}));
+    let policy = run(&["token", "policy", "acme", "--allow-never", "true", "--max-ttl-days", "400"]);
+    assert_eq!(policy, json!({"max_ttl_days": 400, "allow_never": true}));
+    let forever = run(&eternal);
     assert_eq!(forever["expires_at"], Value::Null);
 
     let client = scim(server, &token);
@@ -101,6 +119,10 @@ async fn administer(server: &Deployment) {
     assert_eq!(run(&["token", "list", "acme"])["tokens"][1]["state"], "revoked");
     let other = server.cli(&["token", "revoke", "other", &text(&forever["id"])]).expect("it runs");
     assert_eq!(other.status.code(), Some(1), "another organization's token is not found");
+    assert!(other.stderr.contains("rollcall token list other"), "{}", other.stderr);
+
+    rotate(server, "acme").await;
+    oauth(server, "acme");
 
     let client = scim(server, &text(&forever["token"]));
     let status = async || client.send(Method::GET, "/Users", None).await.expect("an answer").status;
@@ -110,17 +132,121 @@ async fn administer(server: &Deployment) {
     run(&["scim", "enable", "acme"]);
     eventually("200 once SCIM is on again", async || status().await == 200).await;
 
-    let lapsed = run(&["org", "plan", "acme", "--plan", "enterprise", "--expires-at", "2020-01-01T00:00:00Z"]);
+    let plan = ["org", "plan", "acme", "--plan", "enterprise"];
+    let full = run(&[&plan[..], &["--max-users", "0", "--oauth", "false"]].concat());
+    assert_eq!((&full["max_users"], &full["oauth_entitled"]), (&json!(0), &json!(false)));
+    assert_eq!(create_user(&client, "late@example.com").await.status, 403);
+    let late = server.cli(&["oauth", "client", "create", "acme", "--name", "x", "--grant", "client_credentials"]);
+    let refused = late.expect("it runs").stderr;
+    assert!(refused.contains("needs no OAuth. Change it: rollcall org plan acme --plan enterprise"), "{refused}");
+    let shown = server.cli(&["org", "show", "acme"]).expect("it runs").stdout;
+    assert!(shown.contains("of 0 that the plan is for") && shown.contains("The plan is full"), "{shown}");
+
+    let grace = run(&[&plan[..], &["--expires-at", "2020-01-01T00:00:00Z", "--grace-days", "3650"]].concat());
+    assert_eq!((&grace["scim_entitled"], &grace["max_users"]), (&json!(true), &Value::Null));
+    assert_eq!(grace["plan_grace_ends_at"], "2029-12-29T00:00:00Z");
+    for words in [&["org", "show", "acme"], &["scim", "status", "acme"]] {
+        let shown = server.cli(words).expect("it runs").stdout;
+        assert!(shown.contains("All still works until 2029-12-29T00:00:00Z"), "{words:?}: {shown}");
+    }
+
+    let lapsed = run(&[&plan[..], &["--expires-at", "2020-01-01T00:00:00Z"]].concat());
     assert_eq!((&lapsed["scim_entitled"], &lapsed["plan_expires_at"]), (&json!(false), &json!("2020-01-01T00:00:00Z")));
     assert_eq!(create_user(&client, "late@example.com").await.status, 403);
     assert_eq!(status().await, 200, "reads go on");
+    for words in [&["scim", "status", "acme"][..], &["token", "create", "acme", "--description", "late"]] {
+        let answer = server.cli(words).expect("it runs").stdout;
+        assert!(answer.contains("rollcall org plan acme --plan enterprise"), "{words:?}: {answer}");
+    }
+    let shown = server.cli(&["org", "show", "acme"]).expect("it runs").stdout;
+    assert!(shown.contains("enterprise (ended 2020-01-01T00:00:00Z)"), "{shown}");
     assert_eq!(run(&["org", "plan", "acme", "--plan", "enterprise"])["plan_expires_at"], Value::Null);
 }
 
+/// What is said of OAuth clients, and which ones are refused.
+fn oauth(server: &Deployment, org: &str) {
+    let run = |words: &[&str]| server.cli_json(words).expect("the command works");
+    let says = |words: &[&str]| server.cli(words).expect("it runs").stdout;
+    let create = ["oauth", "client", "create", org, "--name", "Okta"];
+    let callback = "https://idp.example.com/oauth/callback";
+    let by_code = ["--grant", "authorization_code", "--redirect-uri", callback];
+    let okta = text(&run(&[&create[..], &by_code, &["--scope", "users:read"]].concat())["client_id"]);
+    let shown = run(&["oauth", "client", "show", org, &okta]);
+    assert_eq!((&shown["redirect_uris"], &shown["trust"]), (&json!([callback]), &Value::Null));
+    assert!(says(&["oauth", "client", "show", org, &okta]).contains(&format!("Redirect URI          {callback}")));
+    assert!(says(&["oauth", "client", "list", org]).contains("oauth client show acme CLIENT"));
+    let approval = run(&["oauth", "approve", org, &okta]);
+    assert_eq!((&approval["scopes"], &approval["redirect_uris"]), (&json!(["users:read"]), &json!([callback])));
+
+    // The keys are looked at with each assertion. The audience is the gateway's, whatever this machine takes for its URL.
+    let trust = ["--issuer", "https://issuer.example.com", "--subject", "s", "--jwks-uri"];
+    let keys = "https://issuer.example.com/keys";
+    let made = says(&[&create[..], &["--grant", "client_credentials"], &trust, &[keys]].concat());
+    assert!(made.contains("Audience              the Token URL") && !made.contains("Client secret"), "{made}");
+    let listed = run(&["oauth", "client", "list", org]);
+    assert_eq!(listed["clients"][0]["trust"]["audience"], Value::Null, "{listed}");
+    let entra = says(&[&create[..], &["--grant", "client_credentials"]].concat());
+    assert!(entra.contains("\"Client secret\"") && !entra.contains("workload"), "{entra}");
+
+    let here = "https://127.0.0.1:1/keys";
+    for (wrong, said) in [
+        (&["oauth", "client", "retire-secret", org, okta.as_str()][..], "There is no old secret"),
+        (&["oauth", "client", "show", "other", okta.as_str()], "rollcall oauth client list other"),
+        (&[&create[..], &by_code, &trust, &[keys]].concat(), "Make two clients"),
+        (&[&create[..], &["--grant", "jwt-bearer"], &trust, &[here]].concat(), "never fetched"),
+        (
+            &[&create[..], &["--grant", "client_credentials", "--redirect-uri", callback]].concat(),
+            "for the grant type authorization_code alone",
+        ),
+    ] {
+        let refused = server.cli(wrong).expect("it runs");
+        assert_eq!((refused.status.code(), refused.stdout.as_str()), (Some(1), ""), "{wrong:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(said) && refused.stderr.lines().count() == 1, "{}", refused.stderr);
+    }
+}
+
+/// A token with restrictions gives way to another one.
+async fn rotate(server: &Deployment, org: &str) {
+    let run = |words: &[&str]| server.cli_json(words).expect("the command works");
+    let words = ["token", "create", org, "--description", "Entra", "--scope", "users:read,users:write"];
+    let old =
+        run(&[&words[..], &["--scope", "groups:read", "--allow-cidr", "127.0.0.1", "--allow-cidr", "::1"]].concat());
+    let (id, listed) = (text(&old["id"]), || run(&["token", "list", org])["tokens"].clone());
+    let shown = listed()[0].clone();
+    assert_eq!(shown["scopes"], json!(["users:read", "users:write", "groups:read"]));
+    assert_eq!(shown["allowed_cidrs"], json!(["127.0.0.1/32", "::1/128"]));
+    assert_eq!((&shown["created_by"], &shown["state"]), (&json!("command line"), &json!("active")));
+    let client = scim(server, &text(&old["token"]));
+    assert_eq!(client.send(Method::GET, "/Users", None).await.expect("an answer").status, 200);
+    assert_eq!(client.send(Method::DELETE, "/Groups/1", None).await.expect("an answer").status, 403);
+
+    let new = run(&["token", "rotate", org, &id, "--retire-after", "7d", "--ttl-days", "30"]);
+    assert_eq!(new["replaces"]["id"], json!(id));
+    assert_eq!((&new["replaces"]["state"], &new["replaces"]["successor_used"]), (&json!("rotated"), &json!(false)));
+    let early = server.cli(&["token", "retire", org, &id]).expect("it runs");
+    assert_eq!(early.status.code(), Some(1), "its successor was not used");
+    assert!(early.stderr.contains("--force"), "{}", early.stderr);
+    let successor = scim(server, &text(&new["token"]));
+    assert_eq!(successor.send(Method::GET, "/Users", None).await.expect("an answer").status, 200);
+    within(6, "the successor's use", async || listed()[1]["successor_used"] == true).await;
+    let table = server.cli(&["token", "list", org]).expect("it runs").stdout;
+    for part in ["rotated, successor in use: retire it", "users:read users:write groups:read", "127.0.0.1/32"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    assert_eq!(run(&["token", "retire", org, &id])["state"], "revoked");
+    eventually("401", async || client.send(Method::GET, "/Users", None).await.expect("an answer").status == 401).await;
+    assert_eq!(successor.send(Method::GET, "/Users", None).await.expect("an answer").status, 200);
+    assert!(listed()[0]["last_used_address"] == "127.0.0.1");
+}
+
 async fn eventually(what: &str, holds: impl AsyncFn() -> bool) {
+    within(2, what, holds).await;
+}
+
+async fn within(seconds: u64, what: &str, holds: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !holds().await {
-        assert!(begun.elapsed() < Duration::from_secs(2), "{what}: not within two seconds");
+        assert!(begun.elapsed() < Duration::from_secs(seconds), "{what}: not within {seconds} seconds");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -234,6 +360,10 @@ async fn commands_work_before_while_and_after_a_server_runs() {
     let second = run(&["serve", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]).expect("it runs");
     assert_eq!((second.status.code(), second.stdout.as_str()), (Some(1), ""));
     assert!(second.stderr.contains("already serves"), "{}", second.stderr);
+    let (http, grpc) = (server.http().to_owned(), server.grpc("identity").expect("its address"));
+    let [http, grpc] = [&http, &grpc].map(|url| url.trim_start_matches("http://"));
+    let second = run(&["serve", "--http", http, "--grpc", grpc]).expect("it runs");
+    assert!(second.stderr.contains("already serves"), "not that its ports are in use: {}", second.stderr);
     json(&["org", "list"]);
 
     // A server that was killed leaves its addresses; nobody answers there.
@@ -246,6 +376,49 @@ async fn commands_work_before_while_and_after_a_server_runs() {
     let client = scim(&server, &text(&early["token"]));
     let users = client.send(Method::GET, "/Users", None).await.expect("an answer").json().expect("JSON");
     assert_eq!(users["totalResults"], 1, "data survives");
+    server.stop().expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_another_directory_no_address_is_guessed_and_suggestions_work_there() {
+    let (directory, elsewhere) = (directory(), directory());
+    let server = all_in_one(directory.path(), &[]);
+    let grpc = server.grpc("identity").expect("its address");
+    let credential = directory.path().join("admin-credential");
+    let place = [
+        "--data-dir".to_owned(),
+        elsewhere.path().join("no data").display().to_string(),
+        "--identity-url".to_owned(),
+        grpc.clone(),
+        "--token-url".to_owned(),
+        grpc.clone(),
+        "--admin-credential-file".to_owned(),
+        credential.display().to_string(),
+    ];
+    let run = |words: &[&str]| {
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        let finished = program().run(&[words, &place].concat()).expect("it runs");
+        assert!(finished.status.success(), "{words:?}: {}", finished.stderr);
+        finished.stdout
+    };
+    let empty = run(&["org", "list"]);
+    let typed = format!(
+        " --data-dir '{}' --identity-url {grpc} --token-url {grpc} --admin-credential-file {}",
+        place[1],
+        credential.display(),
+    );
+    assert!(empty.contains(&format!("rollcall org create acme --name \"Acme\" --plan enterprise{typed}\n")), "{empty}");
+    run(&["org", "create", "acme", "--name", "Acme", "--plan", "enterprise"]);
+    let status = run(&["scim", "status", "acme"]);
+    assert!(status.contains(&format!("rollcall scim enable acme{typed}\n")), "{status}");
+    for words in [&["scim", "enable", "acme"][..], &["token", "create", "acme", "--description", "Okta"]] {
+        let answer = run(words);
+        assert!(answer.contains("--public-url") && !answer.contains(":8080"), "{answer}");
+        let json: Value = serde_json::from_str(&run(&[words, &["--output", "json"]].concat())).expect("JSON");
+        assert_eq!(json["scim_url"], Value::Null);
+        let told = run(&[words, &["--public-url", "https://scim.example.com"]].concat());
+        assert!(told.contains("https://scim.example.com/scim/v2"), "{told}");
+    }
     server.stop().expect("a clean end");
 }
 
@@ -376,6 +549,7 @@ fn a_wrong_configuration_is_refused_before_anything_is_written() {
         assert_eq!(output.status.code(), Some(1), "{case:?}: {errors}");
         let lines: Vec<&str> = errors.lines().filter(|line| line.starts_with("rollcall: ")).collect();
         assert_eq!(lines.len(), 1, "{case:?}: {errors}");
+        assert!(errors.matches("cannot be opened").count() <= 1, "told twice: {errors}");
         assert!(output.stdout.is_empty(), "{case:?}");
         assert!(!errors.contains("hunter2"), "a password is not repeated: {errors}");
         assert!(!data_dir.exists(), "{case:?} wrote into the data directory");
@@ -406,4 +580,20 @@ fn a_credential_that_others_can_read_is_refused() {
     let refused = refused.expect("it runs");
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.stderr.contains("chmod 600"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_is_wrong_with_an_address_is_told_apart() {
+    let directory = directory();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("its address").to_string();
+    for (address, why) in
+        [(taken.as_str(), "is in use"), ("nonsense", "is not an address;"), ("192.0.2.1:0", "not an address of this")]
+    {
+        let mut command = program().command();
+        command.args(["serve", "--grpc", "127.0.0.1:0", "--http", address, "--data-dir"]);
+        let output = refused(command.arg(directory.path().join("data")));
+        let errors = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(errors.contains(&format!("--http {address} ")) && errors.contains(why), "{errors}");
+    }
 }

@@ -9,7 +9,10 @@ use std::time::Duration;
 use http::Method;
 use support::{all_in_one, create_user, directory, provisioned, ready, scim};
 use testkit::{client::Client, process::Deployment};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::{Code, Request, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::v1::{
@@ -144,6 +147,23 @@ async fn garbage_and_dropped_connections_do_not_end_the_listener() {
     server.stop().expect("a clean end");
 }
 
+/// More connections than the server has file descriptors. Its log then has some complaints, and not as many as a busy loop
+/// would write.
+async fn storm_of_connections(address: &str, log: &std::path::Path, complaint: &str) {
+    let mut storm = Vec::new();
+    for _ in 0..150 {
+        let connecting = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address));
+        if let Ok(Ok(connection)) = connecting.await {
+            storm.push(connection);
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let log = std::fs::read_to_string(log).expect("the log");
+    let complaints =
+        log.lines().filter(|line| line.contains(complaint) && line.contains("Too many open files")).count();
+    assert!((1..50).contains(&complaints), "{complaints} complaints: none means no storm, many a busy loop");
+}
+
 /// Weakness 24: an accept that fails for lack of file descriptors ended such servers, or made them spin.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_connections_passes() {
@@ -165,23 +185,68 @@ async fn a_storm_of_connections_passes() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let address = address.expect("a running server");
-
-    let mut storm = Vec::new();
-    for _ in 0..150 {
-        let connecting = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(&address));
-        if let Ok(Ok(connection)) = connecting.await {
-            storm.push(connection);
-        }
-    }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let complaints = std::fs::read_to_string(&log).expect("the log").matches("Too many open files").count();
-    assert!((1..50).contains(&complaints), "{complaints} complaints: none means no storm, many a busy loop");
-    drop(storm);
-
+    // The HTTP listener has the same problem.
+    let http = serde_json::from_slice::<serde_json::Value>(&std::fs::read(&running).expect("read")).expect("JSON");
+    let http = http["http"].as_str().expect("an address").to_owned();
+    storm_of_connections(&http, &log, "a connection could not be accepted").await;
+    let answer = Client::new(&format!("http://{http}")).send(Method::GET, "/healthz", None).await.expect("an answer");
+    assert_eq!(answer.status, 200);
+    storm_of_connections(&address, &log, "a gRPC connection could not be accepted").await;
     let endpoint = Channel::from_shared(format!("http://{address}")).expect("an address");
     let mut health = HealthClient::new(endpoint.connect_lazy());
     let answer = tokio::time::timeout(Duration::from_secs(10), health.check(HealthCheckRequest::default())).await;
     answer.expect("in time").expect("it still answers");
     child.kill().expect("killed");
     child.wait().expect("it ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_is_refused_and_the_listener_goes_on() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &[]);
+    let (_, _) = provisioned(&server, "acme");
+    let channel = channel(&server).await;
+    let right = format!("Bearer {}", server.admin_credential().expect("the credential"));
+    let message = LookUpUsersRequest {
+        key: Some(look_up_users_request::Key::UserName("x".repeat(wire::MAX_MESSAGE + 1))),
+        ..LookUpUsersRequest::default()
+    };
+    let mut identity = IdentityServiceClient::new(channel.clone());
+    let status = identity.look_up_users(with(message, Some(&right))).await.expect_err("refused");
+    assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+    // Header fields, on a connection of their own: the peer may end it.
+    let status = organization(&self::channel(&server).await, Some(&format!("Bearer {}", "x".repeat(100 * 1024)))).await;
+    assert!(status.is_err());
+    assert!(organization(&channel, Some(&right)).await.is_ok());
+    server.stop().expect("a clean end");
+}
+
+/// CVE-2023-44487: streams that are opened and reset at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn rapid_resets_end_their_connection_and_nothing_else() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &[]);
+    ready(&server).await;
+    let address = server.grpc("identity").expect("an address").replace("http://", "");
+    let mut attacker = TcpStream::connect(&address).await.expect("a connection");
+    let mut frames = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    frames.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    for n in 0..5000_u32 {
+        let id = (2 * n + 1).to_be_bytes();
+        // HEADERS: POST http /, from HPACK's static table; RST_STREAM: CANCEL.
+        frames.extend([0, 0, 3, 1, 4]);
+        frames.extend(id);
+        frames.extend([0x83, 0x86, 0x84]);
+        frames.extend([0, 0, 4, 3, 0]);
+        frames.extend(id);
+        frames.extend([0, 0, 0, 8]);
+    }
+    // The server may be gone before all is sent.
+    let _ = attacker.write_all(&frames).await;
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(10), attacker.read_to_end(&mut all)).await;
+    let _ = read.expect("the server ends the connection");
+    let mut health = HealthClient::new(channel(&server).await);
+    health.check(HealthCheckRequest::default()).await.expect("it still answers");
+    server.stop().expect("a clean end");
 }

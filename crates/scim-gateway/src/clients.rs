@@ -6,7 +6,7 @@ use wire::{
     identity::{
         identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
     },
-    token::token_service_client::TokenServiceClient,
+    token::{o_auth_service_client::OAuthServiceClient, token_service_client::TokenServiceClient},
 };
 
 type Traced = InterceptedService<Transport, fn(Request<()>) -> Result<Request<()>, Status>>;
@@ -17,6 +17,7 @@ pub(crate) struct Clients {
     pub(crate) identity: IdentityServiceClient<Traced>,
     pub(crate) organizations: OrganizationServiceClient<Traced>,
     pub(crate) tokens: TokenServiceClient<Traced>,
+    pub(crate) oauth: OAuthServiceClient<Traced>,
 }
 
 impl Clients {
@@ -27,7 +28,8 @@ impl Clients {
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
             organizations: OrganizationServiceClient::new(traced(identity)),
-            tokens: TokenServiceClient::new(traced(token)),
+            tokens: TokenServiceClient::new(traced(token.clone())),
+            oauth: OAuthServiceClient::new(traced(token)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Around every request: its id, its span, its log line, its deadline, and an answer even where a handler panics.
+//! Around every request: its id, its client's address, its span, its log line, its deadline, and an answer even where a handler panics.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -19,9 +19,11 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::{
     Clock,
+    client_address::ClientAddress,
     error::Failure,
     gateway::{Gateway, RequestId},
     negotiate::{SCIM_JSON, answer_type},
+    unreadable::Unreadable,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(names::REQUEST_ID_HEADER);
@@ -46,6 +48,10 @@ pub(crate) async fn edge(State(gateway): State<Gateway>, mut request: Request, n
     );
     telemetry::set_parent(&span, request.headers());
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let address = ClientAddress::of(request.extensions(), request.headers(), &gateway.trusted_proxies);
+    if let Some(address) = address {
+        request.extensions_mut().insert(address);
+    }
 
     let mut response = answer(&gateway, request, next).instrument(span.clone()).await;
 
@@ -78,6 +84,9 @@ pub(crate) async fn edge(State(gateway): State<Gateway>, mut request: Request, n
 }
 
 async fn answer(gateway: &Gateway, request: Request, next: Next) -> Response {
+    if let Some(unreadable) = request.extensions().get::<Unreadable>() {
+        return unreadable.failure().into_response();
+    }
     let work = AssertUnwindSafe(next.run(request)).catch_unwind();
     match tokio::time::timeout(gateway.request_timeout, work).await {
         Ok(Ok(response)) => response,
@@ -95,12 +104,9 @@ async fn answer(gateway: &Gateway, request: Request, next: Next) -> Response {
     }
 }
 
-/// The client's own id where it is short and plain, else a new UUIDv7.
+/// The client's own id where it may be logged, else a new UUIDv7.
 fn request_id(headers: &HeaderMap, clock: &Clock) -> Arc<str> {
-    let plain = |id: &str| {
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-    };
-    match headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| plain(id)) {
+    match telemetry::request_id(headers) {
         Some(id) => id.into(),
         None => {
             let now = clock();
@@ -113,6 +119,9 @@ fn request_id(headers: &HeaderMap, clock: &Clock) -> Arc<str> {
 
 /// The template that matched, without the slash at its end; none for what no route has.
 fn route(request: &Request) -> Option<String> {
+    if request.extensions().get::<Unreadable>().is_some() {
+        return None;
+    }
     let path = request.extensions().get::<MatchedPath>()?.as_str();
     let trimmed = path.trim_end_matches('/');
     // axum's own catch-all of a nested router.
@@ -183,7 +192,7 @@ mod tests {
             request_id(&headers, &clock)
         };
         assert_eq!(&*of("req-1.A_b"), "req-1.A_b");
-        for bad in ["", "a b", "a\"b", "a/b", &"x".repeat(65)] {
+        for bad in ["", "a b", "a\"b", "a/b", "rc_scim_abc", &"x".repeat(65)] {
             let id = Uuid::parse_str(&of(bad)).expect("uuid");
             assert_eq!(id.get_version_num(), 7, "{bad}");
         }

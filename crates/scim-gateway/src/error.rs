@@ -134,8 +134,10 @@ pub(crate) fn kind(reason: Reason) -> ErrorKind {
         Reason::InvalidCount => ErrorKind::InvalidCount,
         Reason::Uniqueness => ErrorKind::Uniqueness,
         Reason::IdempotencyKeyReused => ErrorKind::Unprocessable,
-        Reason::IdempotencyKeySpent => ErrorKind::Conflict,
-        Reason::UserNotFound | Reason::GroupNotFound | Reason::TokenNotFound => ErrorKind::NotFound,
+        Reason::IdempotencyKeySpent | Reason::TokenState | Reason::OAuthState => ErrorKind::Conflict,
+        Reason::UserNotFound | Reason::GroupNotFound | Reason::TokenNotFound | Reason::OAuthNotFound => {
+            ErrorKind::NotFound
+        }
         Reason::VersionMismatch => ErrorKind::PreconditionFailed,
         Reason::ScimDisabled | Reason::PlanLapsed => ErrorKind::Forbidden,
         // The organization is the token's: a token of none is no token.
@@ -143,8 +145,19 @@ pub(crate) fn kind(reason: Reason) -> ErrorKind {
         // Okta retries 429 and gives up on 503 and 409.
         Reason::Contended | Reason::Busy => ErrorKind::TooManyRequests,
         Reason::Unavailable => ErrorKind::Unavailable,
-        // The gateway's own mistakes: a malformed call, its own credential refused.
-        Reason::InvalidArgument | Reason::CredentialInvalid | Reason::Internal => ErrorKind::Internal,
+        // The gateway's own mistakes: a malformed call, its own credential refused, an answer to OAuth that came to SCIM.
+        Reason::ClientInvalid
+        | Reason::ApprovalInvalid
+        | Reason::GrantInvalid
+        | Reason::GrantNotAllowed
+        | Reason::ScopeInvalid
+        | Reason::InvalidArgument
+        | Reason::CredentialInvalid
+        | Reason::ScopeMissing
+        | Reason::CallerNotAllowed
+        | Reason::CredentialNotFound
+        | Reason::CredentialState
+        | Reason::Internal => ErrorKind::Internal,
     }
 }
 
@@ -183,13 +196,24 @@ mod tests {
                 | "TOO_MANY" | "INVALID_CURSOR" | "EXPIRED_CURSOR" | "INVALID_COUNT" => 400,
                 "TOKEN_INVALID" | "ORGANIZATION_NOT_FOUND" => 401,
                 "SCIM_DISABLED" | "PLAN_LAPSED" => 403,
-                "USER_NOT_FOUND" | "GROUP_NOT_FOUND" | "TOKEN_NOT_FOUND" => 404,
-                "UNIQUENESS" | "IDEMPOTENCY_KEY_SPENT" => 409,
+                "USER_NOT_FOUND" | "GROUP_NOT_FOUND" | "TOKEN_NOT_FOUND" | "OAUTH_NOT_FOUND" => 404,
+                "UNIQUENESS" | "IDEMPOTENCY_KEY_SPENT" | "TOKEN_STATE" | "OAUTH_STATE" => 409,
                 "IDEMPOTENCY_KEY_REUSED" => 422,
                 "VERSION_MISMATCH" => 412,
                 "CONTENDED" | "BUSY" => 429,
                 "UNAVAILABLE" => 503,
-                "INVALID_ARGUMENT" | "CREDENTIAL_INVALID" | "INTERNAL" => 500,
+                "CLIENT_INVALID"
+                | "APPROVAL_INVALID"
+                | "GRANT_INVALID"
+                | "GRANT_NOT_ALLOWED"
+                | "SCOPE_INVALID"
+                | "INVALID_ARGUMENT"
+                | "CREDENTIAL_INVALID"
+                | "SCOPE_MISSING"
+                | "CALLER_NOT_ALLOWED"
+                | "CREDENTIAL_NOT_FOUND"
+                | "CREDENTIAL_STATE"
+                | "INTERNAL" => 500,
                 other => panic!("no expectation for {other}"),
             };
             let failure = Failure::from(Status::from(wire::Refusal::new(reason, "why")));

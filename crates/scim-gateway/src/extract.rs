@@ -1,7 +1,7 @@
 //! What a request brings: its body, the id in its path, its query, its conditions.
 //! Not here: the meaning of a body (the `scim` crate).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes, HttpBody as _},
@@ -14,61 +14,46 @@ use http::{
     request::Parts,
 };
 use http_body_util::BodyExt as _;
-use scim::{ErrorKind, ResourceType, list::ListParams, project::Projection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use scim::{
+    ErrorKind, ResourceType,
+    group::{GroupBody, Reader},
+    list::ListParams,
+    project::Projection,
+};
 use uuid::Uuid;
 use wire::identity::Precondition;
 
 use crate::{
+    MAX_USER_BODY,
     error::{Failure, Result},
     gateway::Session,
     negotiate::check_content_type,
+    room::{Room, Taken},
 };
 
-/// Bytes that bodies may hold together beyond their first [`LARGE`], so that many big groups at once do not take all
-/// memory. They are taken as they arrive: a request that only announces a large body keeps nobody waiting.
-pub(crate) const LARGE_BODIES: usize = 64 * 1024 * 1024;
+/// A body of more than this has a share of the memory for large bodies.
 const LARGE: usize = 256 * 1024;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(20);
 /// A body that is too large is read on for a moment, so that a client that is still sending sees the 413.
 const DISCARD_LARGE: usize = 32 * 1024 * 1024;
-/// A SearchRequest: a filter of the greatest length, and names.
-const MAX_SEARCH_BODY: usize = 64 * 1024;
 /// A body that is not wanted at all.
 const DISCARD: usize = 1024 * 1024;
+
+/// A share of the memory for large bodies, held until it is dropped.
+pub(crate) type Share = Option<Taken>;
 
 /// A body that has arrived. Keep it until the request is done: it holds its share of the memory for large bodies.
 pub(crate) struct Payload {
     pub(crate) bytes: Bytes,
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Share,
 }
 
 impl Payload {
     /// Reads a JSON body of at most `limit` bytes: 415, 413, 400 if it does not arrive.
-    pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize, large: &Arc<Semaphore>) -> Result<Self> {
-        if body.is_end_stream() {
-            return Ok(Self { bytes: Bytes::new(), _share: None });
-        }
-        if let Err(failure) = check_content_type(headers) {
-            return Err(refuse(headers, body, failure).await);
-        }
-        let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > limit) {
-            return Err(too_large(headers, body, limit).await);
-        }
-        let arrived = tokio::time::timeout(ARRIVAL, collect(body, announced.unwrap_or(0), limit, large)).await;
-        let slow = || Failure::new(ErrorKind::BadRequest, "The body did not arrive in time. Send it again.").closing();
-        match arrived.map_err(|_| slow())?? {
-            Collected::Whole(payload) => Ok(payload),
-            Collected::TooLarge(body) => Err(too_large(headers, body, limit).await),
-            Collected::NoShare(body) => {
-                let detail = "Too many large requests at once. Send this one again in a second.";
-                let whole = discard(headers, body, DISCARD_LARGE).await;
-                let failure = Failure::too_many_requests(detail, 1);
-                Err(if whole { failure } else { failure.closing() })
-            }
-        }
+    pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize, large: &Room) -> Result<Self> {
+        let (bytes, share) = read(headers, body, BytesMut::new(), limit, large).await?;
+        Ok(Self { bytes: bytes.freeze(), _share: share })
     }
 
     /// Applies `parse` to the bytes, and lets go of them. A large body is parsed off the threads that serve everybody.
@@ -81,40 +66,135 @@ impl Payload {
     }
 }
 
-async fn share(large: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
-    let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-    let acquired = tokio::time::timeout(Duration::from_secs(2), Arc::clone(large).acquire_many_owned(permits)).await;
-    acquired.ok()?.ok()
+/// Reads a group, a large one while it arrives: then its members' ids and what stands beside the members are all that
+/// is held of it, and has a share of the memory for large bodies.
+pub(crate) async fn group(headers: &HeaderMap, body: Body, limit: usize, large: &Room) -> Result<(GroupBody, Share)> {
+    let (arriving, share) = read(headers, body, Arriving::Small(BytesMut::new()), limit, large).await?;
+    let group = match arriving {
+        Arriving::Small(bytes) => scim::group::parse(&bytes),
+        Arriving::Large(reader) => reader.finish(),
+    };
+    Ok((group?, share))
+}
+
+/// What takes a body in.
+trait Sink {
+    /// How long the body is, as far as it says so.
+    fn expect(&mut self, bytes: usize);
+    fn take(&mut self, data: &[u8]) -> Result<(), scim::Error>;
+    /// Bytes in memory.
+    fn held(&self) -> usize;
+}
+
+impl Sink for BytesMut {
+    fn expect(&mut self, bytes: usize) {
+        self.reserve(bytes);
+    }
+
+    fn take(&mut self, data: &[u8]) -> Result<(), scim::Error> {
+        self.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn held(&self) -> usize {
+        self.len()
+    }
+}
+
+/// A group body: parsed whole, or in pieces once it turns out to be large.
+enum Arriving {
+    Small(BytesMut),
+    Large(Box<Reader>),
+}
+
+impl Sink for Arriving {
+    fn expect(&mut self, bytes: usize) {
+        match self {
+            Self::Small(all) => all.reserve(bytes),
+            Self::Large(_) => {}
+        }
+    }
+
+    fn take(&mut self, data: &[u8]) -> Result<(), scim::Error> {
+        match self {
+            Self::Large(reader) => reader.push(data),
+            Self::Small(all) if all.len() + data.len() <= LARGE => all.take(data),
+            Self::Small(all) => {
+                let mut reader = Box::<Reader>::default();
+                reader.push(all)?;
+                reader.push(data)?;
+                *self = Self::Large(reader);
+                Ok(())
+            }
+        }
+    }
+
+    fn held(&self) -> usize {
+        match self {
+            Self::Small(all) => all.held(),
+            Self::Large(reader) => reader.held(),
+        }
+    }
+}
+
+/// Takes a JSON body of at most `limit` bytes into a sink: 415, 413, 400 if it does not arrive.
+async fn read<S: Sink>(headers: &HeaderMap, body: Body, mut sink: S, limit: usize, large: &Room) -> Result<(S, Share)> {
+    if body.is_end_stream() {
+        return Ok((sink, None));
+    }
+    if let Err(failure) = check_content_type(headers) {
+        return Err(refuse(headers, body, failure).await);
+    }
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(headers, body, limit).await);
+    }
+    sink.expect(announced.unwrap_or(0).min(LARGE));
+    let arrived = tokio::time::timeout(ARRIVAL, collect(body, sink, limit, large)).await;
+    let slow = || Failure::new(ErrorKind::BadRequest, "The body did not arrive in time. Send it again.").closing();
+    let (body, failure) = match arrived.map_err(|_| slow())?? {
+        Collected::Whole(sink, share) => return Ok((sink, share)),
+        Collected::TooLarge(body) => (body, body_too_large(limit)),
+        Collected::Refused(body, error) => (body, error.into()),
+        Collected::NoShare(body) => {
+            let detail = "Too many large requests at once. Send this one again in a second.";
+            (body, Failure::too_many_requests(detail, 1))
+        }
+    };
+    Err(refuse_large(headers, body, failure).await)
 }
 
 /// The whole body, or the rest of one that is not taken.
-enum Collected {
-    Whole(Payload),
+enum Collected<S> {
+    Whole(S, Share),
     TooLarge(Body),
+    Refused(Body, scim::Error),
     NoShare(Body),
 }
 
-async fn collect(mut body: Body, announced: usize, limit: usize, large: &Arc<Semaphore>) -> Result<Collected> {
-    let mut all = BytesMut::with_capacity(announced.min(LARGE));
-    let mut held: Option<OwnedSemaphorePermit> = None;
+async fn collect<S: Sink>(mut body: Body, mut sink: S, limit: usize, large: &Room) -> Result<Collected<S>> {
+    let mut seen = 0;
+    let mut held: Share = None;
     while let Some(frame) = body.frame().await {
         let broken = |_| Failure::new(ErrorKind::BadRequest, "The body broke off. Send it again.").closing();
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-        let length = all.len() + data.len();
-        if length > limit {
+        seen += data.len();
+        if seen > limit {
             return Ok(Collected::TooLarge(body));
         }
-        let more = length.saturating_sub(LARGE + held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+        if let Err(error) = sink.take(&data) {
+            return Ok(Collected::Refused(body, error));
+        }
+        let more = sink.held().saturating_sub(LARGE + held.as_ref().map_or(0, Taken::bytes));
         if more > 0 {
-            match (share(large, more).await, &mut held) {
+            match (large.take(more).await, &mut held) {
                 (None, _) => return Ok(Collected::NoShare(body)),
                 (Some(share), Some(held)) => held.merge(share),
                 (Some(share), none) => *none = Some(share),
             }
         }
-        all.extend_from_slice(&data);
     }
-    Ok(Collected::Whole(Payload { bytes: all.freeze(), _share: held }))
+    Ok(Collected::Whole(sink, held))
 }
 
 pub(crate) fn body_too_large(limit: usize) -> Failure {
@@ -127,9 +207,11 @@ pub(crate) fn body_too_large(limit: usize) -> Failure {
 }
 
 async fn too_large(headers: &HeaderMap, body: Body, limit: usize) -> Failure {
-    let whole = discard(headers, body, DISCARD_LARGE).await;
-    let failure = body_too_large(limit);
-    if whole { failure } else { failure.closing() }
+    refuse_large(headers, body, body_too_large(limit)).await
+}
+
+async fn refuse_large(headers: &HeaderMap, body: Body, failure: Failure) -> Failure {
+    if discard(headers, body, DISCARD_LARGE).await { failure } else { failure.closing() }
 }
 
 /// Refuses a request whose body was not read. A client that is still sending while the connection closes would lose
@@ -229,7 +311,7 @@ pub(crate) fn list(uri: &Uri) -> Result<ListParams> {
 /// The same out of a SearchRequest.
 pub(crate) async fn search(session: &Session, request: Request) -> Result<ListParams> {
     let (parts, body) = request.into_parts();
-    let payload = Payload::read(&parts.headers, body, MAX_SEARCH_BODY, &session.gateway.large_bodies).await?;
+    let payload = Payload::read(&parts.headers, body, MAX_USER_BODY, &session.room).await?;
     payload.parse(scim::search::parse).await
 }
 
@@ -247,7 +329,7 @@ pub(crate) fn projected(params: &ListParams, rt: &ResourceType) -> Result<Projec
 }
 
 /// The parameters of a list as the services take them.
-pub(crate) fn list_query(params: &ListParams) -> wire::identity::ListQuery {
+pub(crate) fn list_query(session: &Session, params: &ListParams) -> wire::identity::ListQuery {
     let order =
         if params.descending { wire::identity::SortOrder::Descending } else { wire::identity::SortOrder::Ascending };
     wire::identity::ListQuery {
@@ -257,16 +339,25 @@ pub(crate) fn list_query(params: &ListParams) -> wire::identity::ListQuery {
         start_index: params.start_index,
         count: Some(params.count),
         cursor: params.cursor.clone(),
+        base_url: session.base_url().to_owned(),
     }
 }
 
+/// What a ListResponse says of the whole list.
+pub(crate) struct Whole<'a> {
+    pub(crate) total: i64,
+    /// Empty: there is no such page.
+    pub(crate) previous_cursor: &'a str,
+    pub(crate) next_cursor: &'a str,
+}
+
 /// The beginning of a ListResponse, by the method that the client asked for.
-pub(crate) fn list_open(params: &ListParams, total: i64, next_cursor: &str, items: usize, out: &mut Vec<u8>) {
+pub(crate) fn list_open(params: &ListParams, whole: &Whole<'_>, items: usize, out: &mut Vec<u8>) {
     if params.cursor.is_some() {
-        let next = Some(next_cursor).filter(|cursor| !cursor.is_empty());
-        scim::render::cursor_list_open(total, next, items, out);
+        let given = |cursor| Some(cursor).filter(|cursor: &&str| !cursor.is_empty());
+        scim::render::cursor_list_open(whole.total, given(whole.previous_cursor), given(whole.next_cursor), items, out);
     } else {
-        scim::render::list_open(total, params.start_index, items, out);
+        scim::render::list_open(whole.total, params.start_index, items, out);
     }
 }
 
@@ -335,7 +426,7 @@ mod tests {
     }
 
     async fn read(length: Option<usize>, body: Body, limit: usize) -> Result<usize, ErrorKind> {
-        let large = Arc::new(Semaphore::new(LARGE_BODIES));
+        let large = Room::new();
         let payload = Payload::read(&headers(length), body, limit, &large).await;
         payload.map(|payload| payload.bytes.len()).map_err(|failure| failure.kind())
     }
@@ -365,7 +456,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_bodies_share_their_memory() {
-        let large = Arc::new(Semaphore::new(2048));
+        let large = Room::of(2 * 2048);
         let limit = LARGE * 2;
         let read = async |length: Option<usize>, kib: usize| {
             Payload::read(&headers(length), chunked(kib), limit, &large).await.map_err(|failure| failure.kind())
@@ -376,6 +467,52 @@ mod tests {
         assert_eq!(read(None, LARGE / 1024 + 1).await.err(), Some(ErrorKind::TooManyRequests));
         drop(first);
         assert!(read(None, LARGE / 1024 + 1).await.is_ok());
+    }
+
+    /// A group of so many members whose text has unused parts.
+    fn large_group(members: u128) -> Vec<u8> {
+        let member = |n| format!("{{\"value\":\"{}\",\"display\":\"{}\"}}", Uuid::from_u128(n), "x".repeat(200));
+        let members: Vec<String> = (0..members).map(member).collect();
+        format!("{{\"displayName\":\"Ops\",\"members\":[{}]}}", members.join(",")).into_bytes()
+    }
+
+    fn in_frames(body: Vec<u8>) -> Body {
+        let frames: Vec<Bytes> = body.chunks(1000).map(Bytes::copy_from_slice).collect();
+        Body::from_stream(stream::iter(frames.into_iter().map(Ok::<_, std::io::Error>)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_large_group_little_more_than_the_ids_is_held() {
+        // Of 5 MB there is no room for a tenth.
+        let (body, large) = (large_group(20_000), Room::of(1024 * 1024));
+        let limit = body.len();
+        let (group, share) = super::group(&headers(None), in_frames(body), limit, &large).await.expect("a group");
+        assert_eq!(group.members.map(|members| members.len()), Some(20_000));
+        assert_eq!(group.rest["displayName"], "Ops");
+        let held = share.expect("a share").bytes();
+        assert!(held < 20_000 * 16 * 2, "{held}");
+
+        let plain = Payload::read(&headers(None), in_frames(large_group(20_000)), limit, &large).await;
+        assert_eq!(plain.err().map(|failure| failure.kind()), Some(ErrorKind::TooManyRequests));
+    }
+
+    #[tokio::test]
+    async fn a_large_group_is_refused_as_a_small_one_is() {
+        let large = Room::new();
+        let read = async |body: Vec<u8>, limit: usize| {
+            let group = super::group(&headers(None), in_frames(body), limit, &large).await;
+            group.map(|(group, _)| group.members.map(|ids| ids.len())).map_err(|failure| failure.kind())
+        };
+        let body = large_group(2000);
+        assert!(body.len() > LARGE);
+        assert_eq!(read(body.clone(), body.len()).await, Ok(Some(2000)));
+        assert_eq!(read(body.clone(), body.len() - 1).await, Err(ErrorKind::PayloadTooLarge));
+        assert_eq!(read([&body[..], b"}"].concat(), body.len() + 1).await, Err(ErrorKind::InvalidSyntax));
+        assert_eq!(read(body[..body.len() - 1].to_vec(), body.len()).await, Err(ErrorKind::InvalidSyntax));
+        let twice = String::from_utf8(body.clone()).expect("text").replacen("\"display\"", "\"value\"", 1).into_bytes();
+        assert_eq!(read(twice, body.len()).await, Err(ErrorKind::InvalidSyntax));
+        let nobody = String::from_utf8(body.clone()).expect("text").replacen("00000000-", "nobody---", 1).into_bytes();
+        assert_eq!(read(nobody, body.len()).await, Err(ErrorKind::InvalidValue));
     }
 
     #[tokio::test]

@@ -1,27 +1,42 @@
 //! The REST edge: SCIM 2.0 over HTTP (RFC 7644) to the gRPC services.
 //!
 //! A request passes `edge` (request id, span, deadline, panics), then `auth` (token, SCIM switch, rate limit),
-//! then its handler in `routes`, which makes one call and renders the answer.
+//! then `scopes`, then its handler in `routes`, which makes one call and renders the answer.
+//!
+//! `oauth` answers OAuth 2.0 beside it, in OAuth's own words.
 //!
 //! Not here: what a SCIM value means (the `scim` crate), data and its rules (identity-service), tokens (token-service),
 //! TLS (a proxy in front).
 
 mod auth;
+mod client_address;
 mod clients;
+mod connections;
 mod edge;
 mod error;
 mod extract;
 mod gateway;
 mod limits;
+mod lookups;
 mod negotiate;
+mod oauth;
+mod refusals;
 mod reply;
+mod revocations;
+mod room;
 mod router;
 mod routes;
+mod scopes;
 mod serve;
+mod unreadable;
+mod uses;
 
 use std::{sync::Arc, time::Duration};
 
-pub use router::router;
+pub use connections::{Addresses, Entered};
+pub use ipnet::IpNet;
+pub use refusals::{Crowded, LookUp, Refusals, Turn};
+pub use router::{router, scim_paths};
 pub use serve::serve;
 
 /// The wall clock, as a parameter: UTC.
@@ -42,15 +57,26 @@ pub struct Config {
     pub default_requests_per_second: u32,
     /// The time one request may take until its answer begins.
     pub request_timeout: Duration,
+    /// How long a 429 takes: whoever sends on without waiting would else be answered as fast as this machine can, at the
+    /// price of everybody else.
+    pub refusal_pause: Duration,
+    /// The proxies whose `X-Forwarded-For` says who the client is.
+    pub trusted_proxies: Vec<IpNet>,
+    /// For tests and development: the keys of an OAuth client's assertions may be fetched from this machine, without TLS.
+    pub oauth_loopback_jwks: bool,
 }
 
 impl Config {
-    /// Defaults: 100 requests a second for each organization, 30 seconds for each request.
+    /// Defaults: 100 requests a second for each organization, 30 seconds for each request, 200 ms
+    /// for each 429, no proxy trusted.
     pub fn new(public_url: impl Into<String>) -> Self {
         Self {
             public_url: public_url.into(),
             default_requests_per_second: 100,
             request_timeout: Duration::from_secs(30),
+            refusal_pause: Duration::from_millis(200),
+            trusted_proxies: Vec::new(),
+            oauth_loopback_jwks: false,
         }
     }
 }

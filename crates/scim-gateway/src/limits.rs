@@ -1,4 +1,7 @@
-//! Rate limits: one budget for each organization, and one of its own for taking access away.
+//! What one organization may take of this server: requests a second, and places for requests at work. Taking access away
+//! has a budget and places of its own. The places keep one organization's flood out of the queues further in (calls to the
+//! services, connections of their pools, SQLite's writer), where all organizations stand in one line.
+//!
 //! Which request belongs to which lane is decided in [`crate::auth`] and `routes::users`.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
@@ -10,6 +13,7 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 use moka::future::Cache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Which budget a request draws on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,10 @@ pub(crate) enum Lane {
 
 /// The deprovisioning lane of an organization with a low limit.
 const DEPROVISIONING_FLOOR: u32 = 100;
+/// Requests of one organization and lane at work at once. A pool has about as many connections.
+const PLACES: usize = 8;
+/// How long a request waits for a place.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// An organization that was silent for this long has its whole budget back.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -29,8 +37,24 @@ type Bucket<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Cl
 
 struct Buckets<C: Clock> {
     rate: NonZeroU32,
-    main: Bucket<C>,
-    deprovisioning: Bucket<C>,
+    main: (Bucket<C>, Arc<Semaphore>),
+    deprovisioning: (Bucket<C>, Arc<Semaphore>),
+}
+
+/// A place for one request at work, until it is dropped; `None`: there is no limit.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Why a request is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The budget is spent; there is some of it again after so many whole seconds.
+    Spent(u64),
+    /// No place became free.
+    Crowded,
 }
 
 /// The budgets of all organizations seen lately.
@@ -57,30 +81,62 @@ where
         Self { organizations, default_rate, clock }
     }
 
-    /// Takes one request from the budget, or says after how many whole seconds to come back. A changed rate starts a
-    /// new, full budget.
-    pub(crate) async fn admit(&self, organization: &Arc<str>, rate: Option<u32>, lane: Lane) -> Result<(), u64> {
-        let Some(rate) = NonZeroU32::new(rate.unwrap_or(self.default_rate)) else { return Ok(()) };
-        let mut buckets = self.organizations.get_with_by_ref(organization, async { self.buckets(rate) }).await;
-        if buckets.rate != rate {
-            buckets = self.buckets(rate);
-            self.organizations.insert(Arc::clone(organization), Arc::clone(&buckets)).await;
-        }
-        let bucket = match lane {
-            Lane::Main => &buckets.main,
-            Lane::Deprovisioning => &buckets.deprovisioning,
-        };
+    /// Takes one request from the budget and waits for a place. A changed rate starts a new, full budget.
+    pub(crate) async fn admit(&self, organization: &Arc<str>, rate: Option<u32>, lane: Lane) -> Result<Place, Refused> {
+        let Some(buckets) = self.of(organization, rate).await else { return Ok(Place { _permit: None }) };
+        let (bucket, places) = buckets.lane(lane);
         bucket.check().map_err(|refused| {
             let wait = refused.wait_time_from(self.clock.now());
-            (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
-        })
+            Refused::Spent((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
+        })?;
+        place(places, PATIENCE).await
+    }
+
+    /// Waits for a place for the rest of a request that was admitted and gave its place back.
+    pub(crate) async fn resume(
+        &self,
+        organization: &Arc<str>,
+        rate: Option<u32>,
+        patience: Duration,
+    ) -> Result<Place, Refused> {
+        match self.of(organization, rate).await {
+            Some(buckets) => place(&buckets.main.1, patience).await,
+            None => Ok(Place { _permit: None }),
+        }
+    }
+
+    async fn of(&self, organization: &Arc<str>, rate: Option<u32>) -> Option<Arc<Buckets<C>>> {
+        let rate = NonZeroU32::new(rate.unwrap_or(self.default_rate))?;
+        let buckets = self.organizations.get_with_by_ref(organization, async { self.buckets(rate) }).await;
+        if buckets.rate == rate {
+            return Some(buckets);
+        }
+        let buckets = self.buckets(rate);
+        self.organizations.insert(Arc::clone(organization), Arc::clone(&buckets)).await;
+        Some(buckets)
     }
 
     fn buckets(&self, rate: NonZeroU32) -> Arc<Buckets<C>> {
-        let bucket = |rate: NonZeroU32| RateLimiter::direct_with_clock(quota(rate), self.clock.clone());
+        let lane = |rate: NonZeroU32| {
+            (RateLimiter::direct_with_clock(quota(rate), self.clock.clone()), Arc::new(Semaphore::new(PLACES)))
+        };
         let floor = NonZeroU32::new(DEPROVISIONING_FLOOR).unwrap_or(rate);
-        Arc::new(Buckets { rate, main: bucket(rate), deprovisioning: bucket(rate.max(floor)) })
+        Arc::new(Buckets { rate, main: lane(rate), deprovisioning: lane(rate.max(floor)) })
     }
+}
+
+impl<C: Clock> Buckets<C> {
+    fn lane(&self, lane: Lane) -> &(Bucket<C>, Arc<Semaphore>) {
+        match lane {
+            Lane::Main => &self.main,
+            Lane::Deprovisioning => &self.deprovisioning,
+        }
+    }
+}
+
+async fn place(places: &Arc<Semaphore>, patience: Duration) -> Result<Place, Refused> {
+    let permit = tokio::time::timeout(patience, Arc::clone(places).acquire_owned()).await;
+    permit.ok().and_then(Result::ok).map(|permit| Place { _permit: Some(permit) }).ok_or(Refused::Crowded)
 }
 
 /// Ten seconds' worth at once, at least 100: a sync arrives in bursts.
@@ -116,7 +172,7 @@ mod tests {
         assert_eq!(admitted(&limiter, &org, None, Lane::Main).await, 100);
         let other: Arc<str> = Arc::from("other");
         assert_eq!(admitted(&limiter, &other, Some(1), Lane::Main).await, 100);
-        assert_eq!(limiter.admit(&other, Some(1), Lane::Main).await, Err(1));
+        assert_eq!(limiter.admit(&other, Some(1), Lane::Main).await.err(), Some(Refused::Spent(1)));
     }
 
     #[tokio::test]
@@ -134,5 +190,25 @@ mod tests {
         admitted(&limiter, &org, None, Lane::Main).await;
         assert!(limiter.admit(&org, None, Lane::Main).await.is_err());
         assert_eq!(admitted(&limiter, &org, None, Lane::Deprovisioning).await, 1000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_organization_has_so_many_places_and_leavers_have_others() {
+        let (limiter, _, org) = limiter(100);
+        let mut places = Vec::new();
+        for _ in 0..PLACES {
+            places.push(limiter.admit(&org, None, Lane::Main).await.expect("a place"));
+        }
+        assert_eq!(limiter.admit(&org, None, Lane::Main).await.err(), Some(Refused::Crowded));
+        // Nobody else is kept waiting, and no leaver.
+        let before = tokio::time::Instant::now();
+        assert!(limiter.admit(&org, None, Lane::Deprovisioning).await.is_ok());
+        assert!(limiter.admit(&Arc::from("other"), None, Lane::Main).await.is_ok());
+        assert!(limiter.admit(&org, Some(0), Lane::Main).await.is_ok(), "0 switches every limit off");
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        // Who waits gets the place that becomes free.
+        let (waiting, _) = tokio::join!(limiter.admit(&org, None, Lane::Main), async { drop(places.pop()) });
+        drop(waiting.expect("a place"));
+        assert!(limiter.resume(&org, None, PATIENCE).await.is_ok());
     }
 }

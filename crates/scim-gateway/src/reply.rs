@@ -30,12 +30,14 @@ pub(crate) fn not_modified(etag: &str) -> Response {
     with(empty(StatusCode::NOT_MODIFIED), ETAG, etag)
 }
 
-/// 204, with the new `ETag` where there still is a resource.
-pub(crate) fn no_content(etag: Option<&str>) -> Response {
-    match etag {
-        Some(etag) => with(empty(StatusCode::NO_CONTENT), ETAG, etag),
-        None => empty(StatusCode::NO_CONTENT),
-    }
+/// 204 for what is gone.
+pub(crate) fn no_content() -> Response {
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// 204 for what was changed: where it is, and its new `ETag`.
+pub(crate) fn changed(etag: &str, location: &str) -> Response {
+    with(with(empty(StatusCode::NO_CONTENT), LOCATION, location), ETAG, etag)
 }
 
 fn empty(status: StatusCode) -> Response {

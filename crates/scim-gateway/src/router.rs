@@ -3,7 +3,7 @@
 use axum::{
     Router, middleware,
     response::{IntoResponse as _, Response},
-    routing::{MethodRouter, any, get, post},
+    routing::{MethodRouter, get, post},
 };
 use http::{HeaderValue, Method, StatusCode, header::ALLOW};
 use scim::ErrorKind;
@@ -15,12 +15,15 @@ use crate::{
     edge::edge,
     error::Failure,
     gateway::{Gateway, Session},
+    oauth,
     routes::{bulk, discovery, groups, search, status, users},
+    scopes::{self, Scope},
 };
 
 type Routes = MethodRouter<Gateway>;
 
-/// The routes of the gateway: `/scim/v2/**`, `/healthz`, `/readyz` and a page at `/`. `identity` and `token` are where
+/// The routes of the gateway: `/scim/v2/**`, `/oauth/**` with its metadata, `/healthz`, `/readyz` and a page
+/// at `/`. `identity` and `token` are where
 /// the two services are reached; `clock` tells token expiry and dates request ids.
 pub fn router(config: Config, identity: Transport, token: Transport, clock: Clock) -> Router {
     let gateway = Gateway::new(&config, identity, token, clock);
@@ -38,10 +41,19 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         .nest("/scim/v2", scim)
         .route("/healthz", only(get(status::health), "GET, HEAD, OPTIONS"))
         .route("/readyz", only(get(status::ready), "GET, HEAD, OPTIONS"))
+        .route("/oauth/authorize", only(get(oauth::authorize).post(oauth::decide), "GET, HEAD, OPTIONS, POST"))
+        .route("/oauth/token", only(post(oauth::token), "OPTIONS, POST"))
+        .route("/oauth/revoke", only(post(oauth::revoke), "OPTIONS, POST"))
+        .route("/.well-known/oauth-authorization-server", only(get(oauth::metadata), "GET, HEAD, OPTIONS"))
         .route("/", only(get(status::home), "GET, HEAD, OPTIONS"))
         .fallback(async || no_such_path())
         .layer(middleware::from_fn_with_state(gateway.clone(), edge))
         .with_state(gateway)
+}
+
+/// The paths below `/scim/v2`, for tests that must know them all; what each takes it says to OPTIONS.
+pub fn scim_paths() -> impl Iterator<Item = &'static str> {
+    scim_routes().into_iter().map(|(path, _)| path)
 }
 
 fn scim_routes() -> [(&'static str, Routes); 14] {
@@ -49,24 +61,41 @@ fn scim_routes() -> [(&'static str, Routes); 14] {
     const COLLECTION: &str = "GET, HEAD, OPTIONS, POST";
     const RESOURCE: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, PUT";
     [
-        ("/Users", only(get(users::list).post(users::create), COLLECTION)),
-        ("/Users/{id}", only(get(users::get).put(users::replace).patch(users::patch).delete(users::delete), RESOURCE)),
-        ("/Groups", only(get(groups::list).post(groups::create), COLLECTION)),
+        ("/Users", only(guarded(get(users::list).post(users::create), scopes::users), COLLECTION)),
+        (
+            "/Users/{id}",
+            only(
+                guarded(get(users::get).put(users::replace).patch(users::patch).delete(users::delete), scopes::users),
+                RESOURCE,
+            ),
+        ),
+        ("/Groups", only(guarded(get(groups::list).post(groups::create), scopes::groups), COLLECTION)),
         (
             "/Groups/{id}",
-            only(get(groups::get).put(groups::replace).patch(groups::patch).delete(groups::delete), RESOURCE),
+            only(
+                guarded(
+                    get(groups::get).put(groups::replace).patch(groups::patch).delete(groups::delete),
+                    scopes::groups,
+                ),
+                RESOURCE,
+            ),
         ),
         ("/ServiceProviderConfig", only(get(discovery::service_provider_config), READ)),
         ("/Schemas", only(get(discovery::list_schemas), READ)),
         ("/Schemas/{urn}", only(get(discovery::get_schema), READ)),
         ("/ResourceTypes", only(get(discovery::list_resource_types), READ)),
         ("/ResourceTypes/{name}", only(get(discovery::get_resource_type), READ)),
-        ("/Me", not_yet("A SCIM token belongs to a client, not to a person, so there is no /Me. Use /Users.")),
+        ("/Me", only(me(), "OPTIONS")),
         ("/Bulk", only(post(bulk::run), "OPTIONS, POST")),
-        ("/.search", only(post(search::all), "OPTIONS, POST")),
-        ("/Users/.search", only(post(users::search), "OPTIONS, POST")),
-        ("/Groups/.search", only(post(groups::search), "OPTIONS, POST")),
+        ("/.search", only(guarded(post(search::all), |_| &[Scope::UsersRead, Scope::GroupsRead]), "OPTIONS, POST")),
+        ("/Users/.search", only(guarded(post(users::search), |_| &[Scope::UsersRead]), "OPTIONS, POST")),
+        ("/Groups/.search", only(guarded(post(groups::search), |_| &[Scope::GroupsRead]), "OPTIONS, POST")),
     ]
+}
+
+/// For tokens that have the scopes.
+fn guarded(routes: Routes, needed: fn(&Method) -> &'static [Scope]) -> Routes {
+    routes.route_layer(middleware::from_fn(move |request, next| scopes::check(needed, request, next)))
 }
 
 /// Other methods: 405 with `Allow`, RFC 9110 section 15.5.6; OPTIONS says what there is.
@@ -80,8 +109,13 @@ fn only(routes: Routes, allow: &'static str) -> Routes {
     })
 }
 
-fn not_yet(detail: &'static str) -> Routes {
-    any(async move || Failure::new(ErrorKind::NotImplemented, detail))
+/// RFC 7644 section 3.11: 501 where the alias stands for nobody.
+fn me() -> Routes {
+    let nobody = async || {
+        let detail = "A SCIM token belongs to a client, not to a person, so there is no /Me. Use /Users.";
+        Failure::new(ErrorKind::NotImplemented, detail)
+    };
+    get(nobody).post(nobody).put(nobody).patch(nobody).delete(nobody)
 }
 
 fn no_such_path() -> Failure {

@@ -1,7 +1,7 @@
 //! Attribute paths, resolved against a resource type: RFC 7644 section 3.10.
 //! An unknown name never gets past [`resolve`]: paths are an allow list.
 
-use crate::schema::{Attribute, ResourceType, Schema};
+use crate::schema::{self, Attribute, ResourceType, Schema};
 
 /// `name.familyName`, `urn:...:User:manager.value`, `meta.created`: found in the schema.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +50,12 @@ pub fn resolve<'s>(rt: &'s ResourceType, text: &str) -> Option<AttrPath<'s>> {
     }
     let (attribute, sub) = split(text, |name| rt.attribute(name))?;
     Some(AttrPath { extension: None, attribute, sub })
+}
+
+/// The same and `schemas`, which only filters name by path.
+pub fn filterable<'s>(rt: &'s ResourceType, text: &str) -> Option<AttrPath<'s>> {
+    let schemas = || AttrPath { extension: None, attribute: schema::schemas(), sub: None };
+    resolve(rt, text).or_else(|| text.eq_ignore_ascii_case("schemas").then(schemas))
 }
 
 /// What follows `URN:`.

@@ -26,8 +26,8 @@ pub struct Capabilities {
     pub cursor: bool,
 }
 
-/// The ServiceProviderConfig document.
-pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> Value {
+/// The ServiceProviderConfig document. `oauth`: whether tokens can be had by OAuth 2.0, too.
+pub fn service_provider_config(capabilities: &Capabilities, oauth: bool, base_url: &str) -> Value {
     let mut document = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
         "patch": {"supported": capabilities.patch},
@@ -59,6 +59,16 @@ pub fn service_provider_config(capabilities: &Capabilities, base_url: &str) -> V
             "location": format!("{base_url}/ServiceProviderConfig"),
         },
     });
+    if oauth && let Some(schemes) = document["authenticationSchemes"].as_array_mut() {
+        schemes.push(json!({
+            "type": "oauth2",
+            "name": "OAuth 2.0",
+            "description": "An access token in the Authorization header, had by an authorization code, client credentials \
+                            or a JWT assertion; /.well-known/oauth-authorization-server says where.",
+            "specUri": "https://www.rfc-editor.org/info/rfc6749",
+            "primary": false,
+        }));
+    }
     if capabilities.cursor {
         document["pagination"]["cursorTimeout"] = list::CURSOR_TIMEOUT.into();
     }
@@ -139,10 +149,16 @@ mod tests {
 
     #[test]
     fn a_capability_flips_its_flag() {
-        let on = service_provider_config(&ALL, "https://x/scim/v2");
-        let off = service_provider_config(&Capabilities { patch: false, ..ALL }, "https://x/scim/v2");
+        let on = service_provider_config(&ALL, true, "https://x/scim/v2");
+        let off = service_provider_config(&Capabilities { patch: false, ..ALL }, false, "https://x/scim/v2");
         assert_eq!((&on["patch"]["supported"], &off["patch"]["supported"]), (&json!(true), &json!(false)));
-        let on_cursor = service_provider_config(&Capabilities { cursor: true, ..ALL }, "https://x/scim/v2");
+        let types = |document: &Value| {
+            let schemes = document["authenticationSchemes"].as_array().into_iter().flatten();
+            schemes.map(|scheme| scheme["type"].clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(types(&on), ["oauthbearertoken", "oauth2"]);
+        assert_eq!(types(&off), ["oauthbearertoken"]);
+        let on_cursor = service_provider_config(&Capabilities { cursor: true, ..ALL }, false, "https://x/scim/v2");
         assert_eq!(on["pagination"].get("cursorTimeout"), None);
         assert_eq!(on_cursor["pagination"]["cursorTimeout"], 3600);
         assert_eq!(on["meta"]["location"], "https://x/scim/v2/ServiceProviderConfig");

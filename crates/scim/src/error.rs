@@ -27,10 +27,12 @@ pub enum ErrorKind {
     Conflict,
     PreconditionFailed,
     PayloadTooLarge,
+    UriTooLong,
     UnsupportedMediaType,
     Unprocessable,
     NotAcceptable,
     TooManyRequests,
+    HeadersTooLarge,
     NotImplemented,
     Unavailable,
     Internal,
@@ -90,9 +92,11 @@ impl ErrorKind {
             Self::Conflict | Self::Uniqueness => 409,
             Self::PreconditionFailed => 412,
             Self::PayloadTooLarge => 413,
+            Self::UriTooLong => 414,
             Self::UnsupportedMediaType => 415,
             Self::Unprocessable => 422,
             Self::TooManyRequests => 429,
+            Self::HeadersTooLarge => 431,
             Self::Internal => 500,
             Self::NotImplemented => 501,
             Self::Unavailable => 503,
@@ -123,10 +127,12 @@ impl ErrorKind {
             | Self::Conflict
             | Self::PreconditionFailed
             | Self::PayloadTooLarge
+            | Self::UriTooLong
             | Self::UnsupportedMediaType
             | Self::Unprocessable
             | Self::NotAcceptable
             | Self::TooManyRequests
+            | Self::HeadersTooLarge
             | Self::NotImplemented
             | Self::Unavailable
             | Self::Internal => None,

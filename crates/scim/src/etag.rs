@@ -50,8 +50,7 @@ pub fn if_match(header: Option<&str>) -> Result<Option<Vec<i64>>, Error> {
                  meta.version has them.",
             )
         })?;
-        let version = opaque.split('-').next().unwrap_or_default();
-        versions.extend(version.parse::<i64>().ok().filter(|v| *v >= 0));
+        versions.extend(number(opaque));
     }
     if versions.is_empty() {
         versions.push(-1);
@@ -64,6 +63,17 @@ pub fn none_match(header: Option<&str>, current: &str) -> bool {
     let Some(header) = header.map(str::trim) else { return false };
     let current = tags(current).next().flatten();
     header == "*" || (current.is_some() && tags(header).any(|tag| tag == current))
+}
+
+/// The version that a tag names, as `If-Match` compares it: a user's groups do not count. `None`: it is no tag of ours.
+pub fn version(tag: &str) -> Option<i64> {
+    let mut tags = tags(tag);
+    let only = tags.next().flatten().filter(|_| tags.next().is_none())?;
+    number(only)
+}
+
+fn number(opaque: &str) -> Option<i64> {
+    opaque.split('-').next().unwrap_or_default().parse().ok().filter(|version| *version >= 0)
 }
 
 /// The opaque parts of a comma-separated list of tags; `None` for one that is malformed.
@@ -104,6 +114,21 @@ mod tests {
         assert_eq!(if_match(Some("W/\"3\", \"4\"")).unwrap(), Some(vec![3, 4]));
         assert_eq!(if_match(Some("\"abc\"")).unwrap(), Some(vec![-1]));
         assert_eq!(if_match(Some("3")).unwrap_err().kind, ErrorKind::InvalidValue);
+    }
+
+    #[test]
+    fn a_tag_names_a_version() {
+        assert_eq!(version(&user(3, &[group_ref(1, "Ops")])), Some(3));
+        for (tag, named) in [
+            ("W/\"7\"", Some(7)),
+            ("\"7\"", Some(7)),
+            ("7", None),
+            ("W/\"x\"", None),
+            ("W/\"7\", W/\"8\"", None),
+            ("", None),
+        ] {
+            assert_eq!(version(tag), named, "{tag}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod body;
 mod change;
+mod reader;
 
 use std::collections::HashSet;
 
@@ -10,6 +11,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{Error, ErrorKind, Object, patch::Operation};
+
+pub use reader::Reader;
 
 /// A POST or PUT body.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +50,12 @@ pub fn lower(operations: Vec<Operation>) -> Result<Vec<Change>, Error> {
     change::lower(operations)
 }
 
+/// The name that an operation gives the group, if it does nothing else: Okta sends it, unchanged, beside changes of
+/// members.
+pub fn display_name(operation: &Operation) -> Option<&str> {
+    change::display_name(operation)
+}
+
 /// The most unusable values that an error names.
 const NAMED: usize = 10;
 
@@ -79,6 +88,12 @@ impl Members {
             members.iter().find(|(name, _)| name.eq_ignore_ascii_case("value")).map(|(_, value)| value)
         });
         self.push(value);
+    }
+
+    /// One element that names an id.
+    fn take(&mut self, id: Uuid) {
+        self.read += 1;
+        self.ids.push(id);
     }
 
     /// One element's `value`.

@@ -4,6 +4,7 @@
 
 pub mod attr;
 pub mod bulk;
+pub mod deactivation;
 pub mod dialect;
 pub mod discovery;
 pub mod error;
@@ -13,12 +14,14 @@ pub mod fold;
 pub mod group;
 pub mod json;
 pub mod list;
+mod numbers;
 pub mod patch;
 pub mod project;
 pub mod render;
 pub mod resource;
 pub mod schema;
 pub mod search;
+pub mod user_name;
 
 pub use error::{Error, ErrorKind};
 pub use fold::fold;

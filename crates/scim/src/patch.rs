@@ -82,7 +82,9 @@ fn check_schemas(schemas: &Value) -> Result<(), Error> {
     };
     match ok {
         true => Ok(()),
-        false => Err(Error::new(ErrorKind::InvalidValue, format!("`schemas` of a PATCH must contain \"{PATCH_OP}\"."))),
+        false => {
+            Err(Error::new(ErrorKind::InvalidSyntax, format!("`schemas` of a PATCH must contain \"{PATCH_OP}\".")))
+        }
     }
 }
 

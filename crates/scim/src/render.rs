@@ -128,15 +128,20 @@ pub fn list_open(total: i64, start_index: i64, items: usize, out: &mut Vec<u8>) 
     out.extend_from_slice(b",\"Resources\":[");
 }
 
-/// The same for a page by cursor, RFC 9865 section 2: no `startIndex`; `nextCursor` unless it is the last page.
-pub fn cursor_list_open(total: i64, next_cursor: Option<&str>, items: usize, out: &mut Vec<u8>) {
+/// The same for a page by cursor, RFC 9865 section 2: no `startIndex`; `previousCursor` unless it is the first page,
+/// `nextCursor` unless it is the last.
+pub fn cursor_list_open(total: i64, previous: Option<&str>, next: Option<&str>, items: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"schemas\":[\"urn:ietf:params:scim:api:messages:2.0:ListResponse\"],\"totalResults\":");
     out.extend_from_slice(total.to_string().as_bytes());
     out.extend_from_slice(b",\"itemsPerPage\":");
     out.extend_from_slice(items.to_string().as_bytes());
-    if let Some(cursor) = next_cursor {
-        out.extend_from_slice(b",\"nextCursor\":");
-        out.extend_from_slice(serde_json::Value::from(cursor).to_string().as_bytes());
+    for (name, cursor) in [("previousCursor", previous), ("nextCursor", next)] {
+        if let Some(cursor) = cursor {
+            out.push(b',');
+            push_string(out, &[name]);
+            out.push(b':');
+            push_string(out, &[cursor]);
+        }
     }
     out.extend_from_slice(b",\"Resources\":[");
 }
@@ -256,14 +261,21 @@ fn hyphenated(id: Uuid, buffer: &mut [u8; 45]) -> &str {
 
 /// A JSON string of the parts one after another.
 fn push_string(out: &mut Vec<u8>, parts: &[&str]) {
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     out.push(b'"');
-    for byte in parts.iter().flat_map(|part| part.bytes()) {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            0x00..0x20 => {
-                let _ = write!(out, "\\u{byte:04x}");
+    for part in parts {
+        if part.bytes().all(plain) {
+            out.extend_from_slice(part.as_bytes());
+            continue;
+        }
+        for byte in part.bytes() {
+            match byte {
+                b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+                0x00..0x20 => {
+                    let _ = write!(out, "\\u{byte:04x}");
+                }
+                _ => out.push(byte),
             }
-            _ => out.push(byte),
         }
     }
     out.push(b'"');
@@ -406,18 +418,20 @@ mod tests {
 
     #[test]
     fn a_page_by_cursor_has_no_index() {
-        let shown = |next| {
+        let shown = |previous, next| {
             let mut out = Vec::new();
-            cursor_list_open(100, next, 10, &mut out);
+            cursor_list_open(100, previous, next, 10, &mut out);
             out.extend_from_slice(b"]}");
             serde_json::from_slice::<Value>(&out).expect("JSON")
         };
-        let mut last = json!({
+        let mut page = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
             "totalResults": 100, "itemsPerPage": 10, "Resources": []
         });
-        assert_eq!(shown(None), last);
-        last["nextCursor"] = "VZUTiyhEQJ94IR".into();
-        assert_eq!(shown(Some("VZUTiyhEQJ94IR")), last);
+        assert_eq!(shown(None, None), page);
+        page["nextCursor"] = "VZUTiyhEQJ94IR".into();
+        assert_eq!(shown(None, Some("VZUTiyhEQJ94IR")), page);
+        page["previousCursor"] = "ze7L30kMiiLX6x".into();
+        assert_eq!(shown(Some("ze7L30kMiiLX6x"), Some("VZUTiyhEQJ94IR")), page);
     }
 }

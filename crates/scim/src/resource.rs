@@ -14,6 +14,7 @@ pub use keys::{UserKeys, search_document, user_keys};
 use crate::{
     Error, ErrorKind, Object, ResourceType, fold,
     schema::{Attribute, Mutability, Schema, Type, Uniqueness},
+    user_name,
 };
 use value::{Notes, invalid, is_stored, is_unassigned, mismatch, normalize, ordered, twice};
 
@@ -40,7 +41,7 @@ pub fn create(rt: &ResourceType, body: Object) -> Result<Accepted, Error> {
     if has_active(rt) && !resource.contains_key("active") {
         resource.insert("active".to_owned(), Value::Bool(true));
     }
-    accept(rt, resource, notes)
+    accept(rt, resource, None, notes)
 }
 
 /// The body of a PUT over the current stored form, RFC 7644 section 3.5.1. Omitted readWrite attributes are cleared,
@@ -66,11 +67,11 @@ pub fn replace(rt: &ResourceType, body: Object, current: &Object) -> Result<Acce
         keep_immutable(schema.attributes.iter(), &format!("{}:", schema.id), current, &mut extension)?;
         resource.insert(schema.id.clone(), Value::Object(extension));
     }
-    accept(rt, resource, notes)
+    accept(rt, resource, Some(current), notes)
 }
 
-fn accept(rt: &ResourceType, resource: Object, notes: Notes) -> Result<Accepted, Error> {
-    Ok(Accepted { resource: finish(rt, resource)?, ignored: notes.ignored, coerced: notes.coerced })
+fn accept(rt: &ResourceType, resource: Object, before: Option<&Object>, notes: Notes) -> Result<Accepted, Error> {
+    Ok(Accepted { resource: finish(rt, resource, before)?, ignored: notes.ignored, coerced: notes.coerced })
 }
 
 fn has_active(rt: &ResourceType) -> bool {
@@ -139,7 +140,7 @@ fn read(rt: &ResourceType, body: Object, notes: &mut Notes) -> Result<Object, Er
     Ok(resource)
 }
 
-/// RFC 7643 section 3: `schemas` names the core schema. A body without `schemas` is taken; URNs that nobody knows are
+/// RFC 7643 section 3: `schemas` names the core schema, else 400 `invalidSyntax` (RFC 7644 section 3.7.3). A body without `schemas` is taken; URNs that nobody knows are
 /// left out (Microsoft Entra ID's ADSCIM Group).
 fn check_schemas(rt: &ResourceType, value: Value, notes: &mut Notes) -> Result<(), Error> {
     if is_unassigned(&value) {
@@ -161,7 +162,8 @@ fn check_schemas(rt: &ResourceType, value: Value, notes: &mut Notes) -> Result<(
         }
     }
     if !core {
-        return Err(invalid(format!("`schemas` must contain \"{}\" at {}.", rt.schema.id, rt.endpoint)));
+        let detail = format!("`schemas` must contain \"{}\" at {}.", rt.schema.id, rt.endpoint);
+        return Err(Error::new(ErrorKind::InvalidSyntax, detail));
     }
     Ok(())
 }
@@ -194,8 +196,14 @@ fn read_extension(schema: &Schema, value: Value, notes: &mut Notes) -> Result<Ob
 }
 
 /// The rules that span attributes, and the canonical order with `schemas` rebuilt. The values have been normalized.
-pub(crate) fn finish(rt: &ResourceType, mut resource: Object) -> Result<Object, Error> {
+/// `before`: what is changed.
+pub(crate) fn finish(rt: &ResourceType, mut resource: Object, before: Option<&Object>) -> Result<Object, Error> {
     check(rt, &resource)?;
+    // A name from before a rule stays, so that its user can be changed, above all deactivated.
+    let user_name = |resource: &Object| resource.get("userName").and_then(Value::as_str).map(str::to_owned);
+    if let Some(name) = user_name(&resource).filter(|name| before.and_then(user_name).as_ref() != Some(name)) {
+        user_name::check(&name)?;
+    }
     let mut schemas = vec![Value::String(rt.schema.id.clone())];
     let mut extensions = Object::new();
     for schema in &rt.extensions {

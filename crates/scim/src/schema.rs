@@ -3,8 +3,10 @@
 mod builtin;
 mod extension;
 
-pub use builtin::{group, user};
+pub use builtin::{group, schemas, user};
 pub use extension::{Extends, Extension, MAX_ATTRIBUTES, MAX_EXTENSIONS, Types, parse_extension};
+
+use crate::{fold, user_name};
 
 /// Attribute data types, RFC 7643 section 2.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +132,16 @@ pub struct Attribute {
 }
 
 impl Attribute {
+    /// What a value is compared by: itself, folded, or prepared as a userName.
+    pub fn compared(&self, text: &str) -> String {
+        match self.case_exact {
+            true => text.to_owned(),
+            // The one name that must be unique. An extension's attribute of that name is none.
+            false if self.name == "userName" && self.uniqueness == Uniqueness::Server => user_name::key(text),
+            false => fold(text),
+        }
+    }
+
     /// The sub-attribute of this name, in any case.
     pub fn sub(&self, name: &str) -> Option<&Self> {
         self.sub_attributes.iter().find(|a| a.name.eq_ignore_ascii_case(name))

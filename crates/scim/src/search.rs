@@ -16,7 +16,7 @@ pub const REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
 
 /// Reads a SearchRequest: names in any case, `attributes` and `excludedAttributes` as arrays (or as the one text that a
 /// query has), numbers as numbers. Unknown members are ignored, null is absent. 400 `invalidSyntax` for what is no
-/// object, 400 `invalidValue` for a member of the wrong type; else as [`ListParams::from_query`].
+/// search, 400 `invalidValue` for a member of the wrong type; else as [`ListParams::from_query`].
 pub fn parse(body: &[u8]) -> Result<ListParams, Error> {
     let mut pairs = Vec::new();
     for (name, value) in json::parse_object(body)? {
@@ -53,17 +53,14 @@ pub enum Share {
 
 /// The share of each type, in their order. An attribute that a type does not have has no value there. One that none of
 /// them has is 400 `invalidFilter`.
-pub fn shares(types: &[&ResourceType], text: &str) -> Result<Vec<Share>, Error> {
-    let all = union(types);
+pub fn shares<const N: usize>(types: [&ResourceType; N], text: &str) -> Result<[Share; N], Error> {
+    let all = union(&types);
     let filter = filter::parse(&all, text)?;
-    Ok(types
-        .iter()
-        .map(|rt| match narrow(&filter, rt) {
-            Narrow::Constant(true) => Share::All,
-            Narrow::Constant(false) => Share::None,
-            Narrow::Rest(filter) => Share::Filter(filter.to_string()),
-        })
-        .collect())
+    Ok(types.map(|rt| match narrow(&filter, rt) {
+        Narrow::Constant(true) => Share::All,
+        Narrow::Constant(false) => Share::None,
+        Narrow::Rest(filter) => Share::Filter(filter.to_string()),
+    }))
 }
 
 /// One type with the attributes of all. A core schema is an extension as well, so that its URN still tells whose
@@ -110,7 +107,7 @@ fn narrow<'s>(filter: &Filter<'s>, rt: &ResourceType) -> Narrow<'s> {
         }
         Filter::Present(path) | Filter::ValuePath { path, .. } => (path, false),
     };
-    if attr::resolve(rt, &path.canonical()).is_some() {
+    if attr::filterable(rt, &path.canonical()).is_some() {
         return Narrow::Rest(filter.clone());
     }
     Narrow::Constant(absent)
@@ -158,7 +155,11 @@ fn check_schemas(schemas: &Value) -> Result<(), Error> {
         Value::Array(urns) => urns.is_empty() || urns.iter().any(is_search),
         other => is_search(other),
     };
-    if ok { Ok(()) } else { Err(invalid(format!("`schemas` of a search must contain \"{REQUEST}\"."))) }
+    if ok {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::InvalidSyntax, format!("`schemas` of a search must contain \"{REQUEST}\".")))
+    }
 }
 
 fn invalid(detail: impl Into<String>) -> Error {
@@ -221,14 +222,14 @@ mod tests {
                 filter("urn:ietf:params:scim:schemas:core:2.0:Group:displayName pr"),
             ),
         ] {
-            assert_eq!(shares(&types, text).unwrap(), [user, group], "{text}");
+            assert_eq!(shares(types, text).unwrap(), [user, group], "{text}");
         }
-        for (share, rt) in shares(&types, "members pr or (id pr and displayName sw \"a\")").unwrap().iter().zip(types) {
+        for (share, rt) in shares(types, "members pr or (id pr and displayName sw \"a\")").unwrap().iter().zip(types) {
             let Share::Filter(text) = share else { panic!("{share:?}") };
             filter::parse(rt, text).unwrap();
         }
         for text in ["boat pr", "id pr and boat eq 1", "(id pr"] {
-            assert_eq!(shares(&types, text).unwrap_err().kind, ErrorKind::InvalidFilter, "{text}");
+            assert_eq!(shares(types, text).unwrap_err().kind, ErrorKind::InvalidFilter, "{text}");
         }
     }
 
@@ -240,13 +241,12 @@ mod tests {
             (json!({"filter": ["a"]}), "filter"),
             (json!({"count": true}), "count"),
             (json!({"startIndex": 1.5}), "startIndex"),
-            (json!({"schemas": ["urn:x"]}), "SearchRequest"),
         ] {
             let error = read(&body).unwrap_err();
             assert_eq!(error.kind, ErrorKind::InvalidValue, "{body}");
             assert!(error.detail.contains(hint), "{error}");
         }
-        for body in ["", "[]", "{"] {
+        for body in ["", "[]", "{", r#"{"schemas":["urn:x"]}"#] {
             assert_eq!(parse(body.as_bytes()).unwrap_err().kind, ErrorKind::InvalidSyntax, "{body}");
         }
     }

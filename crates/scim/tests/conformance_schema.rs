@@ -183,7 +183,7 @@ fn each_capability_flips_what_the_configuration_says() {
         cursor: false,
     };
     let flags = |capabilities: &Capabilities| {
-        let config = discovery::service_provider_config(capabilities, "https://x/scim/v2");
+        let config = discovery::service_provider_config(capabilities, true, "https://x/scim/v2");
         let supported = ["patch", "bulk", "filter", "changePassword", "sort", "etag"]
             .map(|feature| config[feature]["supported"].as_bool().expect(feature));
         let cursor = config["pagination"]["cursor"].as_bool().expect("cursor");

@@ -66,7 +66,7 @@ fn what_cannot_be_kept_is_refused_and_named() {
         (with("/id", json!("urn:acme:")), "must be a URN"),
         (with("/id", json!(schema::USER)), "SCIM itself"),
         (with("/id", json!("URN:ietf:params:scim:api:messages:2.0:X")), "SCIM itself"),
-        (with("/id", json!(schema::ENTERPRISE_USER.to_uppercase())), "too close"),
+        (with("/id", json!(schema::ENTERPRISE_USER.to_uppercase())), "already"),
         (with("/id", json!(format!("{}:more", schema::ENTERPRISE_USER))), "too close"),
         (with("/id", json!(7)), "must be a string"),
         (with("/attributes", json!([])), "at least one"),

@@ -219,13 +219,19 @@ fn an_immutable_attribute_is_set_once() {
     assert_eq!(resource::replace(&rt, body(json!("8")), &first).expect_err("changed").kind, ErrorKind::Mutability);
     assert_eq!(resource::replace(&rt, object(json!({"userName": "a"})), &first).expect("kept").resource, first);
     let path = format!("{}:badge", schema::ENTERPRISE_USER);
-    for (op, value, allowed) in
-        [("replace", json!("7"), true), ("replace", json!("8"), false), ("remove", json!(null), false)]
-    {
+    let whole = schema::ENTERPRISE_USER;
+    for (op, path, value, allowed) in [
+        ("replace", path.as_str(), json!("7"), true),
+        ("replace", &path, json!("8"), false),
+        ("remove", &path, json!(null), false),
+        ("remove", whole, json!(null), false),
+        ("replace", whole, json!(null), false),
+        ("replace", "", json!({whole: null}), false),
+    ] {
         let body = json!({"Operations": [{"op": op, "path": path, "value": value}]}).to_string();
         let operations = patch::parse(body.as_bytes()).expect("parsed");
         let mut after = first.clone();
-        assert_eq!(patch::apply(&rt, &mut after, &operations).is_ok(), allowed, "{op} {value}");
+        assert_eq!(patch::apply(&rt, &mut after, &operations).is_ok(), allowed, "{op} {path} {value}");
         assert_eq!(after, first);
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use diesel::r2d2::R2D2Connection as _;
 use diesel_migrations::EmbeddedMigrations;
+use uuid::Uuid;
 
 use crate::{
     AnyConnection, Backend, Error, Failure,
     postgres::{Mode, Postgres},
     sqlite::Sqlite,
+    tenant::{Scoped, Tenant},
     url::{self, Target},
 };
 
@@ -16,7 +18,9 @@ use crate::{
 #[derive(Clone)]
 pub struct Config {
     /// `sqlite:PATH`, `postgres://..` or `postgresql://..`. With `?options=-c%20search_path%3DNAME` two services share one
-    /// PostgreSQL database, each in its schema, which is created if it is missing.
+    /// PostgreSQL database, each in its schema, which is created if it is missing. `pooler=transaction` says that a pooler
+    /// between gives each transaction another session, `prepare=off` that it keeps no prepared statements, and
+    /// `row_security=reads` that policies hold reads to their tenant, too.
     pub url: String,
     /// PostgreSQL connections of this process, at least 1. Ignored on SQLite.
     pub pool_size: u32,
@@ -44,11 +48,11 @@ enum Inner {
 
 impl Db {
     /// Opens the database, creates the SQLite file (mode 0600) or the PostgreSQL schema if missing, and runs the
-    /// migrations of its kind.
+    /// migrations of its kind. A newer schema is accepted where all its migrations say that this program may work with them.
     ///
     /// # Errors
     /// [`Error::Other`] with what to do, for a URL of another scheme, a missing directory, a failing migration, or a schema
-    /// that is newer than the migrations; [`Error::Unavailable`] if the server cannot be reached.
+    /// that is too new; [`Error::Unavailable`] if the server cannot be reached.
     pub async fn open(
         config: &Config,
         sqlite: EmbeddedMigrations,
@@ -58,7 +62,7 @@ impl Db {
         let pool_size = config.pool_size;
         let opened = tokio::task::spawn_blocking(move || match target {
             Target::Sqlite(path) => Sqlite::open(&path, sqlite).map(Inner::Sqlite),
-            Target::Postgres(url) => Postgres::open(&url, pool_size, postgres).map(Inner::Postgres),
+            Target::Postgres(server) => Postgres::open(server, pool_size, &postgres).map(Inner::Postgres),
         });
         let inner =
             opened.await.map_err(|_| Error::Other("opening the database panicked, see the log".to_owned()))??;
@@ -71,6 +75,29 @@ impl Db {
             Inner::Sqlite(_) => Backend::Sqlite,
             Inner::Postgres(_) => Backend::Postgres,
         }
+    }
+
+    /// For units of work on the rows of one tenant.
+    pub fn of(&self, tenant: impl Into<Uuid>) -> Scoped<'_> {
+        Scoped { db: self, tenant: Tenant::One(tenant.into()) }
+    }
+
+    /// For finding out across all tenants which of them a task is about. It writes nothing: what is to be done for one of
+    /// them goes through [`Db::of`], or through [`AnyConnection::enter`] where it has to be one transaction.
+    pub fn across(&self) -> Scoped<'_> {
+        Scoped { db: self, tenant: Tenant::All }
+    }
+
+    pub(crate) fn postgres(&self) -> Option<&Postgres> {
+        match &*self.0 {
+            Inner::Sqlite(_) => None,
+            Inner::Postgres(postgres) => Some(postgres),
+        }
+    }
+
+    /// Where reads are held to their tenant as well.
+    pub(crate) fn scoped_reads(&self) -> Option<&Postgres> {
+        self.postgres().filter(|postgres| postgres.scoped_reads())
     }
 
     /// A few reads by a unique key. On SQLite they run on the calling thread, so they must take microseconds.
@@ -105,11 +132,25 @@ impl Db {
         }
     }
 
+    /// Pages of which all statements see the same state, for answers that show one thing by two statements. Costs
+    /// PostgreSQL two more round trips than [`Db::read`].
+    ///
+    /// # Errors
+    /// As [`Db::seek`].
+    pub async fn snapshot<T, E, F>(&self, f: F) -> Result<T, Failure<E>>
+    where
+        F: Fn(&mut AnyConnection) -> Result<T, Failure<E>> + Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        self.read(move |connection| connection.snapshot(None, &f)).await
+    }
+
     /// One transaction, READ COMMITTED on PostgreSQL. Any error of the closure rolls it back. On SQLite it shares its
     /// COMMIT with others, and a refused one undoes only itself.
     ///
     /// # Errors
-    /// As [`Db::seek`]; [`Error::Serialization`] after five collisions; an [`Error::Unavailable`] whose
+    /// As [`Db::seek`]; [`Error::Serialization`] after ten collisions; an [`Error::Unavailable`] whose
     /// [`outcome_unknown`](crate::Outage::outcome_unknown) may have been committed.
     pub async fn write<T, E, F>(&self, f: F) -> Result<T, Failure<E>>
     where
@@ -119,7 +160,7 @@ impl Db {
     {
         match &*self.0 {
             Inner::Sqlite(sqlite) => sqlite.writer().run(f).await,
-            Inner::Postgres(postgres) => postgres.run(Mode::Transaction, f).await,
+            Inner::Postgres(postgres) => postgres.run(Mode::Transaction(None), f).await,
         }
     }
 

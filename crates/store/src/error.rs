@@ -100,8 +100,11 @@ fn from_database(kind: DatabaseErrorKind, information: &(dyn DatabaseErrorInform
         // After a fail-over the old primary takes reads only: another connection finds the new one.
         DatabaseErrorKind::ReadOnlyTransaction => Error::Unavailable(Outage::new(Stage::Unsent, message)),
         DatabaseErrorKind::ClosedConnection => {
-            // The server's farewell (57P01, 57P02) instead of a result: the statement was not run to its end.
-            let stage = if message.starts_with("terminating connection") { Stage::Unsent } else { Stage::Sent };
+            // The server's farewell (57P01, 57P02) instead of a result: the statement was not run to its end. The other
+            // is pgbouncer's, which lost the server while it prepared the session, before it handed on the statement.
+            let farewells = ["terminating connection", "invalid server parameter"];
+            let unsent = farewells.iter().any(|farewell| message.starts_with(farewell));
+            let stage = if unsent { Stage::Unsent } else { Stage::Sent };
             Error::Unavailable(Outage::new(stage, message))
         }
         // Diesel keeps no SQLSTATE, so these are known by their text; `open` warns where the server speaks another
@@ -117,6 +120,11 @@ fn from_database(kind: DatabaseErrorKind, information: &(dyn DatabaseErrorInform
             }
             // A migration changed a column under this connection's prepared statements; a new one has none.
             "cached plan must not change result type" => Error::Unavailable(Outage::new(Stage::Unsent, message)),
+            _ if message.starts_with("prepared statement \"") => Error::Other(
+                "A pooler between does not keep prepared statements. Use pgbouncer 1.21 or newer with \
+                 max_prepared_statements, or add prepare=off to the database URL."
+                    .to_owned(),
+            ),
             _ if message.starts_with("terminating connection") => {
                 Error::Unavailable(Outage::new(Stage::Unsent, message))
             }

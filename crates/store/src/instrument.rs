@@ -48,11 +48,12 @@ impl Statements {
 impl Instrumentation for Statements {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match event {
-            InstrumentationEvent::StartQuery { query, .. } if tracing::span_enabled!(Level::INFO, "db.query") => {
+            InstrumentationEvent::StartQuery { query, .. } if tracing::span_enabled!(Level::DEBUG, "db.query") => {
                 let mut text = WithoutBinds(String::new());
                 // Stops with an error where the binds begin: that is the end wanted.
                 let _ = write!(text, "{query}");
-                let span = tracing::info_span!(
+                // Debug: of use where traces are exported, and not for log lines, whose context it would be otherwise.
+                let span = tracing::debug_span!(
                     "db.query",
                     otel.kind = "client",
                     db.system.name = self.backend.system_name(),

@@ -11,7 +11,9 @@ mod migrate;
 mod pool;
 mod postgres;
 mod sqlite;
+mod tenant;
 mod types;
+mod urgency;
 mod url;
 mod writer;
 
@@ -19,7 +21,9 @@ pub use clock::{Clock, Ids, Random};
 pub use connection::{AnyConnection, Backend, MultiBackend, MultiRawValue};
 pub use db::{Config, Db};
 pub use error::{Error, Failure, Outage};
+pub use tenant::Scoped;
 pub use types::{Instant, JsonText, sql_types};
+pub use urgency::urgently_if;
 
 /// What [`typed_id!`] expands to; nothing to call by hand.
 #[doc(hidden)]

@@ -42,7 +42,7 @@ impl Sqlite {
         };
         let mut connection = connect(&name, Failed::default())?;
         AnsiTransactionManager::begin_transaction_sql(&mut connection, "BEGIN IMMEDIATE")?;
-        migrate::run(&mut connection, migrations)?;
+        migrate::run(&mut connection, &migrations, "")?;
         AnsiTransactionManager::commit_transaction(&mut connection)?;
         let path = name.clone();
         let writer = Writer::start(AnyConnection::Sqlite(connection), move || {

@@ -1,8 +1,10 @@
 //! The one thread that writes to SQLite. What has queued while it worked shares the next COMMIT, and with it the fsync.
 
 use std::{
+    collections::VecDeque,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use diesel::{
@@ -12,21 +14,28 @@ use diesel::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
-use crate::{AnyConnection, Error, Failure, pool::PATIENCE};
+use crate::{AnyConnection, Error, Failure, pool::PATIENCE, urgency::is_urgent};
 
 /// How many closures share one COMMIT.
 const BATCH: usize = 64;
 
-/// How many may wait before callers are told that the database is busy.
+/// How many of each kind may wait before callers are told that the database is busy.
 const QUEUE: usize = 1024;
 
 /// The handle; the thread ends with the last one, after the queue is empty.
 #[derive(Clone)]
-pub(crate) struct Writer(mpsc::Sender<Box<dyn Job>>);
+pub(crate) struct Writer {
+    /// `None` only wakes the thread, which looks at the urgent ones first.
+    queue: mpsc::Sender<Option<Box<dyn Job>>>,
+    urgent: Urgent,
+}
+
+/// What goes before the queue.
+type Urgent = Arc<Mutex<VecDeque<Box<dyn Job>>>>;
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("free", &self.0.capacity()).finish()
+        f.debug_struct("Writer").field("free", &self.queue.capacity()).finish_non_exhaustive()
     }
 }
 
@@ -36,12 +45,14 @@ impl Writer {
         connection: AnyConnection,
         connect: impl Fn() -> Result<AnyConnection, Error> + Send + 'static,
     ) -> Result<Self, Error> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
+        let (queue, receiver) = mpsc::channel(QUEUE);
+        let urgent = Urgent::default();
+        let first = Arc::clone(&urgent);
         std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || serve(connection, connect, receiver))
+            .spawn(move || serve(connection, connect, receiver, &first))
             .map_err(|error| Error::Other(format!("The thread that writes to SQLite cannot be started: {error}")))?;
-        Ok(Self(sender))
+        Ok(Self { queue, urgent })
     }
 
     pub(crate) async fn run<T, E, F>(&self, f: F) -> Result<T, Failure<E>>
@@ -52,8 +63,25 @@ impl Writer {
     {
         let (answer, answered) = oneshot::channel();
         let job = Closure { f, span: Span::current(), result: None, answer };
-        self.0.send_timeout(Box::new(job), PATIENCE).await.map_err(|_| Error::Busy)?;
+        if is_urgent() {
+            self.first(Box::new(job))?;
+        } else {
+            self.queue.send_timeout(Some(Box::new(job)), PATIENCE).await.map_err(|_| Error::Busy)?;
+        }
         answered.await.map_err(|_| Error::Other("the thread that writes to SQLite has ended".to_owned()))?
+    }
+}
+
+impl Writer {
+    fn first(&self, job: Box<dyn Job>) -> Result<(), Error> {
+        let mut urgent = self.urgent.lock().unwrap_or_else(PoisonError::into_inner);
+        if urgent.len() >= QUEUE {
+            return Err(Error::Busy);
+        }
+        urgent.push_back(job);
+        // A full queue means that the thread does not sleep.
+        let _ = self.queue.try_send(None);
+        Ok(())
     }
 }
 
@@ -110,10 +138,14 @@ where
 fn serve(
     mut connection: AnyConnection,
     connect: impl Fn() -> Result<AnyConnection, Error>,
-    mut queue: mpsc::Receiver<Box<dyn Job>>,
+    mut queue: mpsc::Receiver<Option<Box<dyn Job>>>,
+    urgent: &Urgent,
 ) {
+    let mut queued = Vec::with_capacity(BATCH);
     let mut batch: Vec<Box<dyn Job>> = Vec::with_capacity(BATCH);
-    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+    while queue.blocking_recv_many(&mut queued, BATCH) > 0 {
+        batch.extend(urgent.lock().unwrap_or_else(PoisonError::into_inner).drain(..));
+        batch.extend(queued.drain(..).flatten());
         batch.retain(|job| job.wanted());
         if batch.is_empty() {
             continue;
@@ -224,7 +256,7 @@ mod tests {
                 tokio::spawn(async move { writer.run(insert).await })
             })
             .collect();
-        while writer.0.capacity() > QUEUE - 100 {
+        while writer.queue.capacity() > QUEUE - 100 {
             tokio::task::yield_now().await;
         }
         barrier.wait();
@@ -234,5 +266,53 @@ mod tests {
         }
         // The first alone, then 64, then 36.
         assert_eq!(commits.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_urgent_goes_before_all_that_waits() {
+        let mut connection = SqliteConnection::establish(":memory:").expect("open");
+        connection.batch_execute("CREATE TABLE t (n INTEGER)").expect("create");
+        let no_other = || Err(Error::Other("no other connection".to_owned()));
+        let writer = Writer::start(AnyConnection::Sqlite(connection), no_other).expect("start");
+        let barrier = Arc::new(Barrier::new(2));
+        let (first, held) = (writer.clone(), Arc::clone(&barrier));
+        let first = tokio::spawn(async move {
+            let waited = first.run(move |_| {
+                held.wait();
+                held.wait();
+                Ok::<(), Failure<Infallible>>(())
+            });
+            waited.await
+        });
+        barrier.wait();
+        let done = Arc::new(AtomicU32::new(0));
+        let count = |done: &Arc<AtomicU32>| {
+            let done = Arc::clone(done);
+            move |_: &mut AnyConnection| Ok::<u32, Failure<Infallible>>(done.fetch_add(1, Ordering::Relaxed))
+        };
+        // The queue is full, and urgent work is taken all the same.
+        let rest: Vec<_> = (0..QUEUE)
+            .map(|_| {
+                let (writer, job) = (writer.clone(), count(&done));
+                tokio::spawn(async move { writer.run(job).await })
+            })
+            .collect();
+        while writer.queue.capacity() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let (last, job) = (writer.clone(), count(&done));
+        let urgent = tokio::spawn(crate::urgently_if(true, async move { last.run(job).await }));
+        while writer.urgent.lock().expect("whole").is_empty() {
+            tokio::task::yield_now().await;
+        }
+        barrier.wait();
+        assert_eq!(urgent.await.expect("task"), Ok(0));
+        assert_eq!(first.await.expect("task"), Ok(()));
+        for write in rest {
+            assert!(write.await.expect("task").is_ok());
+        }
+        // And where nothing waits, it wakes the thread.
+        let (writer, job) = (writer.clone(), count(&done));
+        assert!(crate::urgently_if(true, async move { writer.run(job).await }).await.is_ok());
     }
 }

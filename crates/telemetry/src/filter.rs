@@ -1,7 +1,7 @@
 //! Which events and spans go where.
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{ParseError, Targets};
 
 /// Crates that the export itself runs on: exporting what they say about the export would feed it for ever
 /// (opentelemetry-rust #2877). Nobody promises what their details hold, and they see every header.
@@ -33,8 +33,8 @@ pub(crate) fn context_span(metadata: &Metadata<'_>) -> bool {
 }
 
 /// The operator's filter, such as `info` or `info,scim_gateway=debug`.
-pub(crate) fn parse(text: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    EnvFilter::builder().parse(text)
+pub(crate) fn parse(text: &str) -> Result<Targets, ParseError> {
+    text.parse()
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Call {
             rpc.grpc.status_code = field::Empty,
             request_id = field::Empty,
         );
-        if let Some(id) = headers.get(names::REQUEST_ID_HEADER).and_then(|id| id.to_str().ok()) {
+        if let Some(id) = propagation::request_id(headers) {
             span.record("request_id", id);
         }
         propagation::set_parent(&span, headers);

@@ -14,5 +14,5 @@ mod redact;
 pub use grpc::{GrpcServerLayer, GrpcServerService, Unrouted};
 pub use init::{Config, Error, Guard, init};
 pub use metrics::{record_http, record_rpc};
-pub use propagation::{inject, set_parent};
+pub use propagation::{inject, request_id, set_parent};
 pub use redact::Redacted;

@@ -1,4 +1,5 @@
-//! Test only: temporary databases, the binary as processes, a SCIM client, what identity providers send, an OTLP sink.
+//! Test only: temporary databases, the binary as processes, a SCIM client, what identity providers send, an OTLP sink, the
+//! statements that a call sends.
 //!
 //! Not here: expectations. Those stand in the tests.
 
@@ -8,8 +9,10 @@ pub mod entra;
 pub mod okta;
 pub mod otlp;
 pub mod process;
+pub mod statements;
 
 pub use database::{
-    Column, POSTGRES_VARIABLE, PostgresServer, Schema, Table, TestDatabase, key_without, postgres, postgres_binaries,
-    postgres_schema, schema_parity, sqlite, sqlite_schema,
+    Column, POSTGRES_VARIABLE, PostgresServer, Schema, TLS_HOST, Table, TestDatabase, TlsServer, databases, dump,
+    execute, files, key_without, lines, postgres, postgres_binaries, postgres_schema, schema_parity, server_log,
+    sqlite, sqlite_schema,
 };

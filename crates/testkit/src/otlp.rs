@@ -27,6 +27,7 @@ use opentelemetry_proto::tonic::{
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
 };
+use prost::Message;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
 /// One exported span.
@@ -64,7 +65,17 @@ struct Received {
     metrics: Vec<String>,
     /// Everything, printed: what a search for a secret goes through.
     text: String,
+    /// Everything, as it came over the wire.
+    bytes: Vec<u8>,
     exports: usize,
+}
+
+impl Received {
+    fn keep(&mut self, request: &(impl Message + std::fmt::Debug)) {
+        self.exports += 1;
+        let _ = writeln!(self.text, "{request:?}");
+        self.bytes.extend(request.encode_to_vec());
+    }
 }
 
 /// A running collector on a port of its own. It stops with the runtime that started it.
@@ -115,6 +126,11 @@ impl Sink {
     /// Everything received, printed, for searching.
     pub fn text(&self) -> String {
         self.lock().text.clone()
+    }
+
+    /// Everything received, encoded as it came, for searching.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.lock().bytes.clone()
     }
 
     /// How many export calls were received.
@@ -170,8 +186,7 @@ impl TraceService for Sink {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let request = request.into_inner();
         let mut received = self.lock();
-        received.exports += 1;
-        let _ = writeln!(received.text, "{request:?}");
+        received.keep(&request);
         for resource in request.resource_spans {
             let resource_attributes = attributes(&resource.resource.unwrap_or_default().attributes);
             let service = resource_attributes.get("service.name").cloned().unwrap_or_default();
@@ -198,8 +213,7 @@ impl MetricsService for Sink {
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         let request = request.into_inner();
         let mut received = self.lock();
-        received.exports += 1;
-        let _ = writeln!(received.text, "{request:?}");
+        received.keep(&request);
         let scopes = request.resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
         for metric in scopes.flat_map(|scope| scope.metrics) {
             if !received.metrics.contains(&metric.name) {
@@ -218,8 +232,7 @@ impl LogsService for Sink {
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         let request = request.into_inner();
         let mut received = self.lock();
-        received.exports += 1;
-        let _ = writeln!(received.text, "{request:?}");
+        received.keep(&request);
         let scopes = request.resource_logs.into_iter().flat_map(|resource| resource.scope_logs);
         for record in scopes.flat_map(|scope| scope.log_records) {
             received.logs.push(Log {

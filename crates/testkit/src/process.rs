@@ -21,7 +21,10 @@ const STOP: Duration = Duration::from_secs(20);
 
 /// Where the binary is, and a clean environment to run it in.
 #[derive(Clone, Debug)]
-pub struct Program(PathBuf);
+pub struct Program {
+    path: PathBuf,
+    variables: Vec<(String, String)>,
+}
 
 /// What a finished command left.
 #[derive(Clone, Debug)]
@@ -53,18 +56,24 @@ impl Program {
     pub fn at(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         ensure!(path.is_file(), "there is no program {}: build it with `cargo build`", path.display());
-        Ok(Self(path.canonicalize()?))
+        Ok(Self { path: path.canonicalize()?, variables: Vec::new() })
+    }
+
+    /// The same with one more variable in its environment.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// A command without the caller's `ROLLCALL_*` variables, which would change its meaning.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.0);
+        let mut command = Command::new(&self.path);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ROLLCALL_") {
                 command.env_remove(name);
             }
         }
-        command.stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
         command
     }
 
@@ -75,7 +84,7 @@ impl Program {
     pub fn run<S: Into<OsString> + Clone>(&self, arguments: &[S]) -> Result<Finished> {
         let mut command = self.command();
         command.args(arguments.iter().cloned().map(Into::into));
-        let output = command.output().with_context(|| format!("running {}", self.0.display()))?;
+        let output = command.output().with_context(|| format!("running {}", self.path.display()))?;
         Ok(Finished {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -101,8 +110,22 @@ impl Server {
     /// # Errors
     /// If it ends, or takes longer than a minute; with what it said.
     pub fn start(program: &Program, role: &'static str, data_dir: &Path, arguments: &[String]) -> Result<Self> {
+        Self::start_with(program, role, data_dir, arguments, &[])
+    }
+
+    /// As [`Server::start`], with variables: what may hold a password is no argument.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(
+        program: &Program,
+        role: &'static str,
+        data_dir: &Path,
+        arguments: &[String],
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         let mut command = program.command();
-        command.arg("serve");
+        command.envs(variables.iter().copied()).arg("serve");
         if role != "all" {
             command.arg(role);
         }
@@ -156,6 +179,11 @@ impl Server {
     /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// `all`, `gateway`, `identity` or `token`.
+    pub fn role(&self) -> &'static str {
+        self.role
     }
 
     /// Everything it has written to standard output and standard error.
@@ -246,14 +274,22 @@ impl Deployment {
         arguments: &[&str],
     ) -> Result<Self> {
         let more: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let with = |own: [&str; 2]| [own.map(str::to_owned).to_vec(), more.clone()].concat();
-        let identity =
-            Server::start(program, "identity", data_dir, &with(["--identity-database-url", identity_database]))?;
-        let token = Server::start(program, "token", data_dir, &with(["--token-database-url", token_database]))?;
-        let urls = ["--identity-url", &identity.url("grpc")?, "--token-url", &token.url("grpc")?].map(str::to_owned);
-        let gateway = Server::start(program, "gateway", data_dir, &[urls.to_vec(), more].concat())?;
+        let token =
+            Server::start_with(program, "token", data_dir, &more, &[("ROLLCALL_TOKEN_DATABASE_URL", token_database)])?;
+        // It asks for service credentials there.
+        let token_url = ["--token-url".to_owned(), token.url("grpc")?];
+        let identity = Server::start_with(
+            program,
+            "identity",
+            data_dir,
+            &[token_url.to_vec(), more.clone()].concat(),
+            &[("ROLLCALL_IDENTITY_DATABASE_URL", identity_database)],
+        )?;
+        let identity_url = ["--identity-url".to_owned(), identity.url("grpc")?];
+        let gateway = [identity_url.to_vec(), token_url.to_vec(), more].concat();
+        let gateway = Server::start(program, "gateway", data_dir, &gateway)?;
         let public_url = gateway.url("http")?;
-        let servers = vec![identity, token, gateway];
+        let servers = vec![token, identity, gateway];
         Ok(Self { program: program.clone(), data_dir: data_dir.to_owned(), public_url, servers })
     }
 
@@ -264,6 +300,15 @@ impl Deployment {
     pub fn part(&self, part: &str) -> Result<&Server> {
         let found = self.servers.iter().find(|server| server.role == part || server.role == "all");
         found.with_context(|| format!("no process runs {part}"))
+    }
+
+    /// Ends one of them in an orderly way.
+    ///
+    /// # Errors
+    /// As [`Server::stop`], and if none runs this part.
+    pub fn stop_part(&mut self, part: &str) -> Result<String> {
+        let at = self.servers.iter().position(|server| server.role == part);
+        self.servers.remove(at.with_context(|| format!("no process runs {part} alone"))?).stop()
     }
 
     /// `http://HOST:PORT` of the gateway.

@@ -15,6 +15,19 @@ pub(crate) struct Caller {
 pub(crate) enum Actor {
     Administrator(String),
     InternalService(String),
+    /// By its id. What only the client itself brings about.
+    OAuthClient(String),
+}
+
+impl Actor {
+    /// What it is, as events say it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Administrator(_) => "administrator",
+            Self::InternalService(_) => "internal_service",
+            Self::OAuthClient(_) => "oauth_client",
+        }
+    }
 }
 
 impl Caller {
@@ -29,7 +42,7 @@ impl Caller {
             }
             None => return Err(refused("caller.kind is missing. Say who asks.")),
         };
-        let (Actor::Administrator(name) | Actor::InternalService(name)) = &actor;
+        let (Actor::Administrator(name) | Actor::InternalService(name) | Actor::OAuthClient(name)) = &actor;
         if name.trim().is_empty() || name.chars().count() > LONGEST {
             return Err(refused("The caller's name must have 1 to 200 characters."));
         }
@@ -37,6 +50,11 @@ impl Caller {
             return Err(refused("caller.request_id must have at most 200 characters."));
         }
         Ok(Self { actor, request_id: caller.request_id })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        let (Actor::Administrator(name) | Actor::InternalService(name) | Actor::OAuthClient(name)) = &self.actor;
+        name
     }
 }
 

@@ -1,10 +1,18 @@
-//! SCIM tokens: made, listed, revoked and verified over gRPC (`rollcall.token.v1`), kept in a database of their own.
+//! SCIM tokens, OAuth clients with theirs, and service credentials: made, rotated, listed, revoked and verified over gRPC
+//! (`rollcall.token.v1`), kept in a database of their own.
 //!
 //! Not here: HTTP, the gateway's cache of verified tokens, and organizations: an organization is an id.
 
 mod caller;
+mod credentials;
 mod error;
+mod expiry;
 mod grpc;
+mod oauth;
+mod policy;
+mod restrictions;
+mod revocations;
+mod rotation;
 mod secret;
 mod store;
 mod usage;
@@ -17,9 +25,12 @@ use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
-use wire::token::token_service_server::TokenServiceServer;
+use wire::token::{
+    o_auth_service_server::OAuthServiceServer, service_credential_service_server::ServiceCredentialServiceServer,
+    token_service_server::TokenServiceServer,
+};
 
-use crate::usage::Usage;
+use crate::{revocations::Feed, usage::Usage};
 
 /// Where tokens are kept.
 #[derive(Clone)]
@@ -32,7 +43,7 @@ pub struct Config {
 
 /// Why the service could not start; the text says what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("the token database could not be opened: {0}")]
+#[error("the token database cannot be opened")]
 pub struct OpenError(#[from] ::store::Error);
 
 /// The service. Clones share it; when the last one is dropped, what was noted is written and background work ends.
@@ -47,6 +58,7 @@ struct Inner {
     ids: Ids,
     random: Random,
     usage: Usage,
+    feed: Feed,
     stop: CancellationToken,
     tasks: TaskTracker,
     _stop_on_drop: DropGuard,
@@ -64,11 +76,15 @@ impl Service {
         let usage = Usage::default();
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(usage.clone().keep(db.clone(), stop.clone()));
-        tasks.close();
+        let feed = Feed::open(&db).await?;
         let ids = Ids::new(clock.clone(), random.clone());
+        tasks.spawn(usage.clone().keep(db.clone(), stop.clone()));
+        tasks.spawn(feed.clone().keep(db.clone(), stop.clone()));
+        tasks.spawn(expiry::keep(db.clone(), clock.clone(), ids.clone(), stop.clone()));
+        tasks.spawn(oauth::purge(db.clone(), clock.clone(), stop.clone()));
+        tasks.close();
         let _stop_on_drop = stop.clone().drop_guard();
-        Ok(Self { inner: Arc::new(Inner { db, clock, ids, random, usage, stop, tasks, _stop_on_drop }) })
+        Ok(Self { inner: Arc::new(Inner { db, clock, ids, random, usage, feed, stop, tasks, _stop_on_drop }) })
     }
 
     /// All gRPC services of this crate.
@@ -76,7 +92,11 @@ impl Service {
         let server = TokenServiceServer::new(self.clone())
             .max_decoding_message_size(wire::MAX_MESSAGE)
             .max_encoding_message_size(wire::MAX_MESSAGE);
-        tonic::service::Routes::new(server)
+        let oauth = OAuthServiceServer::new(self.clone())
+            .max_decoding_message_size(wire::MAX_MESSAGE)
+            .max_encoding_message_size(wire::MAX_MESSAGE);
+        let credentials = ServiceCredentialServiceServer::new(self.clone());
+        tonic::service::Routes::new(server).add_service(oauth).add_service(credentials)
     }
 
     /// Whether the database answers.
@@ -90,8 +110,14 @@ impl Service {
         }
     }
 
+    /// Ends the streams of revocations, new ones too: a server that stops would wait for them.
+    pub fn end_streams(&self) {
+        self.inner.feed.end_streams();
+    }
+
     /// Writes what has been noted and ends background work. Calls that come later are still answered.
     pub async fn shutdown(&self) {
+        self.end_streams();
         self.inner.stop.cancel();
         self.inner.tasks.wait().await;
     }

@@ -3,12 +3,17 @@
 //!
 //! Not here: anything that knows HTTP REST, SQL or what a SCIM value means.
 
+mod caller;
 pub mod ids;
+mod outside;
 mod reason;
+pub mod revocations;
 mod time;
 mod transport;
 
-pub use reason::{Reason, Refusal, refusal};
+pub use caller::{Called, CalledBy, received};
+pub use outside::is_outside;
+pub use reason::{Entitlement, Reason, Refusal, refusal};
 pub use time::{from_timestamp, to_timestamp};
 pub use transport::{Credential, Transport, TransportError};
 

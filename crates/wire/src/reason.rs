@@ -73,16 +73,40 @@ reasons! {
     OrganizationNotFound = "ORGANIZATION_NOT_FOUND", NotFound;
     /// No such SCIM token in this organization.
     TokenNotFound = "TOKEN_NOT_FOUND", NotFound;
+    /// The token's state does not allow this.
+    TokenState = "TOKEN_STATE", FailedPrecondition;
+    /// No such OAuth client or grant in this organization.
+    OAuthNotFound = "OAUTH_NOT_FOUND", NotFound;
+    /// The OAuth client's state does not allow this.
+    OAuthState = "OAUTH_STATE", FailedPrecondition;
+    /// Not this OAuth client's credential: one answer for unknown, revoked and wrong.
+    ClientInvalid = "CLIENT_INVALID", Unauthenticated;
+    /// Not an approval code of this OAuth client: one answer for unknown, used, expired and too many guesses.
+    ApprovalInvalid = "APPROVAL_INVALID", PermissionDenied;
+    /// The code or refresh token is unknown, used, expired or ended: one answer for all.
+    GrantInvalid = "GRANT_INVALID", FailedPrecondition;
+    /// The OAuth client was not made for this grant type.
+    GrantNotAllowed = "GRANT_NOT_ALLOWED", PermissionDenied;
+    /// The OAuth client may not have this scope.
+    ScopeInvalid = "SCOPE_INVALID", PermissionDenied;
     /// If-Match names no current version.
     VersionMismatch = "VERSION_MISMATCH", FailedPrecondition;
     /// The organization's SCIM switch is off.
     ScimDisabled = "SCIM_DISABLED", PermissionDenied;
-    /// The plan does not include `scim`, or it has lapsed.
+    /// The plan does not include it, has lapsed, or is for no more: see [`Refusal::entitlement`].
     PlanLapsed = "PLAN_LAPSED", PermissionDenied;
     /// Unknown, expired or revoked: one answer for all.
     TokenInvalid = "TOKEN_INVALID", Unauthenticated;
     /// A gRPC call without a valid credential.
     CredentialInvalid = "CREDENTIAL_INVALID", Unauthenticated;
+    /// The service credential lacks the scope that the call needs.
+    ScopeMissing = "SCOPE_MISSING", PermissionDenied;
+    /// The call names a caller that its service credential may not speak for.
+    CallerNotAllowed = "CALLER_NOT_ALLOWED", PermissionDenied;
+    /// No such service credential.
+    CredentialNotFound = "CREDENTIAL_NOT_FOUND", NotFound;
+    /// The service credential's state does not allow this.
+    CredentialState = "CREDENTIAL_STATE", FailedPrecondition;
     /// Others kept changing the same row; try again.
     Contended = "CONTENDED", Aborted;
     /// More than can be taken now; try again in a second.
@@ -93,6 +117,33 @@ reasons! {
     Internal = "INTERNAL", Internal;
 }
 
+/// What of a plan a refusal is about. One reason for both: a gateway of the release before knows that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Entitlement {
+    /// SCIM itself.
+    Scim,
+    /// The number of users.
+    MaxUsers,
+    /// OAuth clients and grants.
+    OAuth,
+}
+
+impl Entitlement {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Scim, Self::MaxUsers, Self::OAuth];
+
+    /// The text in `ErrorInfo.metadata["entitlement"]`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scim => "scim",
+            Self::MaxUsers => "max_users",
+            Self::OAuth => "oauth",
+        }
+    }
+}
+
+const ENTITLEMENT: &str = "entitlement";
+
 /// What a failed call says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -100,18 +151,26 @@ pub struct Refusal {
     pub reason: Reason,
     /// For a person; safe to show.
     pub message: String,
+    /// What of the plan it is about, with [`Reason::PlanLapsed`].
+    pub entitlement: Option<Entitlement>,
 }
 
 impl Refusal {
     /// A refusal for this reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), entitlement: None }
+    }
+
+    /// A refusal because of the plan.
+    pub fn by_plan(entitlement: Entitlement, message: impl Into<String>) -> Self {
+        Self { entitlement: Some(entitlement), ..Self::new(Reason::PlanLapsed, message) }
     }
 }
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
-        let details = ErrorDetails::with_error_info(refusal.reason.as_str(), DOMAIN, HashMap::new());
+        let entitlement = refusal.entitlement.map(|this| (ENTITLEMENT.to_owned(), this.as_str().to_owned()));
+        let details = ErrorDetails::with_error_info(refusal.reason.as_str(), DOMAIN, HashMap::from_iter(entitlement));
         Self::with_error_details(refusal.reason.code(), refusal.message, details)
     }
 }
@@ -120,8 +179,11 @@ impl From<Refusal> for Status {
 /// is not passed on.
 pub fn refusal(status: &Status) -> Refusal {
     let info = status.get_details_error_info();
-    if let Some(reason) = info.filter(|i| i.domain == DOMAIN).and_then(|i| Reason::from_text(&i.reason)) {
-        return Refusal::new(reason, status.message());
+    let info = info.filter(|info| info.domain == DOMAIN);
+    if let Some(reason) = info.as_ref().and_then(|info| Reason::from_text(&info.reason)) {
+        let text = info.as_ref().and_then(|info| info.metadata.get(ENTITLEMENT));
+        let entitlement = text.and_then(|text| Entitlement::ALL.into_iter().find(|this| this.as_str() == text));
+        return Refusal { entitlement, ..Refusal::new(reason, status.message()) };
     }
     let unreachable =
         || Refusal::new(Reason::Unavailable, "A part of the service cannot be reached. Try again shortly.");
@@ -144,15 +206,16 @@ mod tests {
 
     #[test]
     fn every_reason_survives_the_wire() {
-        for &reason in Reason::ALL {
-            let status = Status::from(Refusal::new(reason, "why"));
+        let plain = Reason::ALL.iter().map(|reason| Refusal::new(*reason, "why"));
+        for refusal in plain.chain(Entitlement::ALL.map(|entitlement| Refusal::by_plan(entitlement, "why"))) {
+            let status = Status::from(refusal.clone());
             let headers = {
                 let mut map = http::HeaderMap::new();
                 status.add_header(&mut map).expect("headers");
                 map
             };
             let back = Status::from_header_map(&headers).expect("status");
-            assert_eq!(refusal(&back), Refusal::new(reason, "why"));
+            assert_eq!(super::refusal(&back), refusal);
         }
     }
 

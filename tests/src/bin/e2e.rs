@@ -5,9 +5,9 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use e2e_tests::{
-    conformance, contract, entra,
-    forms::{Form, Running},
-    okta,
+    canary, conformance, contract, entra,
+    forms::{Form, Options, Running},
+    oauth, okta, services,
     transcript::Transcript,
 };
 use testkit::process::Program;
@@ -18,13 +18,13 @@ struct Cli {
     /// The binary under test
     #[arg(long)]
     rollcall: PathBuf,
-    /// Python with scim2-tester, for the conformance suite
+    /// Python with the conformance tools
     #[arg(long)]
     python: Option<PathBuf>,
-    /// The script that runs scim2-tester
+    /// The script that runs the suite's tool
     #[arg(long)]
     script: Option<PathBuf>,
-    /// okta, entra, contract or conformance
+    /// okta, entra, oauth, services, contract, canary, scim2-tester or scim-sanity
     #[arg(required = true)]
     suites: Vec<String>,
 }
@@ -60,15 +60,21 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli, suite: &str, form: Form, transcript: &Transcript) -> Result<()> {
     let program = Program::at(&cli.rollcall)?;
     transcript.chapter(&format!("{suite}: {}", form.title()));
-    let running = Running::start(&program, form).await?;
+    if suite == "canary" {
+        return canary::run(&program, form, transcript).await;
+    }
+    let arguments = if suite == "oauth" { vec!["--oauth-loopback-jwks".to_owned()] } else { Vec::new() };
+    let running = Running::start_with(&program, form, Options { arguments, ..Options::default() }).await?;
     let result = match suite {
         "okta" => okta::run(&running.deployment, transcript).await,
         "entra" => entra::run(&running.deployment, transcript).await,
+        "services" => return services::run(running, transcript).await,
+        "oauth" => oauth::run(&running.deployment, transcript).await,
         "contract" => return contract::run(running, &program, transcript).await,
-        "conformance" => {
-            let python = cli.python.as_deref().context("conformance needs --python")?;
-            let script = cli.script.as_deref().context("conformance needs --script")?;
-            conformance::run(&running.deployment, transcript, python, script)
+        tool @ ("scim2-tester" | "scim-sanity") => {
+            let python = cli.python.as_deref().context("this suite needs --python")?;
+            let script = cli.script.as_deref().context("this suite needs --script")?;
+            conformance::run(&running.deployment, transcript, tool, python, script)
         }
         other => bail!("there is no suite {other}"),
     };

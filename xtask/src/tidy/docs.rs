@@ -68,7 +68,7 @@ fn container_commands(text: &str) -> Vec<(Vec<String>, Vec<String>)> {
 
 fn documents(root: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for directory in [root.to_owned(), root.join("docs/adr"), root.join("deploy")] {
+    for directory in [root.to_owned(), root.join("docs"), root.join("docs/adr"), root.join("deploy")] {
         for entry in fs::read_dir(&directory).with_context(|| format!("reading {}", directory.display()))? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "md") {
@@ -193,10 +193,11 @@ fn command(
     mut help: impl FnMut(&[String]) -> Option<String>,
 ) -> Vec<String> {
     let text = words.join(" ");
-    // `serve` has a value, every other first word a subcommand.
+    // The first word is followed by a value of `serve`, or by a subcommand.
     let needed = match words.first().map(String::as_str) {
         None => 0,
-        Some("serve") => words.len().min(2),
+        // `oauth client` and `oauth grant` have subcommands of their own.
+        Some("oauth") if words.get(1).is_some_and(|word| word != "approve") => words.len().min(3),
         Some(_) => words.len().min(2),
     };
     let Some(help) = help(&words[..needed]) else {
@@ -251,6 +252,9 @@ mod tests {
         let flags = vec!["--name".to_owned()];
         assert_eq!(command("R", &words("org create acme"), &flags, help), Vec::<String>::new());
         assert_eq!(command("R", &words("org make"), &flags, help).len(), 1);
+        let deeper =
+            |words: &[String]| (words.join(" ") == "oauth client create").then(|| "  --name <NAME>".to_owned());
+        assert_eq!(command("R", &words("oauth client create acme"), &flags, deeper), Vec::<String>::new());
         let wrong = vec!["--nam".to_owned()];
         assert_eq!(command("R", &words("org create"), &wrong, help).len(), 1);
     }

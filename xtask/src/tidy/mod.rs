@@ -5,7 +5,10 @@
 
 mod docs;
 mod graph;
+mod incidents;
+mod migrations;
 mod sources;
+mod tenancy;
 
 use anyhow::{Result, bail};
 
@@ -15,6 +18,9 @@ use crate::tools::{Workspace, complain, say};
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut complaints = graph::check(&workspace.metadata)?;
     complaints.extend(sources::check(&workspace.root)?);
+    complaints.extend(incidents::check(&workspace.root)?);
+    complaints.extend(tenancy::check(&workspace.root)?);
+    complaints.extend(migrations::check(&workspace.root)?);
     complaints.extend(docs::check(workspace)?);
     for complaint in &complaints {
         complain(&format!("tidy: {complaint}"));

@@ -12,14 +12,19 @@ use store::Instant;
 use uuid::Uuid;
 use wire::{Reason, Refusal};
 
-use super::list::{ListDigest, Position};
+use super::list::{Edge, ListDigest, Position, Target};
 
 /// Bytes of the nonce: enough for random ones never to meet.
 pub(crate) const NONCE: usize = 24;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Version and generation.
 const HEAD: usize = 5;
+// What a cursor is, as bits of one byte.
+const BACKWARDS: u8 = 1;
+const POSITION: u8 = 2;
+const SORT_KEY: u8 = 4;
+const GROUP: u8 = 8;
 const TIMEOUT_MICROS: i64 = scim::list::CURSOR_TIMEOUT as i64 * 1_000_000;
 /// The longest value that a list can be continued after, bytes: a cursor has to go into a URL.
 const LONGEST_SORT_KEY: usize = 2000;
@@ -45,8 +50,7 @@ pub(crate) struct Cursor {
     pub(crate) issued: Instant,
     /// RFC 9865 section 2.1: that of the initial query.
     pub(crate) count: u32,
-    /// The last resource that was sent.
-    pub(crate) after: Position,
+    pub(crate) edge: Edge,
 }
 
 impl Cursor {
@@ -55,7 +59,8 @@ impl Cursor {
     /// # Errors
     /// [`Reason::InvalidValue`] where the value sorted by is too long for a URL.
     pub(crate) fn seal(&self, key: &CursorKey, nonce: [u8; NONCE], list: &ListDigest) -> Result<String, Refusal> {
-        let sort_key = self.after.sort_key.as_deref();
+        let from = self.edge.from.as_ref();
+        let sort_key = from.and_then(|from| from.sort_key.as_deref());
         if sort_key.is_some_and(|text| text.len() > LONGEST_SORT_KEY) {
             return Err(Refusal::new(
                 Reason::InvalidValue,
@@ -68,11 +73,15 @@ impl Cursor {
         let mut plain = Vec::with_capacity(32 + sort_key.map_or(0, str::len));
         plain.extend_from_slice(&self.issued.as_micros().to_be_bytes());
         plain.extend_from_slice(&self.count.to_be_bytes());
-        plain.extend_from_slice(self.after.id.as_bytes());
-        if let Some(text) = sort_key {
-            plain.push(1);
-            plain.extend_from_slice(text.as_bytes());
-        }
+        let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+        plain.push(
+            bit(self.edge.backwards, BACKWARDS)
+                | bit(from.is_some(), POSITION)
+                | bit(sort_key.is_some(), SORT_KEY)
+                | bit(from.is_some_and(|from| from.target == Target::Group), GROUP),
+        );
+        plain.extend(from.iter().flat_map(|from| from.id.as_bytes()));
+        plain.extend_from_slice(sort_key.unwrap_or_default().as_bytes());
         let mut sealed = vec![VERSION];
         sealed.extend_from_slice(&key.generation.to_be_bytes());
         let payload = Payload { msg: &plain, aad: &list.0 };
@@ -83,7 +92,7 @@ impl Cursor {
         Ok(URL_SAFE_NO_PAD.encode(sealed))
     }
 
-    /// The position to continue after.
+    /// Where to continue.
     ///
     /// # Errors
     /// [`Reason::InvalidCursor`] for what was not given out for this list in this organization,
@@ -94,7 +103,7 @@ impl Cursor {
         list: &ListDigest,
         count: u32,
         now: Instant,
-    ) -> Result<Position, Refusal> {
+    ) -> Result<Edge, Refusal> {
         let cursor = unseal(text, keys, list).ok_or_else(invalid)?;
         if now.as_micros().saturating_sub(cursor.issued.as_micros()) > TIMEOUT_MICROS {
             let message = format!(
@@ -111,7 +120,7 @@ impl Cursor {
             );
             return Err(Refusal::new(Reason::InvalidCount, message));
         }
-        Ok(cursor.after)
+        Ok(cursor.edge)
     }
 }
 
@@ -119,8 +128,8 @@ impl Cursor {
 fn invalid() -> Refusal {
     Refusal::new(
         Reason::InvalidCursor,
-        "The cursor is none that this list gave out. Send nextCursor of the previous page with the same filter, sortBy and \
-         sortOrder, or start again with an empty cursor.",
+        "The cursor is none that this list gave out. Send nextCursor or previousCursor of a page with the same filter, sortBy \
+         and sortOrder, or start again with an empty cursor.",
     )
 }
 
@@ -139,15 +148,22 @@ fn unseal(text: &str, keys: &[CursorKey], list: &ListDigest) -> Option<Cursor> {
     let plain = XChaCha20Poly1305::new(&key.secret.into()).decrypt(&nonce.into(), payload).ok()?;
     let (issued, rest) = plain.split_at_checked(8)?;
     let (count, rest) = rest.split_at_checked(4)?;
-    let (id, rest) = rest.split_at_checked(16)?;
-    let sort_key = match rest.split_first() {
-        Some((_, text)) => Some(String::from_utf8(text.to_vec()).ok()?),
-        None => None,
+    let (flags, rest) = rest.split_first()?;
+    let has = |bit: u8| flags & bit != 0;
+    let from = if has(POSITION) {
+        let (id, text) = rest.split_at_checked(16)?;
+        Some(Position {
+            target: if has(GROUP) { Target::Group } else { Target::User },
+            sort_key: if has(SORT_KEY) { Some(String::from_utf8(text.to_vec()).ok()?) } else { None },
+            id: Uuid::from_slice(id).ok()?,
+        })
+    } else {
+        None
     };
     Some(Cursor {
         issued: Instant::from_micros(i64::from_be_bytes(issued.try_into().ok()?)),
         count: u32::from_be_bytes(count.try_into().ok()?),
-        after: Position { sort_key, id: Uuid::from_slice(id).ok()? },
+        edge: Edge { from, backwards: has(BACKWARDS) },
     })
 }
 
@@ -168,15 +184,15 @@ mod tests {
     }
 
     fn cursor(sort_key: Option<&str>) -> Cursor {
-        let after = Position { sort_key: sort_key.map(str::to_owned), id: Uuid::from_u128(7) };
-        Cursor { issued: NOW, count: 10, after }
+        let position = Position { target: Target::User, sort_key: sort_key.map(str::to_owned), id: Uuid::from_u128(7) };
+        Cursor { issued: NOW, count: 10, edge: Edge { from: Some(position), backwards: false } }
     }
 
     fn sealed(sort_key: Option<&str>) -> String {
         cursor(sort_key).seal(&key(1), [3; NONCE], &list(1)).expect("sealed")
     }
 
-    fn reason(result: Result<Position, Refusal>) -> Reason {
+    fn reason(result: Result<Edge, Refusal>) -> Reason {
         result.expect_err("refused").reason
     }
 
@@ -186,12 +202,27 @@ mod tests {
             let text = sealed(sort_key);
             assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{text}");
             let keys = [key(2), key(1)];
-            assert_eq!(Cursor::open(&text, &keys, &list(1), 10, NOW), Ok(cursor(sort_key).after));
+            assert_eq!(Cursor::open(&text, &keys, &list(1), 10, NOW), Ok(cursor(sort_key).edge));
         }
         let long = "x".repeat(LONGEST_SORT_KEY);
         assert!(sealed(Some(&long)).len() < LONGEST);
         let longer = cursor(Some(&format!("{long}x"))).seal(&key(1), [3; NONCE], &list(1));
         assert_eq!(longer.expect_err("too long").reason, Reason::InvalidValue);
+    }
+
+    #[test]
+    fn it_keeps_its_direction_and_its_kind() {
+        let positions = [Target::User, Target::Group].into_iter().flat_map(|target| {
+            [None, Some(String::new())].map(|sort_key| Some(Position { target, sort_key, id: Uuid::from_u128(7) }))
+        });
+        for from in positions.chain([None]) {
+            for backwards in [false, true] {
+                let edge = Edge { from: from.clone(), backwards };
+                let sealed = Cursor { edge: edge.clone(), ..cursor(None) }.seal(&key(1), [3; NONCE], &list(1));
+                let opened = Cursor::open(&sealed.expect("sealed"), &[key(1)], &list(1), 10, NOW);
+                assert_eq!(opened, Ok(edge));
+            }
+        }
     }
 
     #[test]

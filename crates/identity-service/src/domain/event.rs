@@ -25,6 +25,12 @@ pub(crate) enum Kind {
     ScimDisabled,
     RequestLimitChanged,
     PlanChanged,
+    /// The plan has ended, and its days of grace have begun.
+    PlanLapsed,
+    /// The days of grace are over.
+    PlanEnded,
+    /// Changes were refused because of the plan.
+    PlanRefused,
     SchemaAdded,
     UserCreated,
     UserUpdated,
@@ -43,6 +49,9 @@ impl Kind {
             Self::ScimDisabled => "organization.scim_disabled",
             Self::RequestLimitChanged => "organization.request_limit_changed",
             Self::PlanChanged => "organization.plan_changed",
+            Self::PlanLapsed => "organization.plan_lapsed",
+            Self::PlanEnded => "organization.plan_ended",
+            Self::PlanRefused => "organization.plan_refused",
             Self::SchemaAdded => "organization.schema_added",
             Self::UserCreated => "user.created",
             Self::UserUpdated => "user.updated",

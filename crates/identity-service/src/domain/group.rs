@@ -11,7 +11,7 @@ use wire::{Reason, Refusal};
 use super::{GroupId, MemberId, access::Access, event::Kind, event::NewEvent, fits, key, user::Notes, user::text_of};
 
 /// The most member ids that one event names; a larger change is several events.
-const IDS_PER_EVENT: usize = 1000;
+pub(crate) const IDS_PER_EVENT: usize = 1000;
 
 /// The most ids that an error names.
 pub(crate) const IDS_PER_ERROR: usize = 10;

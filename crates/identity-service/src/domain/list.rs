@@ -10,6 +10,13 @@ pub(crate) const LARGEST_PAGE: u32 = 1000;
 /// The page where none is asked for.
 pub(crate) const DEFAULT_PAGE: u32 = 100;
 
+/// Whose resources a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    User,
+    Group,
+}
+
 /// A list request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListQuery {
@@ -24,11 +31,14 @@ pub(crate) struct ListQuery {
     pub(crate) limit: u32,
     /// Absent: pages by index. Empty: the first page by cursor.
     pub(crate) cursor: Option<String>,
+    /// What the URIs of resources begin with; absent: no filter can be on one.
+    pub(crate) base_url: Option<String>,
 }
 
 /// A resource in an ordered list, whether it still exists or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
+    pub(crate) target: Target,
     /// What the list is sorted by, as text; absent where the attribute is, and in a list by id.
     pub(crate) sort_key: Option<String>,
     pub(crate) id: Uuid,
@@ -40,9 +50,40 @@ pub(crate) enum Start {
     /// After so many resources.
     Rank(i64),
     /// By index, but after this one, which ended the page before.
-    Continued { offset: i64, after: Position },
-    /// By cursor; absent: from the beginning.
-    Cursor(Option<Position>),
+    Continued {
+        offset: i64,
+        after: Position,
+    },
+    Cursor(Edge),
+}
+
+/// Where a page by cursor begins, and which way it goes from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Edge {
+    /// The resource that the page comes after, or before; absent: from the beginning, or the end, of the list.
+    pub(crate) from: Option<Position>,
+    pub(crate) backwards: bool,
+}
+
+/// The ends of a page, and whether the list goes on there. By index only the last resource counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) first: Option<Position>,
+    pub(crate) last: Option<Position>,
+    pub(crate) before: bool,
+    pub(crate) after: bool,
+}
+
+impl Ends {
+    /// Where the page before this one begins, if there is one. Before an empty page stands all there is.
+    pub(crate) fn previous(&self) -> Option<Edge> {
+        self.before.then(|| Edge { from: self.first.clone(), backwards: true })
+    }
+
+    /// Where the next page begins, if there is one.
+    pub(crate) fn next(&self) -> Option<Edge> {
+        self.after.then(|| Edge { from: self.last.clone(), backwards: false })
+    }
 }
 
 /// A page of a list.
@@ -50,8 +91,16 @@ pub(crate) enum Start {
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
     pub(crate) total: i64,
-    /// Absent: the last page, or pages by index.
-    pub(crate) next_cursor: Option<String>,
+    pub(crate) cursors: Cursors,
+}
+
+/// RFC 9865 as a page has it; none for pages by index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cursors {
+    /// Absent: the first page.
+    pub(crate) previous: Option<String>,
+    /// Absent: the last page.
+    pub(crate) next: Option<String>,
 }
 
 /// What makes two requests ask for the same list: organization, resource type, filter and order.
@@ -68,7 +117,7 @@ impl ListDigest {
         descending: bool,
     ) -> Self {
         let mut hash = Sha256::new();
-        hash.update(b"rollcall list 1");
+        hash.update(b"rollcall list 2");
         hash.update(org.0.as_bytes());
         hash.update([u8::from(descending)]);
         for text in [Some(resource_type), filter, sort_by] {
@@ -76,6 +125,18 @@ impl ListDigest {
             let text = text.unwrap_or_default();
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text);
+        }
+        Self(hash.finalize().into())
+    }
+
+    /// Of a list made of several, some of which have nothing to give.
+    pub(crate) fn of_parts(org: OrgId, parts: [Option<&Self>; 2]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"rollcall joint list 1");
+        hash.update(org.0.as_bytes());
+        for part in parts {
+            hash.update([u8::from(part.is_some())]);
+            hash.update(part.map_or([0; 32], |part| part.0));
         }
         Self(hash.finalize().into())
     }
@@ -92,6 +153,7 @@ impl ListQuery {
             offset: start_index.max(1) - 1,
             limit: count.unwrap_or(DEFAULT_PAGE).min(LARGEST_PAGE),
             cursor: None,
+            base_url: None,
         }
     }
 }
@@ -119,6 +181,11 @@ mod tests {
             ListDigest::new(org, "User", Some("ab"), None, false),
             ListDigest::new(org, "User", None, None, true),
         ];
+        let parts = |user: Option<usize>, group: Option<usize>| {
+            ListDigest::of_parts(org, [user.map(|n| &all[n]), group.map(|n| &all[n])])
+        };
+        let joint = [parts(Some(0), Some(2)), parts(Some(0), None), parts(None, Some(0)), parts(None, None)];
+        let all: Vec<ListDigest> = all.into_iter().chain(joint).collect();
         for (n, one) in all.iter().enumerate() {
             assert!(all[..n].iter().all(|other| other != one), "{n}");
         }

@@ -10,6 +10,7 @@ pub(crate) mod group;
 pub(crate) mod idempotency;
 pub(crate) mod list;
 pub(crate) mod organization;
+pub(crate) mod plan;
 pub(crate) mod user;
 
 use uuid::Uuid;
@@ -48,6 +49,14 @@ fn key(attribute: &str, value: &str) -> Result<String, Refusal> {
     fits(attribute, value)?;
     fits(attribute, &folded)?;
     Ok(folded)
+}
+
+/// What a userName is unique by.
+fn user_name_key(value: &str) -> Result<String, Refusal> {
+    let key = scim::user_name::key(value);
+    fits("userName", value)?;
+    fits("userName", &key)?;
+    Ok(key)
 }
 
 fn fits(attribute: &str, value: &str) -> Result<(), Refusal> {

@@ -1,9 +1,12 @@
-//! Organizations: slug, plan and settings.
+//! Organizations: slug, settings, and what of them each call asks for.
 
 use store::Instant;
 use wire::{Reason, Refusal};
 
-use super::OrgId;
+use super::{
+    OrgId,
+    plan::{Terms, grace_ends_at},
+};
 
 const LONGEST_SLUG: usize = 63;
 const LONGEST_NAME: usize = 200;
@@ -15,49 +18,54 @@ pub(crate) struct Organization {
     pub(crate) slug: String,
     pub(crate) name: String,
     pub(crate) plan: String,
-    /// The plan includes `scim`.
-    pub(crate) scim_entitled: bool,
-    pub(crate) plan_expires_at: Option<Instant>,
+    pub(crate) terms: Terms,
+    /// The end, or the end of grace, of which the organization was told.
+    pub(crate) plan_told: Option<Instant>,
     pub(crate) scim_enabled: bool,
     /// Absent: the gateway's default. 0: unlimited.
     pub(crate) requests_per_second: Option<u32>,
+    /// Some group is or was a member of a group.
+    pub(crate) nested_groups: bool,
     pub(crate) created: Instant,
     pub(crate) modified: Instant,
 }
 
 impl Organization {
+    pub(crate) fn gate(&self) -> Gate {
+        let Terms { scim, expires_at, grace_days, max_users, .. } = self.terms;
+        Gate {
+            scim_entitled: scim,
+            plan_expires_at: expires_at,
+            plan_grace_days: grace_days,
+            max_users,
+            scim_enabled: self.scim_enabled,
+            nested_groups: self.nested_groups,
+        }
+    }
+}
+
+/// What of an organization each call on its users and groups asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gate {
+    pub(crate) scim_entitled: bool,
+    pub(crate) plan_expires_at: Option<Instant>,
+    pub(crate) plan_grace_days: u32,
+    /// Absent: any number.
+    pub(crate) max_users: Option<i64>,
+    pub(crate) scim_enabled: bool,
+    /// Some group is or was a member of a group.
+    pub(crate) nested_groups: bool,
+}
+
+impl Gate {
     /// Whether the `scim` entitlement holds at this instant.
     pub(crate) fn entitled(&self, now: Instant) -> bool {
-        self.scim_entitled && self.plan_expires_at.is_none_or(|end| now < end)
-    }
-}
-
-/// What an organization pays for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
-    Free,
-    Enterprise,
-}
-
-impl Plan {
-    pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
-        match text {
-            "" | "free" => Ok(Self::Free),
-            "enterprise" => Ok(Self::Enterprise),
-            _ => Err(Refusal::new(Reason::InvalidArgument, "plan is not known. Use free or enterprise.")),
-        }
+        self.scim_entitled && self.ended(now).is_none()
     }
 
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-            Self::Enterprise => "enterprise",
-        }
-    }
-
-    /// Whether it includes `scim`.
-    pub(crate) fn includes_scim(self) -> bool {
-        self == Self::Enterprise
+    /// When the plan's days of grace were over, if they are at this instant.
+    pub(crate) fn ended(&self, now: Instant) -> Option<Instant> {
+        self.plan_expires_at.map(|end| grace_ends_at(end, self.plan_grace_days)).filter(|end| now >= *end)
     }
 }
 
@@ -103,27 +111,5 @@ mod tests {
         for bad in ["", "  ", "a\nb", &"a".repeat(201)] {
             assert!(check_name(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn an_entitlement_ends_at_its_instant() {
-        let mut organization = Organization {
-            id: OrgId(uuid::Uuid::nil()),
-            slug: "acme".to_owned(),
-            name: "Acme".to_owned(),
-            plan: "enterprise".to_owned(),
-            scim_entitled: true,
-            plan_expires_at: Some(Instant::from_micros(10)),
-            scim_enabled: true,
-            requests_per_second: None,
-            created: Instant::from_micros(0),
-            modified: Instant::from_micros(0),
-        };
-        assert!(organization.entitled(Instant::from_micros(9)));
-        assert!(!organization.entitled(Instant::from_micros(10)));
-        organization.plan_expires_at = None;
-        assert!(organization.entitled(Instant::from_micros(i64::MAX)));
-        organization.scim_entitled = false;
-        assert!(!organization.entitled(Instant::from_micros(0)));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use store::Instant;
 use wire::{Reason, Refusal};
 
-use super::{GroupId, UserId, access::Access, fits, key};
+use super::{GroupId, UserId, access::Access, fits, key, user_name_key};
 
 /// A user as it is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl UserContent {
         Ok(Self {
             resource_text: text_of(&resource)?,
             search_text: text_of(&search)?,
-            user_name_key: key("userName", &keys.user_name)?,
+            user_name_key: user_name_key(&keys.user_name)?,
             display_name_key: folded("displayName", &keys.display_name)?,
             given_name_key: folded("name.givenName", &keys.given_name)?,
             family_name_key: folded("name.familyName", &keys.family_name)?,
@@ -85,8 +85,33 @@ impl UserContent {
     }
 
     /// A lapsed plan never keeps access from being taken away.
+    pub(crate) fn needs_plan(&self) -> bool {
+        self.active == Some(true)
+    }
+
     pub(crate) fn check(&self, access: Access) -> Result<(), Refusal> {
-        if self.active == Some(true) { access.to_change() } else { Ok(()) }
+        if self.needs_plan() { access.to_change() } else { Ok(()) }
+    }
+
+    /// The user that was created with this content.
+    pub(crate) fn created(&self, id: UserId, now: Instant) -> User {
+        self.written(id, 1, now, now)
+    }
+
+    /// The user as it is with this content.
+    pub(crate) fn written(&self, id: UserId, version: i64, created: Instant, modified: Instant) -> User {
+        User {
+            id,
+            user_name: self.user_name.clone(),
+            external_id: self.external_id.clone(),
+            active: self.active,
+            display_name: self.display_name.clone(),
+            primary_email: self.primary_email.clone(),
+            version,
+            created,
+            modified,
+            resource: self.resource_text.clone(),
+        }
     }
 }
 

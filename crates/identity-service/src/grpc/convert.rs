@@ -17,12 +17,12 @@ use crate::{
         group::{Member, MemberType, group_not_found},
         idempotency::IdempotencyKey,
         list::ListQuery,
-        organization::Organization,
         parse_id,
+        plan::Standing,
         user::{GroupOfUser, user_not_found},
     },
     error::from_scim,
-    operations::{AddedSchema, Scope, ShownGroup, ShownUser, organization_not_found},
+    operations::{AddedSchema, Scope, ShownGroup, ShownOrganization, ShownUser, organization_not_found},
 };
 
 pub(super) fn scope(organization_id: &str, caller: Option<common::Caller>) -> Result<Scope, Refusal> {
@@ -81,8 +81,16 @@ pub(super) fn members_shown(mask: Option<proto::GroupMask>) -> u32 {
 pub(super) fn list_query(query: Option<proto::ListQuery>) -> ListQuery {
     let query = query.unwrap_or_default();
     let descending = query.sort_order() == SortOrder::Descending;
-    let cursor = query.cursor;
-    ListQuery { cursor, ..ListQuery::new(query.filter, query.sort_by, descending, query.start_index, query.count) }
+    let (cursor, base_url) = (query.cursor, base_url(query.base_url));
+    ListQuery {
+        cursor,
+        base_url,
+        ..ListQuery::new(query.filter, query.sort_by, descending, query.start_index, query.count)
+    }
+}
+
+pub(super) fn base_url(given: String) -> Option<String> {
+    (!given.is_empty()).then_some(given)
 }
 
 pub(super) fn member_ids(ids: &proto::MemberIds) -> Result<Vec<Uuid>, Refusal> {
@@ -162,14 +170,21 @@ pub(super) fn next_page(members: &[Member], more: bool) -> String {
     members.last().filter(|_| more).map(|last| last.id.to_string()).unwrap_or_default()
 }
 
-pub(super) fn organization((this, now): (Organization, Instant)) -> proto::Organization {
+pub(super) fn organization(shown: ShownOrganization) -> proto::Organization {
+    let ShownOrganization { organization: this, now, users } = shown;
+    let terms = this.terms;
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
     proto::Organization {
         id: this.id.to_string(),
-        scim_entitled: this.entitled(now),
+        scim_entitled: this.gate().entitled(now),
         slug: this.slug,
         name: this.name,
         plan: this.plan,
-        plan_expires_at: this.plan_expires_at.map(instant),
+        plan_expires_at: terms.expires_at.map(instant),
+        plan_grace_ends_at: terms.grace_ends_at().map(instant),
+        max_users: terms.max_users.map(count),
+        oauth_entitled: terms.oauth && terms.standing(now) != Standing::Ended,
+        users: users.map(count),
         scim_enabled: this.scim_enabled,
         requests_per_second: this.requests_per_second,
         created_at: Some(instant(this.created)),

@@ -1,13 +1,14 @@
 //! Groups and members.
 
+use ::store::urgently_if;
 use wire::{
     Refusal,
     identity::{self as proto, group_change::Change},
 };
 
 use super::convert::{
-    group, group_id, idempotency_key, invalid, known_group, list_query, member, member_ids, members_shown, next_page,
-    operation, precondition, scope,
+    base_url, group, group_id, idempotency_key, invalid, known_group, list_query, member, member_ids, members_shown,
+    next_page, operation, precondition, scope,
 };
 use crate::{
     domain::{group::GroupChange, list::LARGEST_PAGE, list::page_size, parse_id},
@@ -34,7 +35,8 @@ pub(super) async fn list(core: &Core, request: proto::ListGroupsRequest) -> Resu
     Ok(proto::ListGroupsResponse {
         groups: page.items.into_iter().map(group).collect(),
         total_results: page.total,
-        next_cursor: page.next_cursor.unwrap_or_default(),
+        next_cursor: page.cursors.next.unwrap_or_default(),
+        previous_cursor: page.cursors.previous.unwrap_or_default(),
     })
 }
 
@@ -44,16 +46,30 @@ pub(super) async fn replace(core: &Core, request: proto::ReplaceGroupRequest) ->
     let members = request.members.as_ref().map(member_ids).transpose()?;
     let precondition = precondition(request.if_match);
     let shown = members_shown(request.mask);
-    Ok(group(core.group_replace(scope, id, precondition, &request.resource_json, members, shown).await?))
+    let urgent = members.as_ref().is_some_and(Vec::is_empty);
+    let replace = core.group_replace(scope, id, precondition, &request.resource_json, members, shown);
+    Ok(group(urgently_if(urgent, replace).await?))
 }
 
 pub(super) async fn patch(core: &Core, request: proto::PatchGroupRequest) -> Result<proto::Group, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
     let id = core.checked(&scope, known_group(group_id(&request.id))).await?;
-    let changes = request.changes.into_iter().map(change).collect::<Result<_, _>>();
+    let changes = request.changes.into_iter().map(change).collect::<Result<Vec<_>, _>>();
     let changes = core.checked(&scope, changes).await?;
     let precondition = precondition(request.if_match);
-    Ok(group(core.group_patch(scope, id, precondition, changes, members_shown(request.mask)).await?))
+    let (base_url, shown) = (base_url(request.base_url), members_shown(request.mask));
+    let urgent = !changes.is_empty() && changes.iter().all(takes_out);
+    let patch = core.group_patch(scope, id, precondition, changes, base_url, shown);
+    Ok(group(urgently_if(urgent, patch).await?))
+}
+
+/// Who is taken out of a group loses what it gives.
+fn takes_out(change: &GroupChange) -> bool {
+    match change {
+        GroupChange::RemoveMembers(_) | GroupChange::RemoveMembersWhere(_) => true,
+        GroupChange::ReplaceMembers(ids) => ids.is_empty(),
+        GroupChange::AddMembers(_) | GroupChange::Attribute(_) => false,
+    }
 }
 
 fn change(this: proto::GroupChange) -> Result<GroupChange, Refusal> {
@@ -73,7 +89,7 @@ pub(super) async fn delete(
 ) -> Result<proto::DeleteGroupResponse, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
     let id = core.checked(&scope, known_group(group_id(&request.id))).await?;
-    core.group_delete(scope, id, precondition(request.if_match)).await?;
+    urgently_if(true, core.group_delete(scope, id, precondition(request.if_match))).await?;
     Ok(proto::DeleteGroupResponse {})
 }
 

@@ -5,6 +5,7 @@ use tonic::Request;
 use wire::{
     Refusal, from_timestamp,
     identity::{self as proto, get_organization_request::Key, organization_service_server::OrganizationService},
+    received,
 };
 
 use super::{
@@ -15,9 +16,10 @@ use super::{
 use crate::{
     domain::{
         list::{DEFAULT_PAGE, page_size},
-        organization::{Plan, check_slug},
+        organization::check_slug,
+        plan::{DEFAULT_GRACE_DAYS, Plan, Terms},
     },
-    operations::{Core, NewOrganization},
+    operations::{Core, NewOrganization, ShownOrganization},
 };
 
 /// `rollcall.identity.v1.OrganizationService`.
@@ -29,7 +31,7 @@ impl OrganizationService for Organizations {
         &self,
         request: Request<proto::CreateOrganizationRequest>,
     ) -> Reply<proto::Organization> {
-        reply(create(&self.0, request.into_inner()).await)
+        reply(create(&self.0, received(request)?).await)
     }
 
     async fn get_organization(&self, request: Request<proto::GetOrganizationRequest>) -> Reply<proto::Organization> {
@@ -44,19 +46,19 @@ impl OrganizationService for Organizations {
     }
 
     async fn set_scim_enabled(&self, request: Request<proto::SetScimEnabledRequest>) -> Reply<proto::Organization> {
-        reply(set_scim_enabled(&self.0, request.into_inner()).await)
+        reply(set_scim_enabled(&self.0, received(request)?).await)
     }
 
     async fn set_request_limit(&self, request: Request<proto::SetRequestLimitRequest>) -> Reply<proto::Organization> {
-        reply(set_request_limit(&self.0, request.into_inner()).await)
+        reply(set_request_limit(&self.0, received(request)?).await)
     }
 
     async fn set_plan(&self, request: Request<proto::SetPlanRequest>) -> Reply<proto::Organization> {
-        reply(set_plan(&self.0, request.into_inner()).await)
+        reply(set_plan(&self.0, received(request)?).await)
     }
 
     async fn add_schema(&self, request: Request<proto::AddSchemaRequest>) -> Reply<proto::SchemaExtension> {
-        reply(add_schema(&self.0, request.into_inner()).await)
+        reply(add_schema(&self.0, received(request)?).await)
     }
 
     async fn list_schemas(&self, request: Request<proto::ListSchemasRequest>) -> Reply<proto::ListSchemasResponse> {
@@ -92,7 +94,7 @@ async fn list(
     let more = page.len() > limit as usize;
     page.truncate(limit as usize);
     let next_page_token = page.last().filter(|_| more).map(|last| last.slug.clone()).unwrap_or_default();
-    let organizations = page.into_iter().map(|this| organization((this, now))).collect();
+    let organizations = page.into_iter().map(|this| organization(ShownOrganization::new(this, now))).collect();
     Ok(proto::ListOrganizationsResponse { organizations, next_page_token })
 }
 
@@ -115,11 +117,15 @@ async fn set_plan(core: &Core, request: proto::SetPlanRequest) -> Result<proto::
         return Err(invalid("plan is missing. Use free or enterprise."));
     }
     let plan = Plan::parse(&request.plan)?;
-    let expires_at = request.expires_at.map(|end| Instant::from_micros(from_timestamp(&end)));
-    if expires_at.is_some_and(|end| jiff::Timestamp::try_from(end).is_err()) {
-        return Err(invalid("expires_at must lie in the years up to 9999."));
-    }
-    core.plan_set(scope, plan, expires_at).await.map(organization)
+    let included = plan.terms();
+    let terms = Terms {
+        expires_at: request.expires_at.map(|end| Instant::from_micros(from_timestamp(&end))),
+        grace_days: request.grace_days.unwrap_or(DEFAULT_GRACE_DAYS),
+        max_users: request.max_users.map(|most| i64::try_from(most).unwrap_or(i64::MAX)),
+        oauth: request.oauth.unwrap_or(included.oauth),
+        ..included
+    };
+    core.plan_set(scope, plan, terms).await.map(organization)
 }
 
 async fn add_schema(core: &Core, request: proto::AddSchemaRequest) -> Result<proto::SchemaExtension, Refusal> {

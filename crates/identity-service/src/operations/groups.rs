@@ -1,37 +1,40 @@
 //! Groups and their members. A group is never loaded with its members: its row is locked, then each change is one
-//! statement on the members it names.
+//! statement on the members it names. On PostgreSQL the common changes are one statement altogether.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use ::store::{AnyConnection, Instant};
-use scim::{Object, ResourceType};
+use ::store::{AnyConnection, Backend, Instant};
+use scim::{Object, ResourceType, schema::Types};
+use serde_json::json;
 use uuid::Uuid;
 use wire::Refusal;
 
-use super::{
-    Core, Scope,
-    users::{left, locked_groups, ordered},
-};
+use super::{Core, OPTIMISTIC_TRIES, Scope, contended};
 use crate::{
     domain::{
-        GroupId, MemberId, Precondition,
+        GroupId, MemberId, OrgId, Precondition,
         access::Access,
         event::{Kind, NewEvent},
         group::{
-            Group, GroupChange, GroupContent, MemberDelta, MemberPage, display_name_taken, group_not_found,
-            member_of_itself, unknown_members,
+            Group, GroupChange, GroupContent, IDS_PER_EVENT, MemberDelta, MemberPage, display_name_taken,
+            group_not_found, member_of_itself, unknown_members,
         },
         idempotency::{IdempotencyKey, digest, spent},
+        list::Target,
         user::{Notes, delta, parse_stored},
     },
     error::{Refused, from_scim, internal},
     store::{
-        filter_sql::{Compiler, Target},
-        group, member,
+        filter_sql::Compiler,
+        group::{self, Found, GroupUpdate},
+        member::{self, Membership},
         statement::{Lock, Statement},
-        violates,
+        tombstone, violates,
     },
 };
+
+/// Members that go in the transaction that deletes their group; those of a larger one go later.
+const PURGED_AT_ONCE: i64 = 1000;
 
 /// A group with the first members that were asked for.
 #[derive(Clone, Debug)]
@@ -44,12 +47,30 @@ pub(crate) struct ShownGroup {
 
 /// A change that is ready to be run.
 enum Step {
+    /// The body of a PUT, less the members.
+    Body(Object),
     Attribute(scim::patch::Operation),
     Add(Vec<Uuid>),
     Remove(Vec<Uuid>),
     /// A condition on one member.
     RemoveWhere(Statement),
     Replace(Vec<Uuid>),
+}
+
+impl Step {
+    /// Whether it looks at anything but members.
+    fn is_attribute(&self) -> bool {
+        matches!(self, Self::Body(_) | Self::Attribute(_))
+    }
+}
+
+/// A PUT or PATCH.
+struct Change {
+    scope: Scope,
+    now: Instant,
+    id: GroupId,
+    precondition: Option<Precondition>,
+    steps: Vec<Step>,
 }
 
 /// A group as the steps leave it.
@@ -81,11 +102,16 @@ impl Core {
         let members = each_once(members);
         let (core, now, id) = (self.clone(), self.clock.now(), GroupId(self.ids.next()));
         let digest = digest("Group", &content.resource_text, &members);
-        self.write(move |conn| {
+        self.write(scope.org, move |conn| {
             let access = scope.enter(conn, now)?;
-            if let Some(made) = Self::replayed(conn, &scope, key.as_ref(), id.0, &digest, now)? {
-                let group = group::group_get(conn, scope.org, GroupId(made))?.ok_or(Refused::Refused(spent()))?;
-                return show(conn, &scope, group, show_members, false);
+            let replayed = match &key {
+                Some(key) => Self::replayed(conn, &scope, key, id.0, &digest, now)?,
+                None => None,
+            };
+            if let Some(made) = replayed {
+                let found = group::group_find(conn, scope.org, GroupId(made), None, show_members)?;
+                let (group, members) = found.group.ok_or(Refused::Refused(spent()))?;
+                return Ok(ShownGroup { group, members, changed: false });
             }
             access.to_change().map_err(Refused::Refused)?;
             let group = group::group_insert(conn, scope.org, id, &content, now).map_err(|e| taken(e, &content))?;
@@ -100,14 +126,19 @@ impl Core {
         .await
     }
 
+    /// The version is that of the members shown with it: a client may write over what it saw.
     pub(crate) async fn group_get(&self, scope: Scope, id: GroupId, show_members: u32) -> Result<ShownGroup, Refusal> {
-        let now = self.clock.now();
+        let (now, org) = (self.clock.now(), scope.org);
         let get = move |conn: &mut AnyConnection| {
-            scope.enter(conn, now)?;
-            let group = group::group_get(conn, scope.org, id)?.ok_or_else(not_found)?;
-            show(conn, &scope, group, show_members, false)
+            let (_, group, members) = find(conn, &scope, now, id, None, show_members)?;
+            Ok(ShownGroup { group, members, changed: false })
         };
-        if show_members == 0 { self.seek(get).await } else { self.read(get).await }
+        match self.db.backend() {
+            _ if show_members == 0 => self.seek(org, get).await,
+            // One statement.
+            Backend::Postgres => self.read(org, get).await,
+            Backend::Sqlite => self.snapshot(org, get).await,
+        }
     }
 
     /// Members in id order after the given one.
@@ -119,12 +150,7 @@ impl Core {
         limit: u32,
     ) -> Result<MemberPage, Refusal> {
         let now = self.clock.now();
-        self.read(move |conn| {
-            scope.enter(conn, now)?;
-            group::group_get(conn, scope.org, id)?.ok_or_else(not_found)?;
-            Ok(member::member_page(conn, scope.org, id, after, limit)?)
-        })
-        .await
+        self.read(scope.org, move |conn| Ok(find(conn, &scope, now, id, after, limit)?.2)).await
     }
 
     /// `members` absent: they stay.
@@ -138,23 +164,9 @@ impl Core {
         show_members: u32,
     ) -> Result<ShownGroup, Refusal> {
         let body = self.checked(&scope, scim::json::parse_object(body).map_err(from_scim)).await?;
-        let members = members.map(each_once);
-        let types = self.types(scope.org).await?;
-        let (core, now) = (self.clone(), self.clock.now());
-        self.write(move |conn| {
-            let (access, seen, before) = lock(conn, &scope, now, id, precondition.as_ref())?;
-            let types = Self::types_for(conn, scope.org, &types, |types| &types.group, &before)?;
-            let accepted = scim::resource::replace(&types.group, body.clone(), &before)
-                .map_err(|error| Refused::Refused(from_scim(error)))?;
-            let notes = Notes { ignored: accepted.ignored, coerced: accepted.coerced };
-            let mut draft = Draft { resource: accepted.resource, members: MemberDelta::default(), notes };
-            if let Some(members) = &members {
-                replace(conn, &scope, id, members, &mut draft.members)?;
-            }
-            let (group, changed) = core.finish(conn, &scope, now, &types.group, access, seen, &before, draft)?;
-            show(conn, &scope, group, show_members, changed)
-        })
-        .await
+        let members = members.map(|members| Step::Replace(each_once(members)));
+        let steps = std::iter::once(Step::Body(body)).chain(members).collect();
+        self.group_change(Change { scope, now: self.clock.now(), id, precondition, steps }, show_members).await
     }
 
     pub(crate) async fn group_patch(
@@ -163,63 +175,115 @@ impl Core {
         id: GroupId,
         precondition: Option<Precondition>,
         changes: Vec<GroupChange>,
+        base_url: Option<String>,
         show_members: u32,
     ) -> Result<ShownGroup, Refusal> {
-        let compiler = Compiler { backend: self.db.backend(), org: scope.org, target: Target::Group };
+        let compiler = Compiler {
+            backend: self.db.backend(),
+            org: scope.org,
+            target: Target::Group,
+            // Extensions do not change what a member is.
+            rt: scim::schema::group(),
+            base_url: base_url.as_deref(),
+        };
         let steps = changes.into_iter().map(|change| step(compiler, change)).collect::<Result<Vec<_>, _>>();
         let steps = self.checked(&scope, steps).await?;
-        let types = self.types(scope.org).await?;
-        let (core, now) = (self.clone(), self.clock.now());
-        self.write(move |conn| {
-            let (access, seen, before) = lock(conn, &scope, now, id, precondition.as_ref())?;
-            let types = Self::types_for(conn, scope.org, &types, |types| &types.group, &before)?;
-            let mut draft =
-                Draft { resource: before.clone(), members: MemberDelta::default(), notes: Notes::default() };
-            for step in &steps {
-                run(conn, &scope, &types.group, id, step, &mut draft)?;
+        self.group_change(Change { scope, now: self.clock.now(), id, precondition, steps }, show_members).await
+    }
+
+    async fn group_change(&self, change: Change, show_members: u32) -> Result<ShownGroup, Refusal> {
+        let _turn = self.turns.of(change.id).await;
+        let (org, change) = (change.scope.org, Arc::new(change));
+        // SQLite's writer has no round trips to save.
+        let single = self.db.backend() == Backend::Postgres && show_members == 0;
+        let mut changed_before = false;
+        if single && let Some(membership) = membership(&change) {
+            let (core, hurried) = (self.clone(), Arc::clone(&change));
+            let done = self.write(org, move |conn| {
+                let author = core.author(&hurried.scope, hurried.now);
+                Ok(member::members_change(conn, org, &author, hurried.id, &membership)?)
+            });
+            if let Some(done) = done.await? {
+                if !done.again {
+                    let members = MemberPage::default();
+                    return Ok(ShownGroup { group: done.group, members, changed: done.changed });
+                }
+                changed_before = done.changed;
             }
-            let (group, changed) = core.finish(conn, &scope, now, &types.group, access, seen, &before, draft)?;
-            show(conn, &scope, group, show_members, changed)
+        }
+        let types = self.types(org).await?;
+        if single && change.steps.iter().all(Step::is_attribute) {
+            let (core, types, hurried) = (self.clone(), Arc::clone(&types), Arc::clone(&change));
+            let done = self.write(org, move |conn| {
+                for _ in 0..OPTIMISTIC_TRIES {
+                    let Change { scope, now, id, .. } = &*hurried;
+                    let (access, seen, _) = find(conn, scope, *now, *id, None, 0)?;
+                    if let Some(done) = core.apply(conn, &hurried, &types, access, seen)? {
+                        return Ok(Some(done));
+                    }
+                }
+                Ok(None)
+            });
+            if let Some((group, changed)) = done.await? {
+                return Ok(ShownGroup { group, members: MemberPage::default(), changed });
+            }
+        }
+        let core = self.clone();
+        self.write(org, move |conn| {
+            let (access, seen) = lock(conn, &change.scope, change.now, change.id)?;
+            let (group, changed) = core.apply(conn, &change, &types, access, seen)?.ok_or_else(contended)?;
+            show(conn, &change.scope, group, show_members, changed || changed_before)
         })
         .await
     }
 
-    /// Checks the plan against what really changes, then writes the row and the events. Nothing changed: neither.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one transaction")]
-    fn finish(
+    /// Runs the steps, checks the plan against what really changes, then writes the row and the events. Nothing changed:
+    /// neither. `None`: another wrote since the group was read, which is not locked then.
+    fn apply(
         &self,
         conn: &mut AnyConnection,
-        scope: &Scope,
-        now: Instant,
-        rt: &ResourceType,
+        change: &Change,
+        types: &Arc<Types>,
         access: Access,
         seen: Group,
-        before: &Object,
-        draft: Draft,
-    ) -> Result<(Group, bool), Refused> {
+    ) -> Result<Option<(Group, bool)>, Refused> {
+        let Change { scope, now, id, precondition, steps } = change;
+        Precondition::check(precondition.as_ref(), seen.version).map_err(Refused::Refused)?;
+        let (before, types) = if steps.iter().any(Step::is_attribute) {
+            let before = parse_stored(&seen.resource).map_err(Refused::Refused)?;
+            let types = Self::types_for(conn, scope.org, types, |types| &types.group, &before)?;
+            (before, types)
+        } else {
+            (Object::new(), Arc::clone(types))
+        };
+        let mut draft = Draft { resource: before.clone(), members: MemberDelta::default(), notes: Notes::default() };
+        for step in steps {
+            run(conn, scope, &types.group, *id, step, &mut draft)?;
+        }
         let Draft { resource, members, notes } = draft;
         members.check(access).map_err(Refused::Refused)?;
-        let mut events = Vec::new();
-        let group = if &resource != before {
-            // A PUT that takes members out also clears what it leaves out; that is no reason to keep them in.
-            let same_name = resource.get("displayName") == before.get("displayName");
-            if !(same_name && members.only_removes()) {
-                access.to_change().map_err(Refused::Refused)?;
+        if resource == before {
+            if members.is_empty() {
+                return Ok(Some((seen, false)));
             }
-            let content = GroupContent::new(rt, resource).map_err(Refused::Refused)?;
-            let group = group::group_update(conn, scope.org, &seen, &content, now).map_err(|e| taken(e, &content))?;
-            let delta = delta(Some(before), Some(&content.resource), &notes);
-            events.push(NewEvent { kind: Kind::GroupUpdated, subject: group.id.0, delta });
-            group
-        } else if members.is_empty() {
-            return Ok((seen, false));
-        } else {
-            group::group_touch(conn, scope.org, seen, now)?
-        };
-        let notes = if events.is_empty() { notes } else { Notes::default() };
-        events.extend(members.events(group.id, group.version, &notes));
-        self.record(conn, scope, now, &events)?;
-        Ok((group, true))
+            let group = group::group_touch(conn, scope.org, seen, *now)?;
+            self.record(conn, scope, *now, &members.events(group.id, group.version, &notes))?;
+            return Ok(Some((group, true)));
+        }
+        // A PUT that takes members out also clears what it leaves out; that is no reason to keep them in.
+        let same_name = resource.get("displayName") == before.get("displayName");
+        let needs_plan = !(same_name && members.only_removes());
+        if needs_plan {
+            access.to_change().map_err(Refused::Refused)?;
+        }
+        let content = GroupContent::new(&types.group, resource).map_err(Refused::Refused)?;
+        let delta = delta(Some(&before), Some(&content.resource), &notes);
+        let event = NewEvent { kind: Kind::GroupUpdated, subject: id.0, delta };
+        let update = GroupUpdate { seen: &seen, content: &content, needs_plan, event: &event };
+        let written = group::group_update(conn, scope.org, &self.author(scope, *now), &update);
+        let Some(group) = written.map_err(|error| taken(error, &content))? else { return Ok(None) };
+        self.record(conn, scope, *now, &members.events(group.id, group.version, &Notes::default()))?;
+        Ok(Some((group, true)))
     }
 
     pub(crate) async fn group_delete(
@@ -228,36 +292,78 @@ impl Core {
         id: GroupId,
         precondition: Option<Precondition>,
     ) -> Result<(), Refusal> {
-        let (core, now) = (self.clone(), self.clock.now());
-        self.write(move |conn| {
-            scope.enter(conn, now)?;
-            // The groups that this one is a member of and itself, in one order; then itself against being added anywhere.
-            let known: BTreeSet<Uuid> = member::groups_with_member(conn, scope.org, id)?.into_iter().collect();
-            let mut both = known.clone();
-            both.insert(id.0);
-            group::groups_lock(conn, scope.org, &ordered(&both))?;
-            let seen = group::group_lock(conn, scope.org, id, Lock::Delete)?.ok_or_else(not_found)?;
+        let lock = move |conn: &mut AnyConnection, org: OrgId, lock: Lock| {
+            let seen = group::group_lock(conn, org, id, lock)?.ok_or_else(not_found)?;
             Precondition::check(precondition.as_ref(), seen.version).map_err(Refused::Refused)?;
-            let groups = locked_groups(conn, &scope, id.0, &known)?;
-            member::memberships_delete(conn, scope.org, id)?;
-            let versions = group::groups_touch(conn, scope.org, &groups, now)?;
-            let members = member::members_delete(conn, scope.org, id)?;
-            group::group_delete(conn, scope.org, id)?;
-
-            let mut events = left(&versions, id.0);
+            Ok(seen)
+        };
+        let delete = move |conn: &mut AnyConnection, org: OrgId, now: Instant, seen: Group| {
+            // Members of a large group are deleted later: without their group nobody sees them.
+            let members = member::members_purge(conn, org, id, PURGED_AT_ONCE)?;
+            let all = i64::try_from(members).is_ok_and(|members| members < PURGED_AT_ONCE);
+            if !all {
+                tombstone::tombstone_insert(conn, org, id, now)?;
+            }
+            group::group_delete(conn, org, id)?;
             let before = parse_stored(&seen.resource).map_err(Refused::Refused)?;
             let mut delta = delta(Some(&before), None, &Notes::default());
-            if let Some(delta) = delta.as_object_mut() {
+            if let Some(delta) = delta.as_object_mut().filter(|_| all) {
                 delta.insert("members".to_owned(), members.into());
             }
-            events.push(NewEvent { kind: Kind::GroupDeleted, subject: id.0, delta });
-            core.record(conn, &scope, now, &events)
-        })
-        .await
+            Ok((all, NewEvent { kind: Kind::GroupDeleted, subject: id.0, delta }))
+        };
+        if !self.leave_and_delete(scope, id.0, lock, delete).await? {
+            self.expiry.poke();
+        }
+        Ok(())
     }
 }
 
-fn step(compiler: Compiler, change: GroupChange) -> Result<Step, Refusal> {
+/// The change as one of members only, if it is one and small enough for one event.
+fn membership(change: &Change) -> Option<Membership> {
+    let mut membership = Membership::default();
+    let mut notes = Notes::default();
+    for step in &change.steps {
+        match step {
+            Step::Add(ids) => membership.add.extend(ids),
+            Step::Remove(ids) => membership.remove.extend(ids),
+            Step::Attribute(operation) => {
+                let name = scim::group::display_name(operation)?;
+                if membership.display_name.get_or_insert_with(|| name.to_owned()) != name {
+                    return None;
+                }
+                // What it notes is the same whatever else the group has.
+                let mut named = Object::from_iter([("displayName".to_owned(), json!(name))]);
+                let operation = std::slice::from_ref(operation);
+                let outcome = scim::patch::apply(scim::schema::group(), &mut named, operation).ok()?;
+                notes.ignored.extend(outcome.ignored);
+                notes.coerced.extend(outcome.coerced);
+            }
+            Step::Body(_) | Step::RemoveWhere(_) | Step::Replace(_) => return None,
+        }
+    }
+    membership.version = match &change.precondition {
+        None => None,
+        Some(Precondition(versions)) => match versions[..] {
+            [only] => Some(only),
+            _ => return None,
+        },
+    };
+    membership.add = each_once(membership.add);
+    membership.remove = each_once(membership.remove);
+    let Membership { add, remove, .. } = &membership;
+    let small = (1..=IDS_PER_EVENT).contains(&(add.len() + remove.len()));
+    let apart = add.binary_search(&change.id.0).is_err() && add.iter().all(|id| remove.binary_search(id).is_err());
+    let mut delta = Object::new();
+    notes.add_to(&mut delta);
+    if !delta.is_empty() {
+        let text = serde_json::to_string(&delta).ok()?;
+        membership.notes = format!(",{}", text.strip_prefix('{')?.strip_suffix('}')?);
+    }
+    (small && apart).then_some(membership)
+}
+
+fn step(compiler: Compiler<'_>, change: GroupChange) -> Result<Step, Refusal> {
     Ok(match change {
         GroupChange::Attribute(operation) => Step::Attribute(operation),
         GroupChange::AddMembers(ids) => Step::Add(each_once(ids)),
@@ -281,6 +387,13 @@ fn run(
     draft: &mut Draft,
 ) -> Result<(), Refused> {
     match step {
+        Step::Body(body) => {
+            let accepted = scim::resource::replace(rt, body.clone(), &draft.resource)
+                .map_err(|error| Refused::Refused(from_scim(error)))?;
+            draft.resource = accepted.resource;
+            draft.notes.ignored.extend(accepted.ignored);
+            draft.notes.coerced.extend(accepted.coerced);
+        }
         Step::Attribute(operation) => {
             let operations = std::slice::from_ref(operation);
             let outcome = scim::patch::apply(rt, &mut draft.resource, operations)
@@ -298,19 +411,30 @@ fn run(
     Ok(())
 }
 
-/// Locks the group's row, in a statement of its own, and checks the gate and the precondition.
-fn lock(
+/// What the organization allows, and a group with its members after one.
+fn find(
     conn: &mut AnyConnection,
     scope: &Scope,
     now: Instant,
     id: GroupId,
-    precondition: Option<&Precondition>,
-) -> Result<(Access, Group, Object), Refused> {
-    let access = scope.enter(conn, now)?;
-    let seen = group::group_lock(conn, scope.org, id, Lock::Change)?.ok_or_else(not_found)?;
-    Precondition::check(precondition, seen.version).map_err(Refused::Refused)?;
-    let before = parse_stored(&seen.resource).map_err(Refused::Refused)?;
-    Ok((access, seen, before))
+    after: Option<MemberId>,
+    members: u32,
+) -> Result<(Access, Group, MemberPage), Refused> {
+    let Found { gate, group } = group::group_find(conn, scope.org, id, after, members)?;
+    let access = scope.access(gate, now)?;
+    let (group, members) = group.ok_or_else(not_found)?;
+    Ok((access, group, members))
+}
+
+/// What the organization allows, and the group, locked.
+fn lock(conn: &mut AnyConnection, scope: &Scope, now: Instant, id: GroupId) -> Result<(Access, Group), Refused> {
+    match group::group_enter(conn, scope.org, id)? {
+        Some((gate, group)) => Ok((scope.access(Some(gate), now)?, group)),
+        None => {
+            scope.enter(conn, now)?;
+            Err(not_found())
+        }
+    }
 }
 
 fn add(
@@ -342,8 +466,9 @@ fn replace(
     ids: &[Uuid],
     members: &mut MemberDelta,
 ) -> Result<(), Refused> {
-    members.remove(member::members_retain(conn, scope.org, id, ids)?);
-    add(conn, scope, id, ids, members)
+    let difference = member::members_difference(conn, scope.org, id, ids)?;
+    members.remove(member::members_remove(conn, scope.org, id, &difference.surplus)?);
+    add(conn, scope, id, &difference.missing, members)
 }
 
 fn show(
@@ -360,8 +485,11 @@ fn show(
     Ok(ShownGroup { group, members, changed })
 }
 
-fn each_once(ids: Vec<Uuid>) -> Vec<Uuid> {
-    ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
+/// In ascending order.
+fn each_once(mut ids: Vec<Uuid>) -> Vec<Uuid> {
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 fn taken(error: ::store::Error, content: &GroupContent) -> Refused {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ::store::Instant;
+use ::store::{AnyConnection, Backend, Instant};
 use uuid::Uuid;
 use wire::Refusal;
 
@@ -11,23 +11,17 @@ use crate::{
     domain::{
         GroupId,
         cursor::{Cursor, CursorKey},
-        group::MemberPage,
-        list::{ListQuery, Page, Start},
+        group::{Group, MemberPage},
+        list::{Cursors, Edge, Ends, ListDigest, ListQuery, Page, Start, Target},
     },
-    error::internal,
-    store::{
-        cursor_key,
-        filter_sql::Target,
-        list::{Listing, Rows},
-        member,
-    },
+    error::{Refused, internal},
+    store::{cursor_key, joint::Joint, list::Listing, member, user::Nesting},
     walks::Place,
 };
 
-/// A page that is about to be read.
-struct Opening {
-    listing: Listing,
-    start: Start,
+/// What the pages around a page are made possible with.
+struct Seal {
+    digest: ListDigest,
     /// Of the organization, where the page is by cursor; the newest first.
     keys: Vec<CursorKey>,
 }
@@ -39,16 +33,23 @@ impl Core {
         query: &ListQuery,
         groups: bool,
     ) -> Result<Page<ShownUser>, Refusal> {
+        if let Some(page) = self.users_matched(&scope, query, groups).await? {
+            return Ok(page);
+        }
         let now = self.clock.now();
-        let opening = self.opening(&scope, Target::User, query, now).await?;
-        let (entered, listing, start) = (scope.clone(), opening.listing.clone(), opening.start.clone());
-        let rows = self
-            .read(move |conn| {
-                entered.enter(conn, now)?;
-                listing.users(conn, &start)?.with(|users| show_all(conn, &entered, users, groups))
-            })
-            .await?;
-        self.page(&scope, query, opening, rows, now).await
+        let types = self.types(scope.org).await?;
+        let listing = Listing::new(self.db.backend(), scope.org, &types, Target::User, query);
+        let listing = self.checked(&scope, listing).await?;
+        let (start, seal) = self.start(&scope, listing.digest(), query, now).await?;
+        let entered = scope.clone();
+        let read = move |conn: &mut AnyConnection| {
+            let nesting = groups.then_some(Nesting::of(&entered.enter_to_read(conn, now)?));
+            listing.users(conn, &start)?.with(|users| show_all(conn, &entered, users, nesting))
+        };
+        let rows =
+            if self.snapshots() { self.snapshot(scope.org, read).await? } else { self.read(scope.org, read).await? };
+        let cursors = self.around(&scope, query, seal, rows.ends, rows.items.len(), now).await?;
+        Ok(Page { items: rows.items, total: rows.total, cursors })
     }
 
     pub(crate) async fn group_list(
@@ -58,90 +59,119 @@ impl Core {
         show_members: u32,
     ) -> Result<Page<ShownGroup>, Refusal> {
         let now = self.clock.now();
-        let opening = self.opening(&scope, Target::Group, query, now).await?;
-        let (entered, listing, start) = (scope.clone(), opening.listing.clone(), opening.start.clone());
-        let rows = self
-            .read(move |conn| {
-                entered.enter(conn, now)?;
-                listing.groups(conn, &start)?.with(|groups| {
-                    let ids: Vec<Uuid> = groups.iter().map(|group| group.id.0).collect();
-                    let mut pages: HashMap<GroupId, MemberPage> =
-                        member::member_pages(conn, entered.org, &ids, show_members)?.into_iter().collect();
-                    let shown = groups.into_iter().map(|group| {
-                        let members = pages.remove(&group.id).unwrap_or_default();
-                        ShownGroup { group, members, changed: false }
-                    });
-                    Ok(shown.collect())
-                })
-            })
-            .await?;
-        self.page(&scope, query, opening, rows, now).await
+        let types = self.types(scope.org).await?;
+        let listing = Listing::new(self.db.backend(), scope.org, &types, Target::Group, query);
+        let listing = self.checked(&scope, listing).await?;
+        let (start, seal) = self.start(&scope, listing.digest(), query, now).await?;
+        let entered = scope.clone();
+        let read = move |conn: &mut AnyConnection| {
+            entered.enter(conn, now)?;
+            listing.groups(conn, &start)?.with(|groups| show_groups(conn, &entered, groups, show_members))
+        };
+        let rows = if show_members > 0 || self.snapshots() {
+            self.snapshot(scope.org, read).await?
+        } else {
+            self.read(scope.org, read).await?
+        };
+        let cursors = self.around(&scope, query, seal, rows.ends, rows.items.len(), now).await?;
+        Ok(Page { items: rows.items, total: rows.total, cursors })
     }
 
-    async fn opening(
+    /// Users and groups as one list.
+    pub(crate) async fn resource_list(
+        &self,
+        scope: Scope,
+        query: &ListQuery,
+        groups: bool,
+        show_members: u32,
+    ) -> Result<JointPage, Refusal> {
+        let now = self.clock.now();
+        let types = self.types(scope.org).await?;
+        let joint = self.checked(&scope, Joint::new(self.db.backend(), scope.org, &types, query)).await?;
+        let (start, seal) = self.start(&scope, joint.digest(), query, now).await?;
+        let entered = scope.clone();
+        let (users, groups, total, ends) = self
+            .snapshot(scope.org, move |conn| {
+                let nesting = groups.then_some(Nesting::of(&entered.enter_to_read(conn, now)?));
+                let rows = joint.rows(conn, &start)?;
+                let users = show_all(conn, &entered, rows.users, nesting)?;
+                let groups = show_groups(conn, &entered, rows.groups, show_members)?;
+                Ok((users, groups, rows.total, rows.ends))
+            })
+            .await?;
+        let cursors = self.around(&scope, query, seal, ends, users.len() + groups.len(), now).await?;
+        Ok(JointPage { users, groups, total, cursors })
+    }
+
+    /// Whether one costs nothing: then a page and its total are of one moment.
+    fn snapshots(&self) -> bool {
+        self.db.backend() == Backend::Sqlite
+    }
+
+    async fn start(
         &self,
         scope: &Scope,
-        target: Target,
+        digest: &ListDigest,
         query: &ListQuery,
         now: Instant,
-    ) -> Result<Opening, Refusal> {
-        let types = self.types(scope.org).await?;
-        let listing = Listing::new(self.db.backend(), scope.org, &types, target, query);
-        let listing = self.checked(scope, listing).await?;
+    ) -> Result<(Start, Seal), Refusal> {
+        let digest = *digest;
         let Some(cursor) = &query.cursor else {
-            let start = self.start_by_index(scope, &listing, query, now);
-            return Ok(Opening { listing, start, keys: Vec::new() });
+            return Ok((self.start_by_index(scope, &digest, query, now), Seal { digest, keys: Vec::new() }));
         };
         let entered = scope.clone();
         let keys = self
-            .seek(move |conn| {
+            .seek(scope.org, move |conn| {
                 entered.enter(conn, now)?;
                 Ok(cursor_key::cursor_keys(conn, entered.org)?)
             })
             .await?;
-        let after = match cursor.as_str() {
-            "" => None,
-            cursor => Some(Cursor::open(cursor, &keys, listing.digest(), query.limit, now)?),
+        let edge = match cursor.as_str() {
+            "" => Edge::default(),
+            cursor => Cursor::open(cursor, &keys, &digest, query.limit, now)?,
         };
-        Ok(Opening { listing, start: Start::Cursor(after), keys })
+        Ok((Start::Cursor(edge), Seal { digest, keys }))
     }
 
-    fn start_by_index(&self, scope: &Scope, listing: &Listing, query: &ListQuery, now: Instant) -> Start {
+    fn start_by_index(&self, scope: &Scope, digest: &ListDigest, query: &ListQuery, now: Instant) -> Start {
         let offset = query.offset;
         if offset == 0 || query.limit == 0 {
             return Start::Rank(offset);
         }
-        match self.walks.recall(&Place::new(listing.digest(), &scope.actor, offset), now) {
+        match self.walks.recall(&Place::new(digest, &scope.actor, offset), now) {
             Some(after) => Start::Continued { offset, after },
             None => Start::Rank(offset),
         }
     }
 
-    /// Makes the next page possible.
-    async fn page<T>(
+    /// Makes the pages around one possible: by cursor those before and after it, by index the next.
+    async fn around(
         &self,
         scope: &Scope,
         query: &ListQuery,
-        opening: Opening,
-        rows: Rows<T>,
+        seal: Seal,
+        ends: Ends,
+        items: usize,
         now: Instant,
-    ) -> Result<Page<T>, Refusal> {
-        let Rows { items, total, last, more } = rows;
-        let digest = opening.listing.digest();
-        let mut next_cursor = None;
-        match (query.cursor.is_some(), last) {
-            (true, Some(after)) if more => {
-                let key = self.sealing_key(scope, opening.keys, now).await?;
-                let cursor = Cursor { issued: now, count: query.limit, after };
-                next_cursor = Some(cursor.seal(&key, self.random.bytes(), digest)?);
+    ) -> Result<Cursors, Refusal> {
+        let Seal { digest, keys } = seal;
+        if query.cursor.is_none() {
+            if let Some(last) = ends.last {
+                let end = query.offset.saturating_add(i64::try_from(items).unwrap_or(i64::MAX));
+                self.walks.remember(Place::new(&digest, &scope.actor, end), last, now);
             }
-            (false, Some(last)) => {
-                let end = query.offset.saturating_add(i64::try_from(items.len()).unwrap_or(i64::MAX));
-                self.walks.remember(Place::new(digest, &scope.actor, end), last, now);
-            }
-            _ => {}
+            return Ok(Cursors::default());
         }
-        Ok(Page { items, total, next_cursor })
+        let (previous, next) = (ends.previous(), ends.next());
+        if previous.is_none() && next.is_none() {
+            return Ok(Cursors::default());
+        }
+        let key = self.sealing_key(scope, keys, now).await?;
+        let sealed = |edge: Option<Edge>| {
+            let cursor = edge.map(|edge| Cursor { issued: now, count: query.limit, edge });
+            cursor.map(|cursor| cursor.seal(&key, self.random.bytes(), &digest)).transpose()
+        };
+        Ok(Cursors { previous: sealed(previous)?, next: sealed(next)? })
     }
 
     /// The newest key; the first one is made here, and what another process made meanwhile counts.
@@ -151,11 +181,35 @@ impl Core {
         }
         let (org, first) = (scope.org, CursorKey { generation: 1, secret: self.random.bytes() });
         let keys = self
-            .write(move |conn| {
+            .write(org, move |conn| {
                 cursor_key::cursor_key_insert(conn, org, &first, now)?;
                 Ok(cursor_key::cursor_keys(conn, org)?)
             })
             .await?;
         keys.into_iter().next().ok_or_else(|| internal(&"a cursor key was not kept"))
     }
+}
+
+/// A page of users and groups.
+pub(crate) struct JointPage {
+    pub(crate) users: Vec<ShownUser>,
+    pub(crate) groups: Vec<ShownGroup>,
+    pub(crate) total: i64,
+    pub(crate) cursors: Cursors,
+}
+
+fn show_groups(
+    conn: &mut AnyConnection,
+    scope: &Scope,
+    groups: Vec<Group>,
+    show_members: u32,
+) -> Result<Vec<ShownGroup>, Refused> {
+    let ids: Vec<Uuid> = groups.iter().map(|group| group.id.0).collect();
+    let mut pages: HashMap<GroupId, MemberPage> =
+        member::member_pages(conn, scope.org, &ids, show_members)?.into_iter().collect();
+    let shown = groups.into_iter().map(|group| {
+        let members = pages.remove(&group.id).unwrap_or_default();
+        ShownGroup { group, members, changed: false }
+    });
+    Ok(shown.collect())
 }

@@ -3,6 +3,7 @@
 //! Not here: protobuf (`grpc`), SQL (`store`).
 
 mod groups;
+mod leaving;
 mod lists;
 mod organizations;
 mod schemas;
@@ -19,16 +20,25 @@ use crate::{
         actor::Actor,
         event::NewEvent,
         idempotency::{IdempotencyKey, reused},
-        organization::Organization,
+        organization::{Gate, Organization},
     },
     error::{Refused, refusal, refused},
+    expiry::Expiry,
+    plan_notices::PlanNotices,
     sequencer::Sequencer,
-    store::{event, event::EventRow, idempotency, idempotency::Claim, organization},
+    store::{
+        event,
+        event::{Author, EventRow},
+        idempotency,
+        idempotency::Claim,
+        organization,
+    },
+    turns::Turns,
     walks::Walks,
 };
 
 pub(crate) use groups::ShownGroup;
-pub(crate) use organizations::NewOrganization;
+pub(crate) use organizations::{NewOrganization, ShownOrganization, plan_delta};
 pub(crate) use schemas::{AddedSchema, TypesCache};
 pub(crate) use users::ShownUser;
 
@@ -40,6 +50,9 @@ pub(crate) struct Core {
     pub(crate) ids: Ids,
     pub(crate) random: Random,
     pub(crate) sequencer: Sequencer,
+    pub(crate) expiry: Expiry,
+    pub(crate) turns: Turns,
+    pub(crate) plan_notices: PlanNotices,
     pub(crate) walks: Walks,
     pub(crate) types_cache: TypesCache,
 }
@@ -54,39 +67,73 @@ pub(crate) struct Scope {
 impl Scope {
     /// Reads the organization and says what it allows. In the transaction of the work itself.
     fn enter(&self, conn: &mut AnyConnection, now: Instant) -> Result<Access, Refused> {
-        let organization = organization_of(conn, self.org)?;
-        Access::of(&self.actor, &organization, now).map_err(Refused::Refused)
+        self.access(organization::organization_gate(conn, self.org)?, now)
+    }
+
+    /// The same for a read, which needs to know more of the organization.
+    fn enter_to_read(&self, conn: &mut AnyConnection, now: Instant) -> Result<Gate, Refused> {
+        let gate = self.gate(conn)?;
+        self.access(Some(gate), now)?;
+        Ok(gate)
+    }
+
+    fn gate(&self, conn: &mut AnyConnection) -> Result<Gate, Refused> {
+        organization::organization_gate(conn, self.org)?.ok_or_else(|| Refused::Refused(organization_not_found()))
+    }
+
+    /// What the organization allows, as it was read. `None`: there is none.
+    fn access(&self, gate: Option<Gate>, now: Instant) -> Result<Access, Refused> {
+        let gate = gate.ok_or_else(|| Refused::Refused(organization_not_found()))?;
+        Access::of(&self.actor, &gate, now).map_err(Refused::Refused)
     }
 }
 
 impl Core {
     /// Runs a unit of work that reads by unique keys.
-    async fn seek<T, F>(&self, f: F) -> Result<T, Refusal>
+    async fn seek<T, F>(&self, org: OrgId, f: F) -> Result<T, Refusal>
     where
         F: Fn(&mut AnyConnection) -> Result<T, Refused> + Send + 'static,
         T: Send + 'static,
     {
-        self.db.seek(f).await.map_err(refusal)
+        self.db.of(org).seek(f).await.map_err(refusal)
     }
 
     /// Runs a unit of work that reads pages.
-    async fn read<T, F>(&self, f: F) -> Result<T, Refusal>
+    async fn read<T, F>(&self, org: OrgId, f: F) -> Result<T, Refusal>
     where
         F: Fn(&mut AnyConnection) -> Result<T, Refused> + Send + 'static,
         T: Send + 'static,
     {
-        self.db.read(f).await.map_err(refusal)
+        self.db.of(org).read(f).await.map_err(refusal)
+    }
+
+    /// Runs a unit of work that shows what several statements read as one thing.
+    async fn snapshot<T, F>(&self, org: OrgId, f: F) -> Result<T, Refusal>
+    where
+        F: Fn(&mut AnyConnection) -> Result<T, Refused> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.db.of(org).snapshot(f).await.map_err(refusal)
     }
 
     /// Runs a transaction, and has its events numbered soon.
-    async fn write<T, F>(&self, f: F) -> Result<T, Refusal>
+    async fn write<T, F>(&self, org: OrgId, f: F) -> Result<T, Refusal>
     where
         F: Fn(&mut AnyConnection) -> Result<T, Refused> + Send + 'static,
         T: Send + 'static,
     {
-        let done = self.db.write(f).await.map_err(refusal)?;
-        self.sequencer.poke();
+        let done = self.db.of(org).write(f).await.map_err(|failure| self.told(org, failure))?;
+        self.sequencer.poke(org);
         Ok(done)
+    }
+
+    /// What the caller is told; a refusal by the plan becomes an event.
+    fn told(&self, org: OrgId, failure: Refused) -> Refusal {
+        let refusal = refusal(failure);
+        if let Some(entitlement) = refusal.entitlement {
+            self.plan_notices.refused(org, entitlement, self.clock.now());
+        }
+        refusal
     }
 
     /// A request that is wrong in itself is refused as such only where the organization takes requests at all.
@@ -95,7 +142,7 @@ impl Core {
             Ok(request) => Ok(request),
             Err(wrong) => {
                 let (scope, now) = (scope.clone(), self.clock.now());
-                self.seek(move |conn| scope.enter(conn, now).map(drop)).await?;
+                self.seek(scope.org, move |conn| scope.enter(conn, now).map(drop)).await?;
                 Err(wrong)
             }
         }
@@ -103,7 +150,7 @@ impl Core {
 
     /// Numbered events after a number, oldest first.
     pub(crate) async fn events(&self, org: OrgId, after: i64, limit: u32) -> Result<Vec<EventRow>, Refusal> {
-        self.read(move |conn| {
+        self.read(org, move |conn| {
             organization_of(conn, org)?;
             Ok(event::event_page(conn, org, after, limit)?)
         })
@@ -114,12 +161,11 @@ impl Core {
     fn replayed(
         conn: &mut AnyConnection,
         scope: &Scope,
-        key: Option<&IdempotencyKey>,
+        key: &IdempotencyKey,
         new: Uuid,
         digest: &[u8],
         now: Instant,
     ) -> Result<Option<Uuid>, Refused> {
-        let Some(key) = key else { return Ok(None) };
         match idempotency::key_claim(conn, scope.org, &scope.actor.key(), key, new, digest, now)? {
             Claim::Taken => Ok(None),
             Claim::Known { resource, digest: of_then } if of_then == digest => Ok(Some(resource)),
@@ -134,7 +180,11 @@ impl Core {
         now: Instant,
         events: &[NewEvent],
     ) -> Result<(), Refused> {
-        Ok(event::outbox_append(conn, scope.org, &self.ids, &scope.actor, now, events)?)
+        Ok(event::events_append(conn, scope.org, &self.author(scope, now), events)?)
+    }
+
+    fn author<'a>(&'a self, scope: &'a Scope, now: Instant) -> Author<'a> {
+        Author { actor: &scope.actor, now, ids: &self.ids }
     }
 }
 

@@ -8,13 +8,14 @@ use super::{Core, Scope, organization_not_found, organization_of};
 use crate::{
     domain::{
         OrgId,
-        access::plan_lapsed,
         actor::Actor,
         event::{Kind, NewEvent},
-        organization::{Organization, Plan, check_name, check_slug},
+        list::Target,
+        organization::{Organization, check_name, check_slug},
+        plan::{Plan, Terms, plan_lapsed},
     },
-    error::{Refused, refused},
-    store::{organization, violates},
+    error::{Refused, refusal, refused},
+    store::{organization, rank, violates},
 };
 
 /// What an organization is created with.
@@ -25,12 +26,27 @@ pub(crate) struct NewOrganization {
     pub(crate) plan: Plan,
 }
 
+/// An organization as it is at an instant.
+#[derive(Clone, Debug)]
+pub(crate) struct ShownOrganization {
+    pub(crate) organization: Organization,
+    pub(crate) now: Instant,
+    /// How many there are, where that was asked for and the plan has a maximum.
+    pub(crate) users: Option<i64>,
+}
+
+impl ShownOrganization {
+    pub(crate) fn new(organization: Organization, now: Instant) -> Self {
+        Self { organization, now, users: None }
+    }
+}
+
 impl Core {
     pub(crate) async fn organization_create(
         &self,
         actor: Actor,
         new: NewOrganization,
-    ) -> Result<(Organization, Instant), Refusal> {
+    ) -> Result<ShownOrganization, Refusal> {
         not_a_client(&actor)?;
         check_slug(&new.slug)?;
         check_name(&new.name)?;
@@ -40,16 +56,17 @@ impl Core {
             slug: new.slug,
             name: new.name,
             plan: new.plan.as_str().to_owned(),
-            scim_entitled: new.plan.includes_scim(),
-            plan_expires_at: None,
+            terms: new.plan.terms(),
+            plan_told: None,
             scim_enabled: false,
             requests_per_second: None,
+            nested_groups: false,
             created: now,
             modified: now,
         };
         let core = self.clone();
         let scope = Scope { org: organization.id, actor };
-        self.write(move |conn| {
+        self.write(scope.org, move |conn| {
             organization::organization_insert(conn, &organization).map_err(|error| {
                 if violates(&error, organization::SLUG) {
                     let message = format!("The slug {:?} is taken. Choose another one.", organization.slug);
@@ -69,24 +86,25 @@ impl Core {
                 delta: json!({"after": after}),
             };
             core.record(conn, &scope, now, &[event])?;
-            Ok((organization.clone(), now))
+            Ok(ShownOrganization::new(organization.clone(), now))
         })
         .await
     }
 
-    pub(crate) async fn organization_get(&self, org: OrgId) -> Result<(Organization, Instant), Refusal> {
+    pub(crate) async fn organization_get(&self, org: OrgId) -> Result<ShownOrganization, Refusal> {
         let now = self.clock.now();
-        self.seek(move |conn| Ok((organization_of(conn, org)?, now))).await
+        self.seek(org, move |conn| {
+            let found = organization_of(conn, org)?;
+            with_users(conn, found, now)
+        })
+        .await
     }
 
-    pub(crate) async fn organization_by_slug(&self, slug: String) -> Result<(Organization, Instant), Refusal> {
+    pub(crate) async fn organization_by_slug(&self, slug: String) -> Result<ShownOrganization, Refusal> {
         check_slug(&slug).map_err(|_| organization_not_found())?;
-        let now = self.clock.now();
-        self.seek(move |conn| {
-            let found = organization::organization_by_slug(conn, &slug)?;
-            Ok((found.ok_or_else(|| Refused::Refused(organization_not_found()))?, now))
-        })
-        .await
+        let find = move |conn: &mut AnyConnection| Ok(organization::organization_by_slug(conn, &slug)?);
+        let found = self.db.across().seek(find).await.map_err(refusal)?.ok_or_else(organization_not_found)?;
+        self.organization_get(found.id).await
     }
 
     /// Those after a slug.
@@ -96,18 +114,16 @@ impl Core {
         limit: u32,
     ) -> Result<(Vec<Organization>, Instant), Refusal> {
         let now = self.clock.now();
-        self.read(move |conn| Ok((organization::organization_page(conn, &after, limit)?, now))).await
+        let page = move |conn: &mut AnyConnection| Ok((organization::organization_page(conn, &after, limit)?, now));
+        self.db.across().read(page).await.map_err(refusal)
     }
 
-    pub(crate) async fn scim_enabled_set(
-        &self,
-        scope: Scope,
-        enabled: bool,
-    ) -> Result<(Organization, Instant), Refusal> {
+    pub(crate) async fn scim_enabled_set(&self, scope: Scope, enabled: bool) -> Result<ShownOrganization, Refusal> {
         let kind = if enabled { Kind::ScimEnabled } else { Kind::ScimDisabled };
         self.setting(scope, kind, move |organization, now| {
-            if enabled && !organization.entitled(now) {
-                return Err(plan_lapsed());
+            if enabled && !organization.gate().entitled(now) {
+                // No event: who administers is told by the answer.
+                return Err(Refusal { entitlement: None, ..plan_lapsed(organization.gate().ended(now)) });
             }
             let delta = json!({
                 "before": {"scim_enabled": organization.scim_enabled},
@@ -123,7 +139,7 @@ impl Core {
         &self,
         scope: Scope,
         requests_per_second: Option<u32>,
-    ) -> Result<(Organization, Instant), Refusal> {
+    ) -> Result<ShownOrganization, Refusal> {
         self.setting(scope, Kind::RequestLimitChanged, move |organization, _| {
             let delta = json!({
                 "before": {"requests_per_second": organization.requests_per_second},
@@ -135,47 +151,64 @@ impl Core {
         .await
     }
 
-    pub(crate) async fn plan_set(
-        &self,
-        scope: Scope,
-        plan: Plan,
-        expires_at: Option<Instant>,
-    ) -> Result<(Organization, Instant), Refusal> {
-        self.setting(scope, Kind::PlanChanged, move |organization, _| {
-            let shown = |this: &Organization| {
-                let expires_at = this.plan_expires_at.map(|end| end.to_string());
-                json!({"plan": this.plan, "plan_expires_at": expires_at})
-            };
-            let before = shown(organization);
+    pub(crate) async fn plan_set(&self, scope: Scope, plan: Plan, terms: Terms) -> Result<ShownOrganization, Refusal> {
+        terms.check()?;
+        let changed = self.setting(scope, Kind::PlanChanged, move |organization, _| {
+            let before = plan_delta(organization);
             plan.as_str().clone_into(&mut organization.plan);
-            organization.scim_entitled = plan.includes_scim();
-            organization.plan_expires_at = expires_at;
-            Ok(json!({"before": before, "after": shown(organization)}))
-        })
-        .await
+            if organization.terms != terms {
+                organization.terms = terms;
+                organization.plan_told = None;
+            }
+            Ok(json!({"before": before, "after": plan_delta(organization)}))
+        });
+        let changed = changed.await?;
+        // Where it has ended already, the organization is told now.
+        self.plan_notices.poke();
+        Ok(changed)
     }
 
     /// Changes a setting. One that was so already is neither written nor recorded.
-    async fn setting<F>(&self, scope: Scope, kind: Kind, change: F) -> Result<(Organization, Instant), Refusal>
+    async fn setting<F>(&self, scope: Scope, kind: Kind, change: F) -> Result<ShownOrganization, Refusal>
     where
         F: Fn(&mut Organization, Instant) -> Result<Value, Refusal> + Send + 'static,
     {
         not_a_client(&scope.actor)?;
         let (core, now) = (self.clone(), self.clock.now());
-        self.write(move |conn| {
+        self.write(scope.org, move |conn| {
             let before = organization_lock(conn, scope.org)?;
             let mut after = before.clone();
             let delta = change(&mut after, now).map_err(Refused::Refused)?;
             if after == before {
-                return Ok((before, now));
+                return Ok(ShownOrganization::new(before, now));
             }
             after.modified = now.max(before.modified);
             organization::organization_settings(conn, &after)?;
             core.record(conn, &scope, now, &[NewEvent { kind, subject: scope.org.0, delta }])?;
-            Ok((after, now))
+            Ok(ShownOrganization::new(after, now))
         })
         .await
     }
+}
+
+fn with_users(conn: &mut AnyConnection, found: Organization, now: Instant) -> Result<ShownOrganization, Refused> {
+    let users = match found.terms.max_users {
+        Some(_) => Some(rank::rank_total(conn, found.id, Target::User)?),
+        None => None,
+    };
+    Ok(ShownOrganization { users, ..ShownOrganization::new(found, now) })
+}
+
+/// The plan as events show it.
+pub(crate) fn plan_delta(this: &Organization) -> Value {
+    let text = |instant: Option<Instant>| instant.map(|instant| instant.to_string());
+    json!({
+        "plan": this.plan,
+        "plan_expires_at": text(this.terms.expires_at),
+        "plan_grace_ends_at": text(this.terms.grace_ends_at()),
+        "max_users": this.terms.max_users,
+        "oauth": this.terms.oauth,
+    })
 }
 
 pub(super) fn organization_lock(conn: &mut AnyConnection, org: OrgId) -> Result<Organization, Refused> {

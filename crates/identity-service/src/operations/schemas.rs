@@ -80,7 +80,7 @@ impl Core {
             return Ok(types);
         }
         let asked = Moment::now();
-        let rows = self.seek(move |conn| Ok(schema_extension::schemas(conn, org)?)).await?;
+        let rows = self.seek(org, move |conn| Ok(schema_extension::schemas(conn, org)?)).await?;
         let added = rows.into_iter().map(added).collect::<Result<Vec<_>, _>>()?;
         let types = Types::with(added.into_iter().map(|added| added.extension));
         Ok(self.types_cache.remember(org, asked, &types))
@@ -110,7 +110,7 @@ impl Core {
             scim::json::parse_object(document).and_then(|document| parse_extension(&document)).map_err(from_scim)?;
         let (core, now, org, asked) = (self.clone(), self.clock.now(), scope.org, Moment::now());
         let (added, types) = self
-            .write(move |conn| {
+            .write(scope.org, move |conn| {
                 // One at a time, so that none is added beside one that it is too close to.
                 organization_lock(conn, scope.org)?;
                 let others = schema_extension::schemas(conn, scope.org)?;
@@ -144,7 +144,7 @@ impl Core {
     /// In the order they were added.
     pub(crate) async fn schema_list(&self, org: OrgId) -> Result<Vec<AddedSchema>, Refusal> {
         let rows = self
-            .seek(move |conn| {
+            .seek(org, move |conn| {
                 organization_of(conn, org)?;
                 Ok(schema_extension::schemas(conn, org)?)
             })

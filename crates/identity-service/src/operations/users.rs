@@ -1,28 +1,34 @@
 //! Users.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use ::store::{AnyConnection, Instant};
-use scim::{Object, ResourceType, schema::Types};
-use serde_json::json;
+use scim::{
+    Object, ResourceType,
+    filter::{CompareOp, Filter, Literal},
+    schema::Types,
+};
 use uuid::Uuid;
 use wire::Refusal;
 
 use super::{Core, OPTIMISTIC_TRIES, Scope, contended};
 use crate::{
     domain::{
-        GroupId, Precondition, UserId,
+        OrgId, Precondition, UserId,
+        access::Access,
         event::{Kind, NewEvent},
         idempotency::{IdempotencyKey, digest, spent},
+        list::{Cursors, ListQuery, Page},
+        parse_id,
+        plan::plan_full,
         user::{
             GroupOfUser, Notes, User, UserContent, delta, email_keys, parse_stored, user_name_taken, user_not_found,
         },
     },
-    error::{Refused, from_scim},
+    error::{Refused, from_scim, internal},
     store::{
-        group, member,
         statement::Lock,
-        user::{self, UserKey},
+        user::{self, Nesting, UserChange, UserKey},
         violates,
     },
 };
@@ -38,6 +44,13 @@ pub(crate) struct ShownUser {
 
 /// What a PUT or PATCH makes of a stored form.
 type Transform = dyn Fn(&ResourceType, &Object) -> Result<(Object, Notes), Refusal>;
+
+/// A user that is about to be changed.
+struct Change<'a> {
+    access: Access,
+    precondition: Option<&'a Precondition>,
+    seen: ShownUser,
+}
 
 impl Core {
     /// With a key that created the user before: the user as it is now.
@@ -57,47 +70,77 @@ impl Core {
             });
         let (content, notes) = self.checked(&scope, accepted).await?;
         let (core, now, id) = (self.clone(), self.clock.now(), UserId(self.ids.next()));
+        let event =
+            NewEvent { kind: Kind::UserCreated, subject: id.0, delta: delta(None, Some(&content.resource), &notes) };
+        let Some(key) = key else {
+            return self
+                .write(scope.org, move |conn| {
+                    let author = core.author(&scope, now);
+                    let (gate, created) = user::user_create(conn, scope.org, &author, id, &content, &event)
+                        .map_err(|error| taken(error, &content))?;
+                    scope.access(gate, now)?.to_change().map_err(Refused::Refused)?;
+                    if !created {
+                        let why = match gate.and_then(|gate| gate.max_users) {
+                            Some(most) => plan_full(most),
+                            None => internal(&"a user was not created, and nothing says why"),
+                        };
+                        return Err(Refused::Refused(why));
+                    }
+                    Ok(ShownUser { user: content.created(id, now), groups: Vec::new(), changed: true })
+                })
+                .await;
+        };
         let digest = digest("User", &content.resource_text, &[]);
-        self.write(move |conn| {
-            let access = scope.enter(conn, now)?;
-            if let Some(made) = Self::replayed(conn, &scope, key.as_ref(), id.0, &digest, now)? {
-                let user = user::user_get(conn, scope.org, UserId(made))?.ok_or(Refused::Refused(spent()))?;
-                return show(conn, &scope, user, true, false);
+        self.write(scope.org, move |conn| {
+            let gate = scope.gate(conn)?;
+            let access = scope.access(Some(gate), now)?;
+            if let Some(made) = Self::replayed(conn, &scope, &key, id.0, &digest, now)? {
+                let made = UserKey::Id(UserId(made));
+                let users = find(conn, &scope, &made, true, 1, now)?.1;
+                return users.into_iter().next().ok_or(Refused::Refused(spent()));
             }
             access.to_change().map_err(Refused::Refused)?;
-            let user = user::user_insert(conn, scope.org, id, &content, now).map_err(|e| taken(e, &content))?;
-            let delta = delta(None, Some(&content.resource), &notes);
-            core.record(conn, &scope, now, &[NewEvent { kind: Kind::UserCreated, subject: id.0, delta }])?;
-            Ok(ShownUser { user, groups: Vec::new(), changed: true })
+            if !user::plan_has_room(conn, scope.org, &gate)? {
+                return Err(Refused::Refused(plan_full(gate.max_users.unwrap_or_default())));
+            }
+            user::user_insert(conn, scope.org, id, &content, now).map_err(|error| taken(error, &content))?;
+            core.record(conn, &scope, now, std::slice::from_ref(&event))?;
+            Ok(ShownUser { user: content.created(id, now), groups: Vec::new(), changed: true })
         })
         .await
     }
 
     pub(crate) async fn user_get(&self, scope: Scope, id: UserId, groups: bool) -> Result<ShownUser, Refusal> {
-        let now = self.clock.now();
-        self.seek(move |conn| {
-            scope.enter(conn, now)?;
-            let user = user::user_get(conn, scope.org, id)?.ok_or_else(not_found)?;
-            show(conn, &scope, user, groups, false)
-        })
-        .await
+        let users = self.user_look_up(scope, UserKey::Id(id), groups, 1).await?;
+        users.into_iter().next().ok_or_else(user_not_found)
     }
 
-    /// By id, with their groups.
+    /// By id, with their groups; at most `limit`.
     pub(crate) async fn user_look_up(
         &self,
         scope: Scope,
         key: UserKey,
         groups: bool,
+        limit: i64,
     ) -> Result<Vec<ShownUser>, Refusal> {
         let now = self.clock.now();
-        let unique = matches!(key, UserKey::UserName(_));
-        let look_up = move |conn: &mut AnyConnection| {
-            scope.enter(conn, now)?;
-            let users = user::user_look_up(conn, scope.org, &key)?;
-            show_all(conn, &scope, users, groups)
-        };
-        if unique { self.seek(look_up).await } else { self.read(look_up).await }
+        // Of users with one externalId or address there are few, whatever a client might do.
+        self.seek(scope.org, move |conn| Ok(find(conn, &scope, &key, groups, limit, now)?.1)).await
+    }
+
+    /// The whole answer to the filters that clients match users by, where it fits on the page: one statement. `None`: the
+    /// list is another one.
+    pub(super) async fn users_matched(
+        &self,
+        scope: &Scope,
+        query: &ListQuery,
+        groups: bool,
+    ) -> Result<Option<Page<ShownUser>>, Refusal> {
+        let Some(key) = matching_key(query) else { return Ok(None) };
+        let limit = i64::from(query.limit);
+        let items = self.user_look_up(scope.clone(), key, groups, limit + 1).await?;
+        let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
+        Ok((total <= limit).then_some(Page { items, total, cursors: Cursors::default() }))
     }
 
     pub(crate) async fn user_replace(
@@ -141,55 +184,73 @@ impl Core {
         transform: F,
     ) -> Result<ShownUser, Refusal>
     where
-        F: Fn(&ResourceType, &Object) -> Result<(Object, Notes), Refusal> + Send + 'static,
+        F: Fn(&ResourceType, &Object) -> Result<(Object, Notes), Refusal> + Send + Sync + 'static,
     {
         let types = self.types(scope.org).await?;
-        let (core, now) = (self.clone(), self.clock.now());
-        self.write(move |conn| {
-            let (user, changed) = core.change(conn, &scope, now, &types, id, precondition.as_ref(), &transform)?;
-            show(conn, &scope, user, groups, changed)
+        let (now, transform) = (self.clock.now(), Arc::new(transform));
+        let (core, hurried, entered, computed) =
+            (self.clone(), Arc::clone(&types), scope.clone(), Arc::clone(&transform));
+        let precondition = Arc::new(precondition);
+        let required = Arc::clone(&precondition);
+        let done = self
+            .write(scope.org, move |conn| {
+                for _ in 0..OPTIMISTIC_TRIES {
+                    let (access, users) = find(conn, &entered, &UserKey::Id(id), groups, 1, now)?;
+                    let seen = users.into_iter().next().ok_or_else(not_found)?;
+                    let change = Change { access, precondition: required.as_ref().as_ref(), seen };
+                    if let Some(shown) = core.change(conn, &entered, now, &hurried, change, &*computed)? {
+                        return Ok(Some(shown));
+                    }
+                }
+                Ok(None)
+            })
+            .await?;
+        if let Some(shown) = done {
+            return Ok(shown);
+        }
+        // Others were faster each time: now they wait.
+        let core = self.clone();
+        self.write(scope.org, move |conn| {
+            user::user_lock(conn, scope.org, id, Lock::Change)?.ok_or_else(not_found)?;
+            let (access, users) = find(conn, &scope, &UserKey::Id(id), groups, 1, now)?;
+            let seen = users.into_iter().next().ok_or_else(not_found)?;
+            let change = Change { access, precondition: precondition.as_ref().as_ref(), seen };
+            core.change(conn, &scope, now, &types, change, &*transform)?.ok_or_else(contended)
         })
         .await
     }
 
-    /// Reads, computes, and writes over the version that was read; tries again where another was faster, and locks where
-    /// that keeps happening.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one transaction")]
+    /// Computes, and writes over the version that was read. `None`: another was faster.
     fn change(
         &self,
         conn: &mut AnyConnection,
         scope: &Scope,
         now: Instant,
         types: &Arc<Types>,
-        id: UserId,
-        precondition: Option<&Precondition>,
+        change: Change<'_>,
         transform: &Transform,
-    ) -> Result<(User, bool), Refused> {
-        let access = scope.enter(conn, now)?;
-        for attempt in 0..=OPTIMISTIC_TRIES {
-            let seen = if attempt < OPTIMISTIC_TRIES {
-                user::user_get(conn, scope.org, id)?
-            } else {
-                user::user_lock(conn, scope.org, id, Lock::Change)?
-            };
-            let seen = seen.ok_or_else(not_found)?;
-            Precondition::check(precondition, seen.version).map_err(Refused::Refused)?;
-            let before = parse_stored(&seen.resource).map_err(Refused::Refused)?;
-            let types = Self::types_for(conn, scope.org, types, |types| &types.user, &before)?;
-            let (after, notes) = transform(&types.user, &before).map_err(Refused::Refused)?;
-            let content = UserContent::new(&types.user, after).map_err(Refused::Refused)?;
-            content.check(access).map_err(Refused::Refused)?;
-            if content.resource == before {
-                return Ok((seen, false));
-            }
-            let written = user::user_update(conn, scope.org, &seen, &content, now).map_err(|e| taken(e, &content))?;
-            let Some(user) = written else { continue };
-            user::user_keys_change(conn, scope.org, id, &email_keys(&before), &content.email_keys)?;
-            let delta = delta(Some(&before), Some(&content.resource), &notes);
-            self.record(conn, scope, now, &[NewEvent { kind: Kind::UserUpdated, subject: id.0, delta }])?;
-            return Ok((user, true));
+    ) -> Result<Option<ShownUser>, Refused> {
+        let Change { access, precondition, seen: ShownUser { user: seen, groups, .. } } = change;
+        Precondition::check(precondition, seen.version).map_err(Refused::Refused)?;
+        let before = parse_stored(&seen.resource).map_err(Refused::Refused)?;
+        let types = Self::types_for(conn, scope.org, types, |types| &types.user, &before)?;
+        let (after, notes) = transform(&types.user, &before).map_err(Refused::Refused)?;
+        let content = UserContent::new(&types.user, after).map_err(Refused::Refused)?;
+        content.check(access).map_err(Refused::Refused)?;
+        if content.resource == before {
+            return Ok(Some(ShownUser { user: seen, groups, changed: false }));
         }
-        Err(contended())
+        let delta = delta(Some(&before), Some(&content.resource), &notes);
+        let change = UserChange {
+            seen: &seen,
+            content: &content,
+            emails_before: &email_keys(&before),
+            needs_plan: content.needs_plan(),
+            event: &NewEvent { kind: Kind::UserUpdated, subject: seen.id.0, delta },
+        };
+        let written = user::user_update(conn, scope.org, &self.author(scope, now), &change);
+        let written = written.map_err(|error| taken(error, &content))?;
+        Ok(written.map(|user| ShownUser { user, groups, changed: true }))
     }
 
     pub(crate) async fn user_delete(
@@ -198,27 +259,18 @@ impl Core {
         id: UserId,
         precondition: Option<Precondition>,
     ) -> Result<(), Refusal> {
-        let (core, now) = (self.clone(), self.clock.now());
-        self.write(move |conn| {
-            scope.enter(conn, now)?;
-            // Groups before the user, in the order in which those who add members lock them.
-            let known: BTreeSet<Uuid> = member::groups_with_member(conn, scope.org, id)?.into_iter().collect();
-            group::groups_lock(conn, scope.org, &ordered(&known))?;
-            let seen = user::user_lock(conn, scope.org, id, Lock::Delete)?.ok_or_else(not_found)?;
+        let lock = move |conn: &mut AnyConnection, org: OrgId, lock: Lock| {
+            let seen = user::user_lock(conn, org, id, lock)?.ok_or_else(not_found)?;
             Precondition::check(precondition.as_ref(), seen.version).map_err(Refused::Refused)?;
-            // Nobody can add the user to a group from here on.
-            let groups = locked_groups(conn, &scope, id.0, &known)?;
-            member::memberships_delete(conn, scope.org, id)?;
-            let versions = group::groups_touch(conn, scope.org, &groups, now)?;
-            user::user_delete(conn, scope.org, id)?;
-
-            let mut events = left(&versions, id.0);
+            Ok(seen)
+        };
+        let delete = move |conn: &mut AnyConnection, org: OrgId, _: Instant, seen: User| {
+            user::user_delete(conn, org, id)?;
             let before = parse_stored(&seen.resource).map_err(Refused::Refused)?;
             let delta = delta(Some(&before), None, &Notes::default());
-            events.push(NewEvent { kind: Kind::UserDeleted, subject: id.0, delta });
-            core.record(conn, &scope, now, &events)
-        })
-        .await
+            Ok(((), NewEvent { kind: Kind::UserDeleted, subject: id.0, delta }))
+        };
+        self.leave_and_delete(scope, id.0, lock, delete).await
     }
 
     /// Direct groups first, then those reached through nesting.
@@ -227,59 +279,63 @@ impl Core {
     }
 }
 
-/// The groups that one who is to be deleted, and is locked, is in. Those it got into before it was locked are not: to
-/// lock them now would be against the order, and wait for one who waits for us, so the transaction begins again.
-pub(super) fn locked_groups(
-    conn: &mut AnyConnection,
-    scope: &Scope,
-    member: Uuid,
-    locked: &BTreeSet<Uuid>,
-) -> Result<Vec<Uuid>, Refused> {
-    let groups = member::groups_with_member(conn, scope.org, member)?;
-    if groups.iter().all(|group| locked.contains(group)) {
-        Ok(groups)
-    } else {
-        Err(::store::Error::Serialization.into())
+/// What a list by index is of, if its filter is one `eq` on an attribute that users are looked up by.
+fn matching_key(query: &ListQuery) -> Option<UserKey> {
+    let ListQuery { filter: Some(filter), sort_by: None, offset: 0, limit: 1.., cursor: None, .. } = query else {
+        return None;
+    };
+    // Extensions add names with a URN only, so the built-in type reads these the same.
+    let Ok(Filter::Compare { path, op: CompareOp::Eq, literal: Literal::String(text) }) =
+        scim::filter::parse(scim::schema::user(), filter)
+    else {
+        return None;
+    };
+    if path.extension.is_some() || text.contains('\0') {
+        return None;
+    }
+    match (path.attribute.name.as_str(), path.sub.map(|sub| sub.name.as_str())) {
+        ("id", None) => parse_id(&text).map(UserKey::Id),
+        // The literal has been prepared by the parser.
+        ("userName", None) => Some(UserKey::UserName(text)),
+        ("externalId", None) => Some(UserKey::ExternalId(text)),
+        ("emails", None | Some("value")) => Some(UserKey::Email(scim::fold(&text))),
+        _ => None,
     }
 }
 
-/// The events of groups that a deleted member has left.
-pub(super) fn left(versions: &[(GroupId, i64)], member: Uuid) -> Vec<NewEvent> {
-    let event = |(group, version): &(GroupId, i64)| NewEvent {
-        kind: Kind::MembersChanged,
-        subject: group.0,
-        delta: json!({"version": version, "removed": [member]}),
-    };
-    versions.iter().map(event).collect()
-}
-
-pub(super) fn ordered(ids: &BTreeSet<Uuid>) -> Vec<Uuid> {
-    ids.iter().copied().collect()
-}
-
-fn show(
+/// What the organization allows, and the users that a key finds.
+fn find(
     conn: &mut AnyConnection,
     scope: &Scope,
-    user: User,
+    key: &UserKey,
     groups: bool,
-    changed: bool,
-) -> Result<ShownUser, Refused> {
-    let groups = if groups { user::groups_of_users(conn, scope.org, &[user.id.0])? } else { Vec::new() };
-    Ok(ShownUser { user, groups: groups.into_iter().map(|(_, group)| group).collect(), changed })
+    limit: i64,
+    now: Instant,
+) -> Result<(Access, Vec<ShownUser>), Refused> {
+    let (gate, users) = user::users_find(conn, scope.org, key, groups, limit)?;
+    let access = scope.access(gate, now)?;
+    let nested = gate.is_some_and(|gate| gate.nested_groups) && users.iter().any(|(_, groups)| !groups.is_empty());
+    if nested {
+        let users = users.into_iter().map(|(user, _)| user).collect();
+        return Ok((access, show_all(conn, scope, users, Some(Nesting::Searched))?));
+    }
+    Ok((access, users.into_iter().map(|(user, groups)| ShownUser { user, groups, changed: false }).collect()))
 }
 
+/// Users with the groups they are in; `None`: without.
 pub(super) fn show_all(
     conn: &mut AnyConnection,
     scope: &Scope,
     users: Vec<User>,
-    groups: bool,
+    groups: Option<Nesting>,
 ) -> Result<Vec<ShownUser>, Refused> {
-    let ids: Vec<Uuid> = if groups { users.iter().map(|user| user.id.0).collect() } else { Vec::new() };
+    let ids: Vec<Uuid> = users.iter().map(|user| user.id.0).collect();
     let mut shown: Vec<ShownUser> =
         users.into_iter().map(|user| ShownUser { user, groups: Vec::new(), changed: false }).collect();
+    let Some(nesting) = groups else { return Ok(shown) };
     let places: std::collections::HashMap<UserId, usize> =
         shown.iter().enumerate().map(|(place, shown)| (shown.user.id, place)).collect();
-    for (id, group) in user::groups_of_users(conn, scope.org, &ids)? {
+    for (id, group) in user::groups_of_users(conn, scope.org, &ids, nesting)? {
         if let Some(shown) = places.get(&id).and_then(|place| shown.get_mut(*place)) {
             shown.groups.push(group);
         }

@@ -9,14 +9,18 @@ use super::{
 };
 use crate::domain::{OrgId, cursor::CursorKey};
 
+#[derive(QueryableByName)]
+#[diesel(table_name = cursor_key)]
+struct KeyRow {
+    generation: i64,
+    secret: Vec<u8>,
+}
+
 /// The newest first; none before the first cursor is made.
 pub(crate) fn cursor_keys(conn: &mut AnyConnection, org: OrgId) -> Result<Vec<CursorKey>, store::Error> {
-    let query = cursor_key::table
-        .filter(cursor_key::org.eq(org))
-        .order(cursor_key::generation.desc())
-        .select((cursor_key::generation, cursor_key::secret));
-    let rows: Vec<(i64, Vec<u8>)> = query.load(conn)?;
-    rows.into_iter().map(|(generation, secret)| key(generation, &secret)).collect()
+    let text = "SELECT generation, secret FROM cursor_key WHERE org = ? ORDER BY generation DESC";
+    let rows: Vec<KeyRow> = Statement::new(text, [Value::id(org)]).rows(conn)?;
+    rows.into_iter().map(|row| key(row.generation, &row.secret)).collect()
 }
 
 /// Adds a key where there is none of this generation: what another process added stays.

@@ -8,15 +8,23 @@ pub(crate) mod event;
 pub(crate) mod filter_sql;
 pub(crate) mod group;
 pub(crate) mod idempotency;
+pub(crate) mod joint;
 pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod organization;
 #[cfg(test)]
 mod plans;
+pub(crate) mod rank;
+#[cfg(test)]
+mod row_security;
 pub(crate) mod schema;
 pub(crate) mod schema_extension;
 pub(crate) mod statement;
+pub(crate) mod tombstone;
+#[cfg(test)]
+mod twins;
 pub(crate) mod user;
+pub(crate) mod user_name;
 
 use diesel::deserialize::QueryableByName;
 use diesel::sql_types::BigInt;

@@ -2,19 +2,26 @@
 
 use diesel::{QueryableByName, sql_types::Text};
 use scim::schema::Types;
-use store::{AnyConnection, Backend, Config, Db, Failure};
+use store::{AnyConnection, Backend, Config, Db, Failure, Instant};
 use uuid::Uuid;
 
 use super::{
-    filter_sql::Target,
+    Count,
+    event::Author,
     list::Listing,
-    member,
+    member::{self, Membership},
+    organization,
+    rank::Spot,
     statement::{Statement, Value},
-    user,
+    user::{self, Nesting, UserKey},
 };
 use crate::domain::{
-    OrgId,
-    list::{ListQuery, Position, Start},
+    GroupId, OrgId, UserId,
+    access::is_open,
+    actor::{Actor, ActorKind},
+    list::{Edge, ListQuery, Position, Start, Target},
+    organization::{Gate, Organization},
+    plan::{Plan, Terms},
 };
 
 const USERS: i64 = 3000;
@@ -81,6 +88,7 @@ fn seed(conn: &mut AnyConnection) -> Result<(), store::Error> {
     }
     // SQLite goes without statistics, as it does in production.
     if backend == Backend::Postgres {
+        Statement::new("SELECT gin_clean_pending_list('scim_user_names')", []).run(conn)?;
         Statement::new("ANALYZE", []).run(conn)?;
     }
     Ok(())
@@ -91,7 +99,7 @@ async fn databases() -> Vec<(testkit::TestDatabase, Db)> {
     for database in [testkit::sqlite(), testkit::postgres()] {
         let config = Config { url: database.url().to_owned(), pool_size: 2 };
         let db = Db::open(&config, crate::SQLITE, crate::POSTGRES).await.expect("open");
-        db.write_one(|conn| Ok::<_, Failure<String>>(seed(conn)?)).await.expect("seed");
+        db.of(ORG).write(|conn| Ok::<_, Failure<String>>(seed(conn)?)).await.expect("seed");
         opened.push((database, db));
     }
     opened
@@ -109,6 +117,30 @@ async fn look_ups_by_key_are_seeks() {
         (Target::User, "id eq \"00000000-0000-0000-0000-00000000004d\"", "(org=? AND id=?)", "id ="),
         (Target::User, "userName sw \"u77\"", "(org=? AND user_name_key>? AND user_name_key<?)", "user_name_key >="),
         (Target::User, "groups.value eq \"00000000-0000-0000-0000-00000000004d\"", "(org=? AND id=?)", "id ="),
+        (
+            Target::User,
+            "groups.$ref eq \"http://x/Groups/00000000-0000-0000-0000-00000000004d\"",
+            "(org=? AND id=?)",
+            "id =",
+        ),
+        (
+            Target::User,
+            "groups[value eq \"00000000-0000-0000-0000-00000000004d\" and type eq \"direct\"]",
+            "(org=? AND id=?)",
+            "id =",
+        ),
+        (
+            Target::User,
+            "meta.location eq \"http://x/Users/00000000-0000-0000-0000-00000000004d\"",
+            "(org=? AND id=?)",
+            "id =",
+        ),
+        (
+            Target::Group,
+            "members.$ref eq \"http://x/Users/00000000-0000-0000-0000-00000000004d\"",
+            "(org=? AND member_id=?)",
+            "member_id =",
+        ),
         (Target::Group, "displayName eq \"g77\"", "(org=? AND display_name_key=?)", "display_name_key ="),
         (
             Target::Group,
@@ -119,15 +151,19 @@ async fn look_ups_by_key_are_seeks() {
     ];
     for (_database, db) in databases().await {
         for (target, filter, sqlite, postgres) in filters {
-            let query = ListQuery { filter: Some(filter.to_owned()), limit: 100, ..ListQuery::default() };
+            let base_url = Some("http://x".to_owned());
+            let query = ListQuery { filter: Some(filter.to_owned()), limit: 100, base_url, ..ListQuery::default() };
             let statement = Listing::new(db.backend(), ORG, Types::builtin(), target, &query)
                 .expect(filter)
                 .page(&Start::Rank(0))
                 .expect("page");
             let text = statement.text().to_owned();
             let backend = db.backend();
-            let plan =
-                db.read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?)).await.expect(filter);
+            let plan = db
+                .of(ORG)
+                .read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?))
+                .await
+                .expect(filter);
             match backend {
                 Backend::Sqlite => {
                     assert!(plan.contains(sqlite), "{filter}\n{text}\n{plan}");
@@ -153,18 +189,26 @@ async fn look_ups_by_key_are_seeks() {
 async fn the_next_page_is_a_seek_wherever_it_is() {
     for (_database, db) in databases().await {
         let backend = db.backend();
-        let after = Position { sort_key: None, id: Uuid::from_u128(2500) };
         for target in [Target::User, Target::Group] {
+            let after = Position { target, sort_key: None, id: Uuid::from_u128(2500) };
+            let by_cursor = |backwards| Start::Cursor(Edge { from: Some(after.clone()), backwards });
             let query = ListQuery { limit: 100, ..ListQuery::default() };
             let listing = Listing::new(backend, ORG, Types::builtin(), target, &query).expect("listing");
-            for start in [Start::Cursor(Some(after.clone())), Start::Continued { offset: 2500, after: after.clone() }] {
+            for (start, sqlite, postgres) in [
+                (by_cursor(false), "(org=? AND id>?)", "id >"),
+                (by_cursor(true), "(org=? AND id<?)", "id <"),
+                (Start::Continued { offset: 2500, after: after.clone() }, "(org=? AND id>?)", "id >"),
+            ] {
                 let statement = listing.page(&start).expect("page");
-                let plan =
-                    db.read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?)).await.expect("plan");
+                let plan = db
+                    .of(ORG)
+                    .read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?))
+                    .await
+                    .expect("plan");
                 match backend {
-                    Backend::Sqlite => assert!(plan.contains("(org=? AND id>?)"), "{plan}"),
+                    Backend::Sqlite => assert!(plan.contains(sqlite), "{plan}"),
                     Backend::Postgres => {
-                        let seek = plan.lines().any(|line| line.contains("Index Cond") && line.contains("id >"));
+                        let seek = plan.lines().any(|line| line.contains("Index Cond") && line.contains(postgres));
                         assert!(seek, "{plan}");
                     }
                 }
@@ -175,12 +219,62 @@ async fn the_next_page_is_a_seek_wherever_it_is() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_name_is_found_by_trigrams_on_postgres() {
+    for (_database, db) in databases().await {
+        if db.backend() == Backend::Sqlite {
+            continue;
+        }
+        for filter in
+            ["userName co \"u2999\"", "displayName co \"D2999\"", "name.givenName co \"2999\" and active eq true"]
+        {
+            let query = ListQuery { filter: Some(filter.to_owned()), limit: 100, ..ListQuery::default() };
+            let listing = Listing::new(db.backend(), ORG, Types::builtin(), Target::User, &query).expect("listing");
+            let statement = listing.page(&Start::Rank(0)).expect("page");
+            let plan = db
+                .of(ORG)
+                .read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?))
+                .await
+                .expect("plan");
+            assert!(plan.contains("Bitmap Index Scan on scim_user_names"), "{filter}\n{plan}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_anywhere_is_a_seek() {
+    for (_database, db) in databases().await {
+        let backend = db.backend();
+        for target in [Target::User, Target::Group] {
+            let query = ListQuery { limit: 100, ..ListQuery::default() };
+            let listing = Listing::new(backend, ORG, Types::builtin(), target, &query).expect("listing");
+            let statement = listing.page_from(ORG, target, Spot { from: Uuid::from_u128(1500), skip: 700 });
+            let plan = db
+                .of(ORG)
+                .read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?))
+                .await
+                .expect("plan");
+            match backend {
+                Backend::Sqlite => {
+                    assert_eq!(plan.matches("(org=? AND id>?)").count(), 2, "{plan}");
+                    assert!(plan.contains("SEARCH b USING COVERING INDEX"), "{plan}");
+                }
+                Backend::Postgres => {
+                    assert!(plan.contains("Index Only Scan") && !plan.contains("Seq Scan"), "{plan}");
+                }
+            }
+            assert!(!plan.contains("Sort") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_first_members_of_many_groups_are_read_and_no_more() {
     for (_database, db) in databases().await {
         let backend = db.backend();
         let groups: Vec<Uuid> = (1..=100).map(Uuid::from_u128).collect();
         let statement = member::member_pages_statement(backend, ORG, &groups, 10);
-        let plan = db.read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?)).await.expect("plan");
+        let plan =
+            db.of(ORG).read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?)).await.expect("plan");
         match backend {
             Backend::Sqlite => assert!(plan.contains("(org=? AND group_id=? AND member_id<?)"), "{plan}"),
             Backend::Postgres => assert!(!plan.contains("Seq Scan"), "{plan}"),
@@ -189,16 +283,122 @@ async fn the_first_members_of_many_groups_are_read_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_user_is_found_by_its_key_with_its_groups() {
+    let keys = [
+        UserKey::Id(UserId(Uuid::from_u128(77))),
+        UserKey::UserName("u77".to_owned()),
+        UserKey::ExternalId("x77".to_owned()),
+        UserKey::Email("m77".to_owned()),
+    ];
+    for (_database, db) in databases().await {
+        let backend = db.backend();
+        for key in keys.clone() {
+            let statement = user::users_find_statement(backend, ORG, &key, true, 10);
+            let plan = db
+                .of(ORG)
+                .read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?))
+                .await
+                .expect("plan");
+            let scan = plan.replace("Seq Scan on organization", "").contains("Seq Scan") || plan.contains("SCAN ");
+            assert!(!scan, "{key:?}\n{plan}");
+            if backend == Backend::Sqlite {
+                assert!(plan.contains("(org=? AND member_id=?)"), "{plan}");
+                assert!(plan.contains("SEARCH g USING INDEX sqlite_autoindex_scim_group_1 (org=? AND id=?)"), "{plan}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_gate_in_a_statement_is_the_gate_of_the_rules() {
+    let now = Instant::from_micros(1_000);
+    let client = ActorKind::ScimClient { token_id: "t".to_owned() };
+    let actors = [client, ActorKind::Administrator { name: "a".to_owned() }];
+    let ends = [0, -14 * 24 * 60 * 60 * 1_000_000].into_iter().flat_map(|days| [999, 1_000, 1_001].map(|at| at + days));
+    let ends: Vec<_> = [None].into_iter().chain(ends.map(|end| Some(Instant::from_micros(end)))).collect();
+    for (_database, db) in databases().await {
+        // SQLite asks the rules themselves.
+        if db.backend() == Backend::Sqlite {
+            continue;
+        }
+        let mut cases = Vec::new();
+        for (scim_entitled, scim_enabled, plan_expires_at, plan_grace_days) in [true, false]
+            .into_iter()
+            .flat_map(|e| [true, false].map(|s| (e, s)))
+            .flat_map(|(e, s)| ends.iter().map(move |end| (e, s, *end)))
+            .flat_map(|(e, s, end)| [0, 14].map(|days| (e, s, end, days)))
+        {
+            let gate = Gate {
+                scim_entitled,
+                plan_expires_at,
+                plan_grace_days,
+                max_users: None,
+                scim_enabled,
+                nested_groups: false,
+            };
+            for (kind, change) in actors.iter().flat_map(|kind| [(kind, true), (kind, false)]) {
+                let actor = Actor { kind: kind.clone(), request_id: String::new() };
+                cases.push((gate, actor, change));
+            }
+        }
+        let opened = db
+            .of(ORG)
+            .write(move |conn| {
+                let mut results = Vec::new();
+                for (gate, actor, change) in cases.clone() {
+                    let organization = Organization {
+                        id: ORG,
+                        slug: "acme".to_owned(),
+                        name: "Acme".to_owned(),
+                        plan: "enterprise".to_owned(),
+                        terms: Terms {
+                            scim: gate.scim_entitled,
+                            expires_at: gate.plan_expires_at,
+                            grace_days: gate.plan_grace_days,
+                            ..Plan::Enterprise.terms()
+                        },
+                        plan_told: None,
+                        scim_enabled: gate.scim_enabled,
+                        requests_per_second: None,
+                        nested_groups: gate.nested_groups,
+                        created: now,
+                        modified: now,
+                    };
+                    organization::organization_insert(conn, &organization)?;
+                    assert_eq!(organization::organization_gate(conn, ORG)?, Some(gate));
+                    let mut open = Statement::new("SELECT count(*) AS n FROM organization o WHERE ", []);
+                    open.append(organization::gate_is_open(&actor, change, now));
+                    let open = open.row::<Count>(conn)?.is_some_and(|row| row.n == 1);
+                    results.push((open, is_open(&gate, &actor, change, now), gate, actor, change));
+                    Statement::new("DELETE FROM organization", []).run(conn)?;
+                }
+                Ok::<_, Failure<String>>(results)
+            })
+            .await
+            .expect("gates");
+        assert!(opened.iter().any(|case| case.0) && opened.iter().any(|case| !case.0));
+        for (in_sql, in_rules, gate, actor, change) in opened {
+            assert_eq!(in_sql, in_rules, "{gate:?} {actor:?} {change}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn groups_of_users_are_found_by_member() {
     for (_database, db) in databases().await {
         let backend = db.backend();
-        for users in [vec![Uuid::from_u128(77)], (1..=100).map(Uuid::from_u128).collect()] {
-            let statement = user::groups_of_users_statement(backend, ORG, &users);
-            let plan =
-                db.read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?)).await.expect("plan");
+        let few = [vec![Uuid::from_u128(77)], (1..=100).map(Uuid::from_u128).collect()];
+        let cases = few.iter().flat_map(|users| [(users, Nesting::None, 1), (users, Nesting::Searched, 2)]);
+        for (users, nesting, seeks) in cases {
+            let statement = user::groups_of_users_statement(backend, ORG, users, nesting);
+            let plan = db
+                .of(ORG)
+                .read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?))
+                .await
+                .expect("plan");
             match backend {
                 Backend::Sqlite => {
-                    assert_eq!(plan.matches("(org=? AND member_id=?)").count(), 2, "{plan}");
+                    assert_eq!(plan.matches("(org=? AND member_id=?)").count(), seeks, "{plan}");
                     assert!(
                         plan.contains("SEARCH g USING INDEX sqlite_autoindex_scim_group_1 (org=? AND id=?)"),
                         "{plan}"
@@ -208,4 +408,77 @@ async fn groups_of_users_are_found_by_member() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_change_of_members_reads_and_writes_nobody_else() {
+    const MEMBERS: i64 = 100_000;
+    for (_database, db) in databases().await {
+        let group = GroupId(Uuid::from_u128(1));
+        // Without statistics on it, as after an import.
+        let large = move |conn: &mut AnyConnection| -> Result<(), store::Error> {
+            let id = match conn.backend() {
+                Backend::Sqlite => "unhex(printf('%032x', i))",
+                Backend::Postgres => "CAST(lpad(to_hex(i), 32, '0') AS uuid)",
+            };
+            let members = format!(
+                "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {MEMBERS}) \
+                 INSERT INTO group_member (org, group_id, member_id, member_type) SELECT ?, ?, {id}, 1 FROM n WHERE i <> 77"
+            );
+            Statement::new(members, [Value::id(ORG), Value::id(group)]).run(conn)?;
+            Ok(())
+        };
+        db.of(ORG).write(move |conn| Ok::<_, Failure<String>>(large(conn)?)).await.expect("seed");
+        let work = move |conn: &mut AnyConnection| -> Result<Vec<String>, store::Error> {
+            let plans = match conn.backend() {
+                Backend::Sqlite => member::change_statements(Backend::Sqlite, ORG, group, &[Uuid::from_u128(77)])
+                    .map(|statement| plan(conn, statement))
+                    .into_iter()
+                    .collect::<Result<_, _>>()?,
+                Backend::Postgres => {
+                    let ids = store::Ids::new(store::Clock::system(), store::Random::system());
+                    let kind = ActorKind::Administrator { name: "ada".to_owned() };
+                    let actor = Actor { kind, request_id: "r".to_owned() };
+                    let author = Author { actor: &actor, now: Instant::from_micros(0), ids: &ids };
+                    let of = |add: &[u128], remove: &[u128]| {
+                        let ids = |ids: &[u128]| ids.iter().copied().map(Uuid::from_u128).collect();
+                        let membership = Membership { add: ids(add), remove: ids(remove), ..Membership::default() };
+                        member::members_change_statement(ORG, &author, group, &membership)
+                    };
+                    [of(&[77], &[]), of(&[], &[78]), of(&[77, 3000], &[79, 80])]
+                        .map(|statement| rows_touched(conn, statement))
+                        .into_iter()
+                        .collect::<Result<_, _>>()?
+                }
+            };
+            Ok(plans)
+        };
+        let plans = db.of(ORG).write(move |conn| Ok::<_, Failure<String>>(work(conn)?)).await.expect("plans");
+        for plan in plans {
+            match db.backend() {
+                Backend::Sqlite => {
+                    assert!(!plan.contains("SCAN group_member") && !plan.contains("SCAN t"), "{plan}");
+                    let members = plan.lines().filter(|line| line.contains("SEARCH m "));
+                    assert!(
+                        members.clone().all(|line| line.contains("(org=? AND group_id=? AND member_id=?)")),
+                        "{plan}"
+                    );
+                }
+                Backend::Postgres => {
+                    let rows = plan.lines().filter_map(|line| line.split("(actual rows=").nth(1));
+                    let most = rows.filter_map(|rest| rest.split(' ').next()?.parse::<i64>().ok()).max();
+                    assert!(most.is_some_and(|most| most <= 2), "{plan}");
+                    assert!(!plan.contains("Rows Removed by"), "{plan}");
+                }
+            }
+        }
+    }
+}
+
+/// Runs it, and tells how many rows each part of the plan gave, and how many it looked at in vain.
+fn rows_touched(conn: &mut AnyConnection, statement: Statement) -> Result<String, store::Error> {
+    let mut explain = Statement::new("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ", []);
+    explain.append(statement);
+    let lines = explain.shaped().rows::<PostgresLine>(conn)?;
+    Ok(lines.into_iter().map(|row| row.line).collect::<Vec<_>>().join("\n"))
 }

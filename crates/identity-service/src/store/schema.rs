@@ -15,6 +15,11 @@ diesel::table! {
         requests_per_second -> Nullable<BigInt>,
         created -> Instant,
         modified -> Instant,
+        nested_groups -> Bool,
+        plan_grace_days -> BigInt,
+        max_users -> Nullable<BigInt>,
+        oauth_entitled -> Bool,
+        plan_told -> Nullable<Instant>,
     }
 }
 
@@ -86,6 +91,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    use store::sql_types::{Id, Instant};
+
+    group_tombstone (org, group_id) {
+        org -> Id,
+        group_id -> Id,
+        created -> Instant,
+    }
+}
+
+diesel::table! {
     use diesel::sql_types::Text;
     use store::sql_types::{Id, Instant};
 
@@ -125,6 +140,7 @@ diesel::table! {
         org -> Id,
         last_seq -> BigInt,
         last_hash -> Binary,
+        splits -> BigInt,
     }
 }
 

@@ -44,7 +44,7 @@ impl Value {
         Self::Text(text.into())
     }
 
-    /// Many ids as one value, for [`among`] and [`each`].
+    /// Many ids as one value, for [`each`].
     pub(crate) fn ids(backend: Backend, ids: &[Uuid]) -> Self {
         let mut text = String::with_capacity(ids.len() * 37 + 2);
         let mut buffer = Uuid::encode_buffer();
@@ -83,14 +83,6 @@ impl Value {
     }
 }
 
-/// An operator and its right side: the id on the left is one of [`Value::ids`].
-pub(crate) fn among(backend: Backend) -> &'static str {
-    match backend {
-        Backend::Postgres => "= ANY (CAST(? AS uuid[]))",
-        Backend::Sqlite => "IN (SELECT unhex(value) FROM json_each(?))",
-    }
-}
-
 /// A table expression with one column `id`: each of [`Value::ids`].
 pub(crate) fn each(backend: Backend) -> &'static str {
     match backend {
@@ -111,6 +103,16 @@ pub(crate) fn for_each(backend: Backend, columns: &str, few: &str, table: &str, 
             )
         }
     }
+}
+
+/// The end of a SELECT of so many rows. SQLite looks at a bare placeholder there while it plans, and so plans anew
+/// whenever another value is bound; it does not look into a sum.
+pub(crate) fn limit_to(backend: Backend, limit: i64) -> Statement {
+    let text = match backend {
+        Backend::Sqlite => " LIMIT ? + 0",
+        Backend::Postgres => " LIMIT ?",
+    };
+    Statement::new(text, [Value::Integer(limit)])
 }
 
 /// The end of a SELECT that locks what it returns until the transaction ends. SQLite has one writer.
@@ -148,6 +150,12 @@ impl Statement {
     /// Adds to text and values.
     pub(crate) fn push(&mut self, text: &str, values: impl IntoIterator<Item = Value>) -> &mut Self {
         self.text.to_mut().push_str(text);
+        self.values.extend(values);
+        self
+    }
+
+    /// Adds values of placeholders that stand in the text already.
+    pub(crate) fn bind(&mut self, values: impl IntoIterator<Item = Value>) -> &mut Self {
         self.values.extend(values);
         self
     }
@@ -190,7 +198,6 @@ impl Statement {
         self.execute(conn)
     }
 
-    #[cfg(test)]
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -206,8 +213,11 @@ impl QueryFragment<MultiBackend> for Statement {
         if self.shaped {
             out.unsafe_to_cache_prepared();
         }
+        let text = self.text();
+        #[cfg(feature = "mutants")]
+        let text = &crate::mutants::mutated(text);
         let mut values = self.values.iter();
-        for (position, piece) in self.text.split('?').enumerate() {
+        for (position, piece) in text.split('?').enumerate() {
             if position > 0 {
                 let missing = || Error::QueryBuilderError("fewer values than placeholders".into());
                 values.next().ok_or_else(missing)?.push(&mut out)?;

@@ -8,9 +8,12 @@ use proptest::{
 };
 use scim::Object;
 use serde_json::{Value, json};
-use wire::{Reason, identity as proto};
+use wire::{
+    Reason,
+    identity::{self as proto, group_change::Change},
+};
 
-use crate::world::{World, json_of, kit, on_both, reason};
+use crate::world::{BASE, World, json_of, kit, on_both, reason, refused, sorted};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
@@ -48,9 +51,10 @@ fn bodies() -> Vec<Value> {
     vec![bare, full, other, odd, plain]
 }
 
-/// What a client sees of a user: the stored form with what travels apart.
+/// What a client sees of a user: the stored form with what travels apart. The version is the part that filters compare.
 fn whole(user: &proto::User) -> Object {
     let mut resource = json_of(&user.resource_json).as_object().expect("object").clone();
+    let location = format!("{BASE}/Users/{}", user.id);
     let instant = |timestamp: &Option<prost_types::Timestamp>| {
         let micros = wire::from_timestamp(timestamp.as_ref().expect("instant"));
         jiff::Timestamp::from_microsecond(micros).expect("instant").to_string()
@@ -62,10 +66,19 @@ fn whole(user: &proto::User) -> Object {
             "resourceType": "User",
             "created": instant(&user.created_at),
             "lastModified": instant(&user.modified_at),
+            "location": location,
+            "version": scim::etag::group(user.version),
         }),
     );
-    let groups: Vec<Value> =
-        user.groups.iter().map(|group| json!({"value": group.id, "display": group.display_name})).collect();
+    let group = |group: &proto::GroupReference| {
+        json!({
+            "value": group.id,
+            "$ref": format!("{BASE}/Groups/{}", group.id),
+            "display": group.display_name,
+            "type": if group.direct { "direct" } else { "indirect" },
+        })
+    };
+    let groups: Vec<Value> = user.groups.iter().map(group).collect();
     if !groups.is_empty() {
         resource.insert("groups".to_owned(), json!(groups));
     }
@@ -79,7 +92,13 @@ async fn seed(world: &World, org: &str) -> Vec<proto::User> {
         world.later(1_000_000);
     }
     let inner = world.group(org, "Inner", &[&users[0], &users[1]]).await;
-    world.group(org, "Ops", &[&inner.id, &users[2]]).await;
+    let ops = world.group(org, "Ops", &[&inner.id, &users[1], &users[2]]).await;
+    // A cycle: whoever is in one is in the other.
+    world.patch_group(org, &inner.id, vec![Change::AddMembers(crate::world::ids(&[&ops.id]))]).await.expect("cycle");
+    world.group(org, "Aside", &[&users[3]]).await;
+    let mut again = bodies()[1].clone();
+    again["nickName"] = json!("Full");
+    world.put(org, &users[1], &again).await.expect("put");
     let mut seen = Vec::new();
     for id in users {
         seen.push(world.get(org, &id).await.expect("get"));
@@ -139,6 +158,13 @@ fn texts() -> impl Strategy<Value = String> {
         "https://example.com/A",
         "malmö",
         "se",
+        "direct",
+        "INDIRECT",
+        "rect",
+        "urn:ietf:params:scim:schemas:core:2.0:user",
+        "urn:ietf:params:scim:schemas:core:2.0:Group",
+        ENTERPRISE,
+        "enterprise",
     ];
     select(values.to_vec()).prop_map(|value| format!("\"{value}\""))
 }
@@ -147,7 +173,7 @@ fn operators() -> impl Strategy<Value = &'static str> {
     select(vec!["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "EQ", "Sw"])
 }
 
-fn atoms(ids: Vec<String>) -> impl Strategy<Value = String> {
+fn atoms(ids: Vec<String>, locations: &[String]) -> impl Strategy<Value = String> + use<> {
     let mut strings: Vec<String> = [
         "userName",
         "USERNAME",
@@ -170,16 +196,29 @@ fn atoms(ids: Vec<String>) -> impl Strategy<Value = String> {
         "addresses.country",
         "x509Certificates.value",
         "groups.display",
+        "groups.type",
+        "schemas",
     ]
     .map(str::to_owned)
     .to_vec();
     strings.extend(["department", "employeeNumber", "manager.value"].map(|name| format!("{ENTERPRISE}:{name}")));
     let all = [
         strings.clone(),
-        vec!["active", "roles.primary", "name", "addresses", "groups", "meta", "id"]
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        vec![
+            "active",
+            "roles.primary",
+            "name",
+            "addresses",
+            "groups",
+            "groups.$ref",
+            "meta",
+            "meta.location",
+            "meta.version",
+            "id",
+        ]
+        .into_iter()
+        .map(str::to_owned)
+        .collect(),
     ]
     .concat();
     let instants =
@@ -198,7 +237,19 @@ fn atoms(ids: Vec<String>) -> impl Strategy<Value = String> {
         "groups[display eq \"ops\"]",
         "groups[display sw \"in\" and value pr]",
         "groups[not (display eq \"ops\")]",
+        "groups[type eq \"direct\" and display eq \"ops\"]",
+        "groups[type eq \"indirect\" and not (display eq \"inner\")]",
+        "groups[type ne \"direct\"]",
+        "groups[type pr and $ref pr]",
+        "meta[resourceType eq \"User\" and version pr]",
+        "meta[not (version eq \"W/\\\"1\\\"\")]",
     ]);
+    let versions = ["W/\\\"1\\\"", "W/\\\"2\\\"", "W/\\\"3\\\"", "1", "", "W/"];
+    let uris: Vec<String> =
+        ["/Users/", "/Groups/", "/User", "", "/Users/zzz"].map(|rest| format!("{BASE}{rest}")).into();
+    let uris = [uris, locations.to_vec(), vec!["https".to_owned(), "x".to_owned(), "/v2/Groups/0".to_owned()]].concat();
+    let tails = ["/", "Users/", "0", "v2", "com/scim/v2/Groups/"].map(str::to_owned).to_vec();
+    let uris = [uris, tails, locations.iter().map(|uri| uri[20..].to_owned()).collect()].concat();
     prop_oneof![
         6 => (select(strings), operators(), texts()).prop_map(|(path, op, text)| format!("{path} {op} {text}")),
         2 => select(all.clone()).prop_map(|path| format!("{path} pr")),
@@ -209,11 +260,15 @@ fn atoms(ids: Vec<String>) -> impl Strategy<Value = String> {
             .prop_map(|(path, op, instant)| format!("{path} {op} \"{instant}\"")),
         1 => (operators(), select(ids)).prop_map(|(op, id)| format!("id {op} \"{id}\"")),
         2 => elements.prop_map(str::to_owned),
+        2 => (select(vec!["meta.location", "groups.$ref", "manager.$ref"]), operators(), select(uris))
+            .prop_map(|(path, op, uri)| format!("{path} {op} \"{uri}\"")),
+        1 => (select(vec!["eq", "ne"]), select(versions.to_vec()))
+            .prop_map(|(op, tag)| format!("meta.version {op} \"{tag}\"")),
     ]
 }
 
-fn filters(ids: Vec<String>) -> impl Strategy<Value = String> {
-    atoms(ids).prop_recursive(3, 8, 3, |inner| {
+fn filters(ids: Vec<String>, locations: &[String]) -> impl Strategy<Value = String> + use<> {
+    atoms(ids, locations).prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a} and {b}")),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a} or {b}")),
@@ -233,7 +288,11 @@ async fn the_database_finds_what_the_model_finds() {
         ids.push("nobody".to_owned());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        let strategy = filters(ids);
+        let groups =
+            users.iter().flat_map(|user| user.groups.iter().map(|group| format!("{BASE}/Groups/{}", group.id)));
+        let locations: Vec<String> =
+            users.iter().map(|user| format!("{BASE}/Users/{}", user.id)).chain(groups).collect();
+        let strategy = filters(ids, &locations);
         let (mut refused, mut some) = (0, 0);
         const CASES: usize = 1500;
         for _ in 0..CASES {
@@ -288,6 +347,135 @@ async fn filters_that_clients_send_find_the_user() {
         {
             assert_eq!(reason(world.found(&org, filter).await), Reason::InvalidFilter, "{filter}");
         }
+    })
+    .await;
+}
+
+/// What a client sees of a group.
+fn whole_group(group: &proto::Group) -> Object {
+    let mut resource = json_of(&group.resource_json).as_object().expect("object").clone();
+    let member = |member: &proto::Member| {
+        let id = uuid::Uuid::from_slice(&member.id).expect("id");
+        let (name, endpoint) = match member.r#type() {
+            proto::MemberType::Group => ("Group", "Groups"),
+            _ => ("User", "Users"),
+        };
+        json!({"value": id, "$ref": format!("{BASE}/{endpoint}/{id}"), "type": name})
+    };
+    let members: Vec<Value> = group.members.iter().map(member).collect();
+    let location = format!("{BASE}/Groups/{}", group.id);
+    resource.insert("id".to_owned(), json!(group.id));
+    resource.insert("members".to_owned(), json!(members));
+    resource.insert(
+        "meta".to_owned(),
+        json!({"resourceType": "Group", "location": location, "version": scim::etag::group(group.version)}),
+    );
+    resource
+}
+
+fn group_filters(ids: &[String]) -> impl Strategy<Value = String> + use<> {
+    let quoted = |path: &'static str, values: Vec<String>| {
+        (operators(), select(values)).prop_map(move |(op, value)| format!("{path} {op} \"{value}\""))
+    };
+    let uris = |endpoint: &str| ids.iter().map(move |id| format!("{BASE}/{endpoint}/{id}")).collect::<Vec<_>>();
+    let mut all = [uris("Users"), uris("Groups")].concat();
+    all.extend([format!("{BASE}/Users/"), format!("{BASE}/G"), "Groups".to_owned(), "x".to_owned(), String::new()]);
+    let elements = [
+        format!("members[type eq \"Group\" and $ref co \"{}\"]", ids[0]),
+        format!("members[$ref eq \"{BASE}/Users/{}\" or type eq \"group\"]", ids[0]),
+        "members[not (type eq \"User\")]".to_owned(),
+        "members[$ref pr and value pr]".to_owned(),
+        "not (members pr)".to_owned(),
+        "displayName sw \"o\"".to_owned(),
+        "schemas eq \"urn:ietf:params:scim:schemas:core:2.0:group\"".to_owned(),
+        "meta.version eq \"W/\\\"1\\\"\"".to_owned(),
+    ];
+    let atoms = prop_oneof![
+        2 => quoted("members.$ref", all.clone()),
+        2 => quoted("meta.location", all),
+        1 => quoted("members.value", ids.to_vec()),
+        1 => quoted("members.type", ["User", "group", "r", ""].map(str::to_owned).to_vec()),
+        2 => select(elements.to_vec()),
+    ];
+    atoms.prop_recursive(2, 4, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a} and {b}")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} or {b})")),
+            inner.prop_map(|a| format!("not ({a})")),
+        ]
+    })
+}
+
+#[tokio::test]
+async fn groups_are_found_as_the_model_finds_them() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let (ada, kit) = (world.user(&org, "ada").await.id, world.user(&org, "kit").await.id);
+        let inner = world.group(&org, "Inner", &[&ada]).await.id;
+        let outer = world.group(&org, "Outer", &[&inner, &kit]).await.id;
+        let empty = world.group(&org, "Off", &[]).await.id;
+        world.put_group(&org, &empty, "Of nobody", None).await.expect("put");
+        let ids = [ada, kit, inner, outer, empty];
+        let mut groups = Vec::new();
+        for id in &ids[2..] {
+            groups.push(world.get_group(&org, id).await.expect("group"));
+        }
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        let strategy = group_filters(&ids);
+        let mut some = 0;
+        for _ in 0..600 {
+            let filter = strategy.new_tree(&mut runner).expect("a filter").current();
+            let parsed = scim::filter::parse(scim::schema::group(), &filter).expect(&filter);
+            let matching = groups.iter().filter(|group| scim::filter::matches(&parsed, &whole_group(group)));
+            let expected = sorted(matching.map(|group| group.id.clone()).collect());
+            assert_eq!(world.found_groups(&org, &filter).await.expect(&filter), expected, "{filter}");
+            some += usize::from(!expected.is_empty() && expected.len() < groups.len());
+        }
+        assert!(some > 150, "{some} of 600 tell groups apart");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tag_finds_the_version_whatever_the_groups() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let ada = world.user(&org, "ada").await;
+        world.put(&org, &world.user(&org, "kit").await.id, &kit("kit2")).await.expect("put");
+        world.group(&org, "Ops", &[&ada.id]).await;
+        for (filter, names) in [
+            ("meta.version eq \"W/\\\"1-0123456789abcdef\\\"\"", vec!["ada"]),
+            ("meta.version eq \"\\\"2\\\"\"", vec!["kit2"]),
+            ("meta.version ne \"W/\\\"1\\\"\"", vec!["kit2"]),
+            ("meta.version eq \"W/\\\"1\\\", W/\\\"2\\\"\"", vec![]),
+        ] {
+            assert_eq!(world.found(&org, filter).await.expect(filter), names, "{filter}");
+        }
+        for op in ["co", "sw", "ew", "gt", "ge", "lt", "le"] {
+            let (reason, detail) = refused(world.found(&org, &format!("meta.version {op} \"1\"")).await);
+            assert_eq!(reason, Reason::InvalidFilter);
+            assert!(detail.contains("eq or ne"), "{detail}");
+        }
+        let query = |filter: &str| proto::ListQuery { filter: filter.to_owned(), ..Default::default() };
+        for filter in ["meta.location sw \"h\"", "groups.$ref eq \"x\""] {
+            let (reason, detail) = refused(world.list_query(&org, query(filter)).await);
+            assert_eq!(reason, Reason::InvalidFilter);
+            assert!(detail.contains("base_url"), "{detail}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn members_are_removed_by_their_uri() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let (ada, kit) = (world.user(&org, "ada").await.id, world.user(&org, "kit").await.id);
+        let group = world.group(&org, "Ops", &[&ada, &kit]).await.id;
+        let filter = format!("$ref eq \"{BASE}/Users/{ada}\"");
+        world.patch_group(&org, &group, vec![Change::RemoveMembersWhere(filter)]).await.expect("patch");
+        assert_eq!(world.members(&org, &group).await, [kit]);
     })
     .await;
 }

@@ -34,7 +34,7 @@ impl World {
         Ok(self.identity.clone().create_user(request).await?.into_inner())
     }
 
-    async fn create_with(&self, org: &str, user_name: &str, key: &str) -> Result<proto::User, Status> {
+    pub(crate) async fn create_with(&self, org: &str, user_name: &str, key: &str) -> Result<proto::User, Status> {
         self.create_as(client(), org, user_name, key).await
     }
 

@@ -3,16 +3,20 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 
 mod concurrency;
+mod cost;
 mod events;
 mod filters;
 mod groups;
 mod idempotency;
 mod isolation;
+mod keys;
 mod lists;
 mod members;
 mod organizations;
 mod pagination;
+mod plans;
 mod schema;
 mod schemas;
+mod statements;
 mod users;
 mod world;

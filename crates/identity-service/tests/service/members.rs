@@ -7,7 +7,10 @@ use wire::{
     identity::{self as proto, MemberType, group_change::Change},
 };
 
-use crate::world::{World, client, ids, member_ids, on_both, reason, refused, replace, sorted};
+use crate::{
+    statements::{recorded, seeded, users_exist},
+    world::{World, client, ids, member_ids, on_both, reason, refused, replace, sorted},
+};
 
 fn add(members: &[&str]) -> Vec<Change> {
     vec![Change::AddMembers(ids(members))]
@@ -199,6 +202,26 @@ async fn groups_nest_and_even_a_cycle_ends() {
 }
 
 #[tokio::test]
+async fn nesting_is_searched_from_the_first_nested_group_on() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let kit = world.user(&org, "kit").await.id;
+        let ops = world.group(&org, "Ops", &[&kit]).await.id;
+        let all = world.group(&org, "All", &[]).await.id;
+        let recursions = async || {
+            let (user, statements) = recorded(world.get(&org, &kit)).await;
+            (user.expect("get").groups.len(), statements.iter().filter(|text| text.contains("RECURSIVE")).count())
+        };
+        assert_eq!(recursions().await, (1, 0));
+        world.patch_silently(&org, &all, add(&[&ops])).await.expect("nest");
+        assert_eq!(recursions().await, (2, 1));
+        world.patch_silently(&org, &all, remove(&[&ops])).await.expect("take out");
+        assert_eq!(recursions().await.0, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_deleted_user_leaves_its_groups_and_does_not_come_back_to_them() {
     on_both(async |world| {
         let org = world.organization("acme").await;
@@ -303,17 +326,14 @@ async fn a_large_change_is_one_call_and_its_events_name_every_member() {
     const COUNT: usize = 1100;
     on_both(async |world| {
         let org = world.organization("acme").await;
-        let users = futures::future::join_all((0..COUNT).map(|n| {
-            let (world, org) = (&world, &org);
-            async move { world.user(org, &format!("user{n}")).await.id }
-        }))
-        .await;
+        users_exist(&world, &org, u32::try_from(COUNT).expect("count"));
+        let users: Vec<String> = (1..=1100).map(seeded).collect();
         let everyone: Vec<&str> = users.iter().map(String::as_str).collect();
         let group = world.group(&org, "Ops", &everyone).await;
         assert_eq!((group.members.len(), group.next_member_page_token.is_empty()), (1000, false));
         let put = world.put_group(&org, &group.id, "Ops", Some(&everyone[50..])).await.expect("put");
         assert_eq!(put.version, 2);
-        let events = world.events(&org, COUNT + 6).await;
+        let events = world.events(&org, 6).await;
         let named = |key: &str, version: i64| -> Vec<usize> {
             let deltas = events
                 .iter()

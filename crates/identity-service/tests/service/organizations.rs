@@ -91,6 +91,8 @@ async fn settings_change_and_say_so() {
             organization_id: org.clone(),
             plan: plan.to_owned(),
             expires_at: end.map(wire::to_timestamp),
+            grace_days: Some(0),
+            ..Default::default()
         };
         let changed = organizations.set_plan(plan("enterprise", Some(end))).await.expect("plan").into_inner();
         assert!(changed.scim_entitled && changed.plan_expires_at == Some(wire::to_timestamp(end)));

@@ -11,14 +11,16 @@ async fn both_trees_make_the_same_tables() {
         assert!(service.ready().await);
         service.shutdown().await;
     }
-    let differences = testkit::schema_parity(sqlite.url(), postgres.url(), &[]).expect("compare");
+    // The trigrams of names, which SQLite has not got.
+    let known = ["scim_user: index (org, (expression)) only on PostgreSQL"];
+    let differences = testkit::schema_parity(sqlite.direct(), postgres.direct(), &known).expect("compare");
     assert_eq!(differences, Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn every_key_begins_with_the_organization() {
     on_both(async |world| {
-        let url = world.database.url();
+        let url = world.database.direct();
         let schema = if world.is_sqlite() { testkit::sqlite_schema(url) } else { testkit::postgres_schema(url) };
         let schema = schema.expect("read");
         let mut exceptions = testkit::key_without(&schema, "org");

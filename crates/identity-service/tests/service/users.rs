@@ -85,26 +85,60 @@ async fn active_is_true_by_default_and_honoured_when_given() {
 async fn a_user_name_is_taken_in_any_case_and_free_after_deletion() {
     on_both(async |world| {
         let org = world.organization("acme").await;
-        let user = world.user(&org, "Straße@Example.com").await;
-        let (reason_given, message) = refused(world.create(&org, &kit("STRASSE@example.COM")).await);
+        let user = world.user(&org, "Éva@Example.com").await;
+        let (reason_given, message) = refused(world.create(&org, &kit("ÉVA@example.COM")).await);
         assert_eq!(reason_given, Reason::Uniqueness);
-        assert!(message.contains("userName \"STRASSE@example.COM\"") && message.contains("send another"), "{message}");
+        assert!(message.contains("userName \"ÉVA@example.COM\"") && message.contains("send another"), "{message}");
         let other = world.user(&org, "other@example.com").await;
-        assert_eq!(reason(world.put(&org, &other.id, &kit("strasse@example.com")).await), Reason::Uniqueness);
-        let rename = vec![replace("userName", &json!("strasse@example.com"))];
+        assert_eq!(reason(world.put(&org, &other.id, &kit("e\u{301}va@example.com")).await), Reason::Uniqueness);
+        let rename = vec![replace("userName", &json!("e\u{301}va@example.com"))];
         assert_eq!(reason(world.patch(&org, &other.id, rename).await), Reason::Uniqueness);
         assert_eq!(world.get(&org, &other.id).await.expect("get").version, 1);
 
         // Inactive users keep their name, and externalId is anybody's.
         world.patch(&org, &user.id, vec![replace("active", &json!(false))]).await.expect("deactivate");
-        assert_eq!(reason(world.create(&org, &kit("straße@example.com")).await), Reason::Uniqueness);
+        assert_eq!(reason(world.create(&org, &kit("éva@example.com")).await), Reason::Uniqueness);
         assert_eq!(look_up(&world, &org, Key::ExternalId("00u1a2b3c4d5".to_owned())).await.len(), 2);
 
         world.delete(&org, &user.id).await.expect("delete");
         assert_eq!(reason(world.get(&org, &user.id).await), Reason::UserNotFound);
         assert_eq!(reason(world.delete(&org, &user.id).await), Reason::UserNotFound);
-        let again = world.user(&org, "straße@example.com").await;
+        let again = world.user(&org, "éva@example.com").await;
         assert_ne!(again.id, user.id);
+    })
+    .await;
+}
+
+/// RFC 8265; what it refuses is refused on both databases, and each name is found by its own key.
+#[tokio::test]
+async fn names_are_one_as_the_profile_says() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        for name in ["fussball", "Fußball", "ς", "Σ", "Straße Nord", "Kitמשה"] {
+            world.user(&org, name).await;
+        }
+        for taken in ["FUSSBALL", "fußBALL", "σ", "STRASSE NORD", "kITמשה"] {
+            assert_eq!(reason(world.create(&org, &json!({"userName": taken})).await), Reason::Uniqueness, "{taken}");
+        }
+        for (asked, name) in
+            [("FUSSBALL", "fussball"), ("FUßBALL", "Fußball"), ("σ", "Σ"), ("strasse nord", "Straße Nord")]
+        {
+            for filter in [format!("userName eq \"{asked}\""), format!("userName eq \"{asked}\" and userName pr")] {
+                assert_eq!(world.found(&org, &filter).await.expect("found"), [name], "{filter}");
+            }
+            let found = look_up(&world, &org, Key::UserName(asked.to_owned())).await;
+            assert_eq!(found.iter().map(|user| user.user_name.as_str()).collect::<Vec<_>>(), [name]);
+        }
+        for refused in ["♚", "henryⅣ", "ﬁsh", "a\u{202e}b", "a\u{200b}b", " a", "a ", "a\tb", " "] {
+            assert_eq!(
+                reason(world.create(&org, &json!({"userName": refused})).await),
+                Reason::InvalidValue,
+                "{refused:?}"
+            );
+            // Asking for one is no error, and finds nobody.
+            let filter = format!("userName eq {}", json!(refused));
+            assert_eq!(world.found(&org, &filter).await.expect("asked"), Vec::<String>::new(), "{refused:?}");
+        }
     })
     .await;
 }

@@ -20,6 +20,8 @@ use wire::{
     },
 };
 
+/// What URIs of resources begin with.
+pub(crate) const BASE: &str = "https://scim.example.com/scim/v2";
 pub(crate) const NOW: i64 = 1_763_900_000_000_000;
 
 pub(crate) struct World {
@@ -32,7 +34,7 @@ pub(crate) struct World {
 
 /// Runs a test on SQLite, then on PostgreSQL.
 pub(crate) async fn on_both(test: impl AsyncFn(World)) {
-    for database in [testkit::sqlite(), testkit::postgres()] {
+    for database in testkit::databases() {
         let world = World::open(database).await;
         // Kept: the database goes after the service.
         let (database, service) = (Arc::clone(&world.database), world.service.clone());
@@ -164,15 +166,22 @@ impl World {
         id
     }
 
-    /// Lets the plan end now.
+    /// Lets the plan end now, without days of grace.
     pub(crate) async fn lapse(&self, org: &str) {
+        let expires_at = Some(wire::to_timestamp(self.now()));
+        let terms = proto::SetPlanRequest { expires_at, grace_days: Some(0), ..Default::default() };
+        self.plan(org, terms).await;
+    }
+
+    /// The enterprise plan on these terms.
+    pub(crate) async fn plan(&self, org: &str, terms: proto::SetPlanRequest) -> proto::Organization {
         let request = proto::SetPlanRequest {
             caller: administrator(),
             organization_id: org.to_owned(),
             plan: "enterprise".to_owned(),
-            expires_at: Some(wire::to_timestamp(self.now())),
+            ..terms
         };
-        self.organizations.clone().set_plan(request).await.expect("plan");
+        self.organizations.clone().set_plan(request).await.expect("plan").into_inner()
     }
 
     pub(crate) async fn switch(&self, org: &str, enabled: bool) {
@@ -267,10 +276,22 @@ impl World {
 
     /// The userNames that a filter finds, sorted.
     pub(crate) async fn found(&self, org: &str, filter: &str) -> Result<Vec<String>, Status> {
-        let query = proto::ListQuery { filter: filter.to_owned(), count: Some(1000), ..Default::default() };
+        let query = all_of(filter);
         let (users, total) = self.list_query(org, query).await?;
         assert_eq!(total, i64::try_from(users.len()).expect("count"), "{filter}");
         Ok(sorted(users.into_iter().map(|user| user.user_name).collect()))
+    }
+
+    /// The ids of the groups that a filter finds, sorted.
+    pub(crate) async fn found_groups(&self, org: &str, filter: &str) -> Result<Vec<String>, Status> {
+        let request = proto::ListGroupsRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            query: Some(all_of(filter)),
+            mask: None,
+        };
+        let groups = self.identity.clone().list_groups(request).await?.into_inner().groups;
+        Ok(sorted(groups.into_iter().map(|group| group.id).collect()))
     }
 
     pub(crate) async fn group_with(
@@ -317,6 +338,26 @@ impl World {
             if_match: None,
             changes: changes.into_iter().map(|change| proto::GroupChange { change: Some(change) }).collect(),
             mask: Some(proto::GroupMask { members: 1000 }),
+            base_url: BASE.to_owned(),
+        };
+        Ok(self.identity.clone().patch_group(request).await?.into_inner())
+    }
+
+    /// Without an answer that shows members, as the gateway asks for.
+    pub(crate) async fn patch_silently(
+        &self,
+        org: &str,
+        id: &str,
+        changes: Vec<Change>,
+    ) -> Result<proto::Group, Status> {
+        let request = proto::PatchGroupRequest {
+            organization_id: org.to_owned(),
+            caller: client(),
+            id: id.to_owned(),
+            if_match: None,
+            changes: changes.into_iter().map(|change| proto::GroupChange { change: Some(change) }).collect(),
+            mask: None,
+            base_url: BASE.to_owned(),
         };
         Ok(self.identity.clone().patch_group(request).await?.into_inner())
     }
@@ -380,6 +421,10 @@ impl World {
 fn clock(now: &Arc<AtomicI64>) -> Clock {
     let now = Arc::clone(now);
     Clock::from_fn(move || Instant::from_micros(now.load(Ordering::Relaxed)))
+}
+
+fn all_of(filter: &str) -> proto::ListQuery {
+    proto::ListQuery { filter: filter.to_owned(), count: Some(1000), base_url: BASE.to_owned(), ..Default::default() }
 }
 
 pub(crate) fn group_body(display_name: &str) -> Value {

@@ -30,11 +30,11 @@ pub(crate) async fn run(settings: &Settings, command: SchemaCommand) -> anyhow::
             SchemaCommand::Add { org, file, resource_type } => {
                 let document = document(&file, resource_type)?;
                 let mut client = connection.organizations(false).await?;
-                add(&mut client, &org, document).await
+                add(settings, &mut client, &org, document).await
             }
             SchemaCommand::List { org } => {
                 let mut client = connection.organizations(false).await?;
-                list(&mut client, &org).await
+                list(settings, &mut client, &org).await
             }
         }
     }
@@ -50,19 +50,21 @@ fn document(file: &Path, resource_type: Option<ResourceType>) -> anyhow::Result<
     let size = std::fs::metadata(file).with_context(|| format!("{name} cannot be read"))?.len();
     anyhow::ensure!(size <= LARGEST, "{name} is larger than {} KiB, which no schema is", LARGEST / 1024);
     let text = std::fs::read(file).with_context(|| format!("{name} cannot be read"))?;
+    let object = || format!("{name} is not a JSON object; give a SCIM Schema resource (RFC 7643 section 7)");
+    let mut document: Map<String, Value> = serde_json::from_slice(&text).with_context(object)?;
+    // Sent as it was written: the server refuses what this parser lets pass, such as a name that stands twice.
     let Some(resource_type) = resource_type else { return Ok(text) };
-    let mut document: Map<String, Value> =
-        serde_json::from_slice(&text).with_context(|| format!("{name} holds no JSON object"))?;
     document.insert("resourceType".to_owned(), resource_type.as_str().into());
     Ok(Value::Object(document).to_string().into_bytes())
 }
 
 async fn add(
+    settings: &Settings,
     client: &mut OrganizationServiceClient<Transport>,
     org: &str,
     document: Vec<u8>,
 ) -> anyhow::Result<(Value, String)> {
-    let organization = organization(client, org).await?;
+    let organization = organization(settings, client, org).await?;
     let request =
         AddSchemaRequest { caller: caller()?, organization_id: organization.id, document_json: document.into() };
     let schema = client.add_schema(request).await.map_err(|status| refused(&status))?.into_inner();
@@ -73,18 +75,20 @@ async fn add(
     Ok((schema_json(&schema)?, text))
 }
 
-async fn list(client: &mut OrganizationServiceClient<Transport>, org: &str) -> anyhow::Result<(Value, String)> {
-    let organization = organization(client, org).await?;
+async fn list(
+    settings: &Settings,
+    client: &mut OrganizationServiceClient<Transport>,
+    org: &str,
+) -> anyhow::Result<(Value, String)> {
+    let organization = organization(settings, client, org).await?;
     let request = ListSchemasRequest { organization_id: organization.id };
     let schemas = client.list_schemas(request).await.map_err(|status| refused(&status))?.into_inner().schemas;
     let all = schemas.iter().map(schema_json).collect::<anyhow::Result<Vec<_>>>()?;
     let json = json!({ "schemas": all });
     if schemas.is_empty() {
-        let text = format!(
-            "{} has no schema of its own. Add one: rollcall schema add {} FILE.json\n",
-            organization.slug, organization.slug
-        );
-        return Ok((json, text));
+        let slug = &organization.slug;
+        let add = settings.command(&format!("schema add {slug} FILE.json"));
+        return Ok((json, format!("{slug} has no schema of its own. Add one: {add}")));
     }
     let row = |schema: &SchemaExtension| {
         vec![schema.id.clone(), schema.resource_type.clone(), instant(schema.created_at.as_ref()).unwrap_or_default()]

@@ -1,9 +1,12 @@
 //! `rollcall scim`.
 
 use serde_json::{Value, json};
-use wire::identity::{Organization, SetScimEnabledRequest};
+use wire::{
+    Reason,
+    identity::{Organization, SetScimEnabledRequest},
+};
 
-use super::{caller, organization, organization_json, refused};
+use super::{URL_UNKNOWN, caller, now, organization, organization_json, plan_notice, refused, renewal};
 use crate::{cli::ScimCommand, connect::Connection, output, settings::Settings};
 
 /// Runs one.
@@ -17,33 +20,47 @@ pub(crate) async fn run(settings: &Settings, command: ScimCommand) -> anyhow::Re
     if let Value::Object(object) = &mut json {
         object.insert("scim_url".to_owned(), json!(scim_url));
     }
-    Ok(output::print(settings.output, &json, &text(&organization, &scim_url))?)
+    let text = text(settings, &organization, scim_url.as_deref().unwrap_or(URL_UNKNOWN));
+    Ok(output::print(settings.output, &json, &text)?)
 }
 
 async fn answer(connection: &mut Connection<'_>, command: ScimCommand) -> anyhow::Result<Organization> {
+    let settings = connection.settings;
     let mut client = connection.organizations(false).await?;
     let (org, enabled) = match command {
-        ScimCommand::Status { org } => return organization(&mut client, &org).await,
+        ScimCommand::Status { org } => return organization(settings, &mut client, &org).await,
         ScimCommand::Enable { org } => (org, true),
         ScimCommand::Disable { org } => (org, false),
     };
-    let organization_id = organization(&mut client, &org).await?.id;
+    let Organization { id: organization_id, slug, max_users, .. } = organization(settings, &mut client, &org).await?;
     let request = SetScimEnabledRequest { caller: caller()?, organization_id, enabled };
-    Ok(client.set_scim_enabled(request).await.map_err(|status| refused(&status))?.into_inner())
+    let changed = client.set_scim_enabled(request).await.map_err(|status| match wire::refusal(&status).reason {
+        // The service's words are for SCIM clients.
+        Reason::PlanLapsed => {
+            anyhow::anyhow!("the plan of {slug} does not include SCIM now. {}", renewal(settings, &slug, max_users))
+        }
+        _ => refused(&status),
+    });
+    Ok(changed?.into_inner())
 }
 
-fn text(organization: &Organization, scim_url: &str) -> String {
+fn text(settings: &Settings, organization: &Organization, scim_url: &str) -> String {
     let slug = &organization.slug;
-    let mut text = match (organization.scim_enabled, organization.scim_entitled) {
-        (true, true) => format!("SCIM is enabled for {slug} at {scim_url}"),
+    let disabled = format!("SCIM is disabled for {slug}: every SCIM request is answered 403");
+    match (organization.scim_enabled, organization.scim_entitled) {
+        (true, true) => {
+            let notice = plan_notice(settings, organization, now()).map(|notice| format!("\n{notice}"));
+            format!("SCIM is enabled for {slug} at {scim_url}{}", notice.unwrap_or_default())
+        }
         (true, false) => format!(
             "SCIM is enabled for {slug} at {scim_url}, but the plan does not include it now: nothing can be created \
-             or changed, only read, deactivated and deleted"
+             or changed, only read, deactivated and deleted\n{}",
+            renewal(settings, slug, organization.max_users)
         ),
-        (false, _) => format!("SCIM is disabled for {slug}: every SCIM request is answered 403"),
-    };
-    if !organization.scim_enabled && organization.scim_entitled {
-        text.push_str(&format!("\nSwitch it on: rollcall scim enable {slug}"));
+        (false, true) => format!("{disabled}\nSwitch it on: {}", settings.command(&format!("scim enable {slug}"))),
+        (false, false) => format!(
+            "{disabled}, and the plan does not include it now\n{}",
+            renewal(settings, slug, organization.max_users)
+        ),
     }
-    text
 }

@@ -22,8 +22,8 @@ use crate::{
     error::{Failure, Result},
     extract::{Id, Payload},
     gateway::Session,
-    limits::Lane,
-    reply,
+    limits::{Lane, Place},
+    reply, scopes,
 };
 
 /// Kept of the request's time to remove what is half made, and to answer.
@@ -35,7 +35,7 @@ pub(crate) async fn run(session: Session, request: Request) -> Result<Response> 
     let request = match read(&session, request).await {
         Ok(request) => request,
         Err(failure) => {
-            session.admit(Lane::Main).await?;
+            let _place = session.admit(Lane::Main).await?;
             return Err(failure);
         }
     };
@@ -47,7 +47,7 @@ pub(crate) async fn run(session: Session, request: Request) -> Result<Response> 
 
 async fn read(session: &Session, request: Request) -> Result<bulk::Request> {
     let (parts, body) = request.into_parts();
-    let payload = Payload::read(&parts.headers, body, bulk::MAX_PAYLOAD, &session.gateway.large_bodies).await;
+    let payload = Payload::read(&parts.headers, body, bulk::MAX_PAYLOAD, &session.room).await;
     let payload = payload.map_err(|failure| match failure.kind() {
         ErrorKind::PayloadTooLarge => failure.saying(format!(
             "The size of the bulk request exceeds maxPayloadSize ({} bytes). Send several requests.",
@@ -101,7 +101,7 @@ impl Run {
         let creates = operation.creates().map(str::to_owned);
         let result = match operation.call {
             Ok(call) => self.call(n, call, creates.as_deref()).await,
-            Err(error) => self.admit(Lane::Main).await.and(Err(error.into())),
+            Err(error) => self.admit(Lane::Main).await.and_then(|_place| Err(error.into())),
         };
         let outcome = match result {
             Ok((endpoint, done)) => {
@@ -125,6 +125,7 @@ impl Run {
     }
 
     async fn call(&mut self, n: usize, mut call: Call, creates: Option<&str>) -> Result<(Endpoint, Done)> {
+        let endpoint = call.endpoint;
         let mut later = Later::default();
         if creates.is_some() {
             let posts: Vec<&str> = self.operations.iter().filter_map(Operation::creates).collect();
@@ -137,7 +138,8 @@ impl Run {
             Ok((Endpoint::Groups, work, _)) => groups::lane(work),
             Err(_) => Lane::Main,
         };
-        self.admit(lane).await?;
+        let _place = self.admit(lane).await?;
+        self.session.scopes.require(scopes::operation(endpoint))?;
         let (endpoint, work, if_match) = prepared?;
         self.in_time()?;
         if !later.is_empty() {
@@ -244,7 +246,7 @@ impl Run {
         }
     }
 
-    async fn admit(&mut self, lane: Lane) -> Result<()> {
+    async fn admit(&mut self, lane: Lane) -> Result<Place> {
         let admitted = self.session.admit(lane).await;
         self.refused += u64::from(admitted.is_err());
         admitted

@@ -39,7 +39,7 @@ fn schemas(session: &Session) -> impl Iterator<Item = &Schema> {
 
 pub(crate) async fn service_provider_config(session: Session, uri: Uri) -> Result<Response> {
     no_filter(&uri)?;
-    one(&discovery::service_provider_config(&CAPABILITIES, session.base_url()))
+    one(&discovery::service_provider_config(&CAPABILITIES, session.oauth, session.base_url()))
 }
 
 pub(crate) async fn list_schemas(session: Session, uri: Uri) -> Result<Response> {

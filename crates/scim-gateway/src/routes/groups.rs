@@ -25,7 +25,7 @@ use super::{Done, Work, pages::Pages, patch_operation, to_json};
 use crate::{
     MAX_GROUP_BODY,
     error::Result,
-    extract::{self, Id, Payload},
+    extract::{self, Id, Payload, Share},
     gateway::Session,
     limits::Lane,
     reply,
@@ -44,7 +44,7 @@ fn rt() -> &'static ResourceType {
 pub(crate) async fn create(session: Session, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
     let projection = extract::projection(&parts.uri, &session.types.group)?;
-    let group = read(&session, &parts.headers, body).await?;
+    let (group, _share) = read(&session, &parts.headers, body).await?;
     let key = extract::idempotency_key(&parts.headers)?;
     let group = made(&session, group, key, mask(&projection, FIRST_MEMBERS)).await?;
     answer(session, StatusCode::CREATED, group, projection).await
@@ -103,17 +103,12 @@ async fn page(session: Session, params: ListParams) -> Result<Response> {
 }
 
 /// A page as identity-service has it.
-pub(super) async fn fetch(
-    session: &Session,
-    params: &ListParams,
-    projection: &Projection,
-) -> Result<ListGroupsResponse> {
-    let first_members = (FIRST_MEMBERS_OF_PAGE / params.count.max(1)).min(FIRST_MEMBERS);
+async fn fetch(session: &Session, params: &ListParams, projection: &Projection) -> Result<ListGroupsResponse> {
     let message = ListGroupsRequest {
         organization_id: session.organization_id(),
         caller: session.caller(),
-        query: Some(extract::list_query(params)),
-        mask: mask(projection, first_members),
+        query: Some(extract::list_query(session, params)),
+        mask: page_mask(params, projection),
     };
     Ok(session.gateway.clients.identity.clone().list_groups(session.call(message)).await?.into_inner())
 }
@@ -124,9 +119,10 @@ pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Resul
     let projection = extract::projection(&parts.uri, &session.types.group)?;
     let if_match = extract::precondition(&parts.headers)?;
     let group = read(&session, &parts.headers, body).await;
-    let empties = group.as_ref().is_ok_and(|group| group.members.as_ref().is_some_and(Vec::is_empty));
-    session.admit(if empties { Lane::Deprovisioning } else { Lane::Main }).await?;
-    let group = replaced(&session, id, if_match, group?, mask(&projection, FIRST_MEMBERS)).await?;
+    let empties = group.as_ref().is_ok_and(|(group, _)| group.members.as_ref().is_some_and(Vec::is_empty));
+    let _place = session.admit(if empties { Lane::Deprovisioning } else { Lane::Main }).await?;
+    let (group, _share) = group?;
+    let group = replaced(&session, id, if_match, group, mask(&projection, FIRST_MEMBERS)).await?;
     answer(session, StatusCode::OK, group, projection).await
 }
 
@@ -159,12 +155,12 @@ pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<
     let if_match = extract::precondition(&parts.headers)?;
     let payload = payload(&session, &parts.headers, body).await?;
     let changes = payload.parse(changes).await;
-    session.admit(changes.as_deref().map_or(Lane::Main, lane_of)).await?;
+    let _place = session.admit(changes.as_deref().map_or(Lane::Main, lane_of)).await?;
     let silent = projection.is_default();
     let mask = if silent { NO_MEMBERS } else { mask(&projection, FIRST_MEMBERS) };
     let group = patched(&session, id, if_match, changes?, mask).await?;
     if silent {
-        return Ok(reply::no_content(Some(&scim::etag::group(group.version))));
+        return Ok(reply::changed(&scim::etag::group(group.version), &location(&session, &group)));
     }
     answer(session, StatusCode::OK, group, projection).await
 }
@@ -213,6 +209,7 @@ async fn patched(
         if_match,
         changes: changes.into_iter().map(change).collect::<Result<_>>()?,
         mask,
+        base_url: session.base_url().to_owned(),
     };
     Ok(session.gateway.clients.identity.clone().patch_group(session.call(message)).await?.into_inner())
 }
@@ -220,7 +217,7 @@ async fn patched(
 pub(crate) async fn delete(session: Session, id: Id, headers: HeaderMap) -> Result<Response> {
     let id = id.of(rt())?;
     removed(&session, id, extract::precondition(&headers)?).await?;
-    Ok(reply::no_content(None))
+    Ok(reply::no_content())
 }
 
 /// DELETE.
@@ -259,19 +256,23 @@ pub(super) async fn operate(session: &Session, work: Work, if_match: Option<Prec
     Ok(Done { status, id, version: Some(scim::etag::group(group.version)) })
 }
 
+fn location(session: &Session, group: &Group) -> String {
+    format!("{}/Groups/{}", session.base_url(), group.id)
+}
+
 async fn answer(session: Session, status: StatusCode, group: Group, projection: Projection) -> Result<Response> {
     let etag = scim::etag::group(group.version);
-    let location = format!("{}/Groups/{}", session.base_url(), group.id);
+    let location = location(&session, &group);
     let body = Pages::one(session, group, projection).body().await?;
     Ok(reply::resource(status, body, &etag, &location))
 }
 
 async fn payload(session: &Session, headers: &HeaderMap, body: Body) -> Result<Payload> {
-    Payload::read(headers, body, MAX_GROUP_BODY, &session.gateway.large_bodies).await
+    Payload::read(headers, body, MAX_GROUP_BODY, &session.room).await
 }
 
-async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<GroupBody> {
-    payload(session, headers, body).await?.parse(scim::group::parse).await
+async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<(GroupBody, Share)> {
+    extract::group(headers, body, MAX_GROUP_BODY, &session.room).await
 }
 
 /// A POST or PUT body in its two parts.
@@ -282,6 +283,11 @@ fn in_parts(group: GroupBody) -> Result<(Bytes, Option<MemberIds>)> {
 
 fn mask(projection: &Projection, first_members: u32) -> Option<GroupMask> {
     Some(GroupMask { members: if projection.shows("members") { first_members } else { 0 } })
+}
+
+/// The same for a page of groups.
+pub(super) fn page_mask(params: &ListParams, projection: &Projection) -> Option<GroupMask> {
+    mask(projection, (FIRST_MEMBERS_OF_PAGE / params.count.max(1)).min(FIRST_MEMBERS))
 }
 
 fn change(change: Change) -> Result<GroupChange> {

@@ -59,7 +59,12 @@ impl Pages {
         projection: Projection,
     ) -> Self {
         let mut out = Vec::with_capacity(CHUNK);
-        extract::list_open(params, page.total_results, &page.next_cursor, page.groups.len(), &mut out);
+        let whole = extract::Whole {
+            total: page.total_results,
+            previous_cursor: &page.previous_cursor,
+            next_cursor: &page.next_cursor,
+        };
+        extract::list_open(params, &whole, page.groups.len(), &mut out);
         Self::new(session, page.groups, projection, true, out)
     }
 
@@ -105,7 +110,7 @@ impl Pages {
                 return Ok(None);
             }
             let span = pages.span.clone();
-            match pages.fill().instrument(span).await {
+            match pages.resume().instrument(span).await {
                 Ok(()) => {
                     let chunk = Bytes::from(std::mem::take(&mut pages.out));
                     Ok(Some((chunk, (None, pages))))
@@ -117,6 +122,12 @@ impl Pages {
             }
         });
         Ok(Body::from_stream(rest))
+    }
+
+    /// The request's place was given back when its answer began: a client that reads slowly holds none.
+    async fn resume(&mut self) -> Result<()> {
+        let _place = self.session.resume(PAGE).await?;
+        self.fill().await
     }
 
     /// Writes until a chunk is full or all is written.

@@ -45,6 +45,6 @@ pub(crate) async fn home(State(gateway): State<Gateway>) -> Response {
     (headers, page).into_response()
 }
 
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -8,14 +8,13 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, Uri};
 use scim::{
-    ResourceType,
+    ResourceType, deactivation,
     list::ListParams,
-    patch::{Op, Operation},
+    patch::Operation,
     project::Projection,
     render::{GroupRef, Head},
     schema,
 };
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use uuid::Uuid;
 use wire::identity::{
@@ -87,22 +86,23 @@ async fn page(session: Session, params: ListParams) -> Result<Response> {
     let projection = extract::checked(&params, &session.types.user)?;
     let page = fetch(&session, &params, &projection).await?;
     let mut body = Vec::with_capacity(256 + page.users.len() * 1024);
-    extract::list_open(&params, page.total_results, &page.next_cursor, page.users.len(), &mut body);
+    let whole = extract::Whole {
+        total: page.total_results,
+        previous_cursor: &page.previous_cursor,
+        next_cursor: &page.next_cursor,
+    };
+    extract::list_open(&params, &whole, page.users.len(), &mut body);
     render_all(&session, &page.users, &projection, &mut body)?;
     body.extend_from_slice(b"]}");
     Ok(reply::json(StatusCode::OK, body))
 }
 
 /// A page as identity-service has it.
-pub(super) async fn fetch(
-    session: &Session,
-    params: &ListParams,
-    projection: &Projection,
-) -> Result<ListUsersResponse> {
+async fn fetch(session: &Session, params: &ListParams, projection: &Projection) -> Result<ListUsersResponse> {
     let message = ListUsersRequest {
         organization_id: session.organization_id(),
         caller: session.caller(),
-        query: Some(extract::list_query(params)),
+        query: Some(extract::list_query(session, params)),
         mask: mask(projection),
     };
     Ok(session.gateway.clients.identity.clone().list_users(session.call(message)).await?.into_inner())
@@ -123,7 +123,8 @@ pub(crate) async fn replace(session: Session, id: Id, request: Request) -> Resul
     let (parts, body) = request.into_parts();
     let id = id.of(rt());
     let payload = read(&session, &parts.headers, body).await?;
-    session.admit(if body_deactivates(&payload.bytes) { Lane::Deprovisioning } else { Lane::Main }).await?;
+    let _place =
+        session.admit(if deactivation::body(&payload.bytes) { Lane::Deprovisioning } else { Lane::Main }).await?;
     let projection = extract::projection(&parts.uri, &session.types.user)?;
     let if_match = extract::precondition(&parts.headers)?;
     let user = replaced(&session, id?, if_match, payload.bytes.clone(), mask(&projection)).await?;
@@ -155,7 +156,7 @@ pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<
     let id = id.of(rt());
     let payload = read(&session, &parts.headers, body).await?;
     let operations = scim::patch::parse(&payload.bytes);
-    session.admit(lane_of(&operations)).await?;
+    let _place = session.admit(lane_of(&operations)).await?;
     let projection = extract::projection(&parts.uri, &session.types.user)?;
     let if_match = extract::precondition(&parts.headers)?;
     let user = patched(&session, id?, if_match, operations?, mask(&projection)).await?;
@@ -163,7 +164,7 @@ pub(crate) async fn patch(session: Session, id: Id, request: Request) -> Result<
 }
 
 fn lane_of(operations: &Result<Vec<Operation>, scim::Error>) -> Lane {
-    let deactivates = operations.as_ref().is_ok_and(|operations| operations.iter().any(operation_deactivates));
+    let deactivates = operations.as_ref().is_ok_and(|operations| deactivation::patch(operations));
     if deactivates { Lane::Deprovisioning } else { Lane::Main }
 }
 
@@ -189,7 +190,7 @@ async fn patched(
 pub(crate) async fn delete(session: Session, id: Id, headers: HeaderMap) -> Result<Response> {
     let id = id.of(rt())?;
     removed(&session, id, extract::precondition(&headers)?).await?;
-    Ok(reply::no_content(None))
+    Ok(reply::no_content())
 }
 
 /// DELETE.
@@ -228,7 +229,7 @@ pub(super) fn lane(work: &Work) -> Lane {
     match work {
         Work::Delete(_) => Lane::Deprovisioning,
         Work::Replace(_, body) => match to_json(body) {
-            Ok(body) if body_deactivates(&body) => Lane::Deprovisioning,
+            Ok(body) if deactivation::body(&body) => Lane::Deprovisioning,
             _ => Lane::Main,
         },
         Work::Patch(_, body) => to_json(body).map_or(Lane::Main, |body| lane_of(&scim::patch::parse(&body))),
@@ -245,11 +246,11 @@ fn to_body(body: &Value) -> Result<Bytes> {
 }
 
 async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<Payload> {
-    Payload::read(headers, body, MAX_USER_BODY, &session.gateway.large_bodies).await
+    Payload::read(headers, body, MAX_USER_BODY, &session.room).await
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the field of every message is optional")]
-fn mask(projection: &Projection) -> Option<UserMask> {
+pub(super) fn mask(projection: &Projection) -> Option<UserMask> {
     Some(UserMask { omit_groups: !projection.shows("groups") })
 }
 
@@ -295,118 +296,4 @@ fn uuid(text: &str) -> Result<Uuid> {
 fn group_refs(user: &User) -> Result<Vec<GroupRef>> {
     let groups = user.groups.iter();
     groups.map(|g| Ok(GroupRef { id: uuid(&g.id)?, display: g.display_name.clone(), direct: g.direct })).collect()
-}
-
-/// Whether an operation takes access away. Only the rate limit asks: what is missed here waits its turn, no more.
-fn operation_deactivates(operation: &Operation) -> bool {
-    let value = operation.value.as_ref();
-    match &operation.path {
-        Some(path) if names_active(path) => operation.op == Op::Remove || value.is_some_and(takes_away),
-        Some(_) => false,
-        None => value
-            .and_then(Value::as_object)
-            .is_some_and(|values| values.iter().any(|(name, value)| names_active(name) && takes_away(value))),
-    }
-}
-
-fn names_active(path: &str) -> bool {
-    let name = path.rsplit_once(':').filter(|(urn, _)| urn.eq_ignore_ascii_case(schema::USER)).map_or(path, |p| p.1);
-    name.eq_ignore_ascii_case("active")
-}
-
-/// null removes the value; old builds of Entra wrap it in an array of one object.
-fn takes_away(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(values) => values.first().and_then(|v| v.get("value")).is_some_and(is_false),
-        value => is_false(value),
-    }
-}
-
-/// Entra sends the text "False".
-fn is_false(value: &Value) -> bool {
-    match value {
-        Value::Bool(active) => !active,
-        Value::String(text) => text.eq_ignore_ascii_case("false"),
-        _ => false,
-    }
-}
-
-/// The same question of a PUT body, read past everything else.
-fn body_deactivates(body: &[u8]) -> bool {
-    struct Active(bool);
-
-    impl<'de> Deserialize<'de> for Active {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            struct Members;
-
-            impl<'de> Visitor<'de> for Members {
-                type Value = Active;
-
-                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    f.write_str("a JSON object")
-                }
-
-                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Active, A::Error> {
-                    let mut deactivates = false;
-                    while let Some(name) = map.next_key::<String>()? {
-                        if name.eq_ignore_ascii_case("active") {
-                            deactivates = is_false(&map.next_value()?);
-                        } else {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                    Ok(Active(deactivates))
-                }
-            }
-
-            deserializer.deserialize_map(Members)
-        }
-    }
-
-    serde_json::from_slice(body).is_ok_and(|Active(deactivates)| deactivates)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_put_that_deactivates_is_told() {
-        for body in [
-            &br#"{"active":false}"#[..],
-            br#"{"userName":"a","Active":"False","x":[1,{"active":true}]}"#,
-            br#"{"name":{"active":true},"active":"false"}"#,
-        ] {
-            assert!(body_deactivates(body), "{}", String::from_utf8_lossy(body));
-        }
-        for body in [&b"{}"[..], br#"{"active":true}"#, br#"{"x":{"active":false}}"#, br#"{"active":false"#, b"[]", b""]
-        {
-            assert!(!body_deactivates(body), "{}", String::from_utf8_lossy(body));
-        }
-    }
-
-    #[test]
-    fn a_patch_that_deactivates_is_told() {
-        let op = |op, path: Option<&str>, value| Operation { op, path: path.map(str::to_owned), value };
-        for taken in [
-            op(Op::Replace, Some("active"), Some(json!(false))),
-            op(Op::Add, Some("ACTIVE"), Some(json!("False"))),
-            op(Op::Remove, Some("active"), None),
-            op(Op::Replace, None, Some(json!({"active": false}))),
-            op(Op::Replace, None, Some(json!({"urn:ietf:params:scim:schemas:core:2.0:User:active": "false"}))),
-        ] {
-            assert!(operation_deactivates(&taken), "{taken:?}");
-        }
-        for kept in [
-            op(Op::Replace, Some("active"), Some(json!(true))),
-            op(Op::Replace, Some("title"), Some(json!(false))),
-            op(Op::Replace, None, Some(json!({"title": "active"}))),
-            op(Op::Replace, None, Some(json!(false))),
-        ] {
-            assert!(!operation_deactivates(&kept), "{kept:?}");
-        }
-    }
 }

@@ -75,6 +75,27 @@ async fn pages_follow_each_other_to_the_last() {
 }
 
 #[tokio::test]
+async fn pages_are_walked_back_to_the_first() {
+    let server = seven().await;
+    for query in ["count=3", "count=3&sortBy=userName&sortOrder=descending", "count=2&filter=userName+ge+%22u1%22"] {
+        let mut pages = vec![page(&server, &format!("cursor=&{query}")).await];
+        while let Some(cursor) = pages.last().and_then(|page| page.get("nextCursor")).map(text) {
+            pages.push(page(&server, &format!("cursor={cursor}&{query}")).await);
+        }
+        let mut back = pages.pop().expect("a page");
+        while let Some(expected) = pages.pop() {
+            back = page(&server, &format!("cursor={}&{query}", text(&back["previousCursor"]))).await;
+            assert_eq!(
+                (&back["Resources"], &back["totalResults"]),
+                (&expected["Resources"], &expected["totalResults"])
+            );
+            assert!(back.get("nextCursor").is_some());
+        }
+        assert_eq!(back.get("previousCursor"), None, "the first page");
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_belongs_to_its_query() {
     let server = seven().await;
     let first = page(&server, "cursor=&count=3&filter=userName+pr").await;

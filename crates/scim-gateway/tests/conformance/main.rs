@@ -6,6 +6,7 @@
 mod bulk;
 mod cursor;
 mod discovery;
+mod examples;
 #[path = "../scim/harness.rs"]
 #[expect(dead_code, reason = "the other suite uses the rest")]
 mod harness;

@@ -133,6 +133,8 @@ async fn the_same_value_is_kept_once() {
     let path = format!("/Users/{}", text(&created["id"]));
     let add = json!([{"op": "add", "path": "emails", "value": [{"value": "a@x", "type": "work"}]}]);
     assert_eq!(server.patch(&path, &add).await.is(200).json()["emails"], once);
+    let both = json!([{"op": "replace", "path": "emails[value eq \"a@x\"].type", "value": "other"}]);
+    assert_eq!(server.patch(&path, &both).await.is(200).json()["emails"], json!([{"value": "a@x", "type": "other"}]));
 }
 
 #[tokio::test]
@@ -175,7 +177,7 @@ async fn schemas_hold_what_the_type_has_and_the_body_uses() {
     }
     for given in [json!([GROUP]), json!([ENTERPRISE_USER]), json!("x")] {
         let body = json!({"schemas": given, "userName": "other"});
-        server.post("/Users", &body).await.refused(400, Some("invalidValue"), "schemas");
+        server.post("/Users", &body).await.refused(400, Some("invalidSyntax"), "schemas");
     }
     let group = server.post("/Groups", &json!({"schemas": [GROUP], "displayName": "Ops"})).await.is(201).json();
     assert_eq!(group["schemas"], json!([GROUP]));
@@ -386,17 +388,41 @@ async fn a_group_has_a_name() {
 async fn names_are_compared_prepared() {
     let server = Server::start().await;
     for (name, same) in [
-        ("straße@example.com", "STRASSE@example.com"),
-        // Width, composition, compatibility.
-        ("ｋｉｔ", "kit"),
+        // Width, composition, case.
+        ("ｋｉｔ@example.com", "KIT@example.com"),
         ("e\u{301}va", "ÉVA"),
-        ("ﬁsh", "fish"),
-        ("ΟΔΥΣΣΕΥΣ", "οδυσσευς"),
+        ("ΟΔΥΣΣΕΥΣ", "οδυσσευσ"),
+        // The profile refuses these for a space and for two directions; then NFKC and case folding decide.
+        ("Straße Nord", "STRASSE NORD"),
+        ("Kitמשה", "KITמשה"),
     ] {
         server.user(name).await;
         server.post("/Users", &json!({"userName": same})).await.refused(409, Some("uniqueness"), "userName");
         let filter = encoded(&format!("userName eq \"{same}\""));
+        // The original spelling is what is shown.
         assert_eq!(names(&server.get(&format!("/Users?filter={filter}")).await.is(200).json()), [name]);
+    }
+    // RFC 8265 section 3.5: two names.
+    for (name, other) in [("fussball", "fußball"), ("σ", "ς")] {
+        for name in [name, other] {
+            server.user(name).await;
+            let filter = encoded(&format!("userName eq \"{name}\""));
+            assert_eq!(names(&server.get(&format!("/Users?filter={filter}")).await.is(200).json()), [name]);
+        }
+    }
+    // And these are none.
+    for (refused, named) in
+        [("henry\u{2163}", "U+2163"), ("\u{265a}", "U+265A"), ("ﬁsh", "U+FB01"), ("O’Brien", "U+2019")]
+    {
+        server.post("/Users", &json!({"userName": refused})).await.refused(400, Some("invalidValue"), named);
+        let user = server.user(&format!("fine-{}", u32::from(refused.chars().last().unwrap_or('x')))).await;
+        let rename = json!([{"op": "replace", "path": "userName", "value": refused}]);
+        server.patch(&format!("/Users/{user}"), &rename).await.refused(400, Some("invalidValue"), named);
+        server.put(&format!("/Users/{user}"), &json!({"userName": refused})).await.refused(
+            400,
+            Some("invalidValue"),
+            named,
+        );
     }
     for invisible in ["k\u{200b}it", "k\u{202e}it", "k\u{7}it"] {
         server.post("/Users", &json!({"userName": invisible})).await.refused(400, Some("invalidValue"), "userName");

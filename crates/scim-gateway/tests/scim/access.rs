@@ -108,6 +108,23 @@ async fn a_lapsed_plan_still_lets_access_be_taken_away() {
 }
 
 #[tokio::test]
+async fn a_full_plan_refuses_users_and_says_what_to_do() {
+    let server = Server::start().await;
+    let a = server.user("a@example.com").await;
+    server.most_users(&server.organization, 1).await;
+    let refused = server.post("/Users", &json!({"userName": "b@example.com"})).await;
+    refused.refused(403, None, "Delete users who are gone, or extend the plan");
+    let create = json!({"method": "POST", "path": "/Users", "bulkId": "b", "data": {"userName": "b@example.com"}});
+    let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [create]});
+    let answer = server.post("/Bulk", &bulk).await.is(200).json();
+    assert_eq!(answer["Operations"][0]["status"], "403");
+    server.put(&format!("/Users/{a}"), &json!({"userName": "a2@example.com"})).await.is(200);
+    server.group("Ops", &[&a]).await;
+    server.delete(&format!("/Users/{a}")).await.is(204);
+    server.user("b@example.com").await;
+}
+
+#[tokio::test]
 async fn an_organization_has_its_own_limit_and_leavers_another() {
     let server = Server::start().await;
     let id = server.user("kit@example.com").await;

@@ -27,7 +27,7 @@ async fn bodies_that_are_no_resource() {
         (r#"{"displayName":"a"}"#, "invalidValue", "userName"),
         (r#"{"userName":"a","active":"perhaps"}"#, "invalidValue", "active"),
         (r#"{"userName":"a","name":"Kit"}"#, "invalidValue", "name"),
-        (&wrong_urn, "invalidValue", scim::schema::USER),
+        (&wrong_urn, "invalidSyntax", scim::schema::USER),
     ] {
         server.send("POST", "/Users", &[], Some(body)).await.refused(400, Some(scim_type), hint);
     }

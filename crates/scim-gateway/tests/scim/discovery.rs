@@ -62,10 +62,92 @@ async fn other_paths_are_scim_errors() {
     for path in ["", "/", "/users", "/Users/1/2", "/Nothing", "//Users", "//nothing", "//scim/v3/Users"] {
         server.get(path).await.refused(404, None, "");
     }
-    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
-        server.send(method, "/Me", &[], None).await.is(501);
+}
+
+/// RFC 7644 section 3.11.
+#[tokio::test]
+async fn me_is_nobody_to_a_token() {
+    let server = Server::start().await;
+    for path in ["/Me", "/Me/"] {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            server.send(method, path, &[], Some("{}")).await.refused(501, None, "/Users");
+        }
+        let head = server.send("HEAD", path, &[], None).await.is(501);
+        assert!(head.body.is_empty());
+        assert_eq!(server.send("OPTIONS", path, &[], None).await.is(204).header("allow"), "OPTIONS");
+        server.raw("GET", path, &[], "").await.refused(401, None, "");
     }
-    server.get("/Me").await.refused(501, None, "/Users");
+}
+
+/// RFC 9110 sections 9.3.2 and 9.3.7, on each route: HEAD is the GET less its body, or a 405 where there is no GET; OPTIONS
+/// tells what there is, and nothing that is not.
+#[tokio::test]
+async fn each_route_has_head_and_options() {
+    let server = Server::start().await;
+    let user = server.user("kit@example.com").await;
+    let group = server.group("Ops", &[&user]).await;
+    let urn = scim::schema::USER;
+    for path in [
+        "/Users".to_owned(),
+        format!("/Users/{user}"),
+        "/Groups".to_owned(),
+        format!("/Groups/{group}"),
+        "/ServiceProviderConfig".to_owned(),
+        "/Schemas".to_owned(),
+        format!("/Schemas/{urn}"),
+        "/ResourceTypes".to_owned(),
+        "/ResourceTypes/User".to_owned(),
+        "/Bulk".to_owned(),
+        "/.search".to_owned(),
+        "/Users/.search".to_owned(),
+        "/Groups/.search".to_owned(),
+        "//healthz".to_owned(),
+        "//readyz".to_owned(),
+        "//".to_owned(),
+    ] {
+        let options = server.send("OPTIONS", &path, &[], None).await.is(204);
+        assert!(options.body.is_empty(), "{path}");
+        let allow = options.header("allow").to_owned();
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE"] {
+            let answer = server.send(method, &path, &[], (method != "HEAD").then_some("x")).await;
+            let taken = allow.split(", ").any(|allowed| allowed == method);
+            assert_eq!(answer.status != 405, taken, "{method} {path}");
+            assert!(taken || answer.header("allow") == allow, "{method} {path}");
+            if method == "DELETE" && taken {
+                answer.is(204);
+            }
+        }
+        server.raw("OPTIONS", &path, &[], "").await.is(if path.starts_with("//") { 204 } else { 401 });
+    }
+    let user = server.user("kit@example.com").await;
+    let group = server.group("Ops", &[&user]).await;
+    for path in [
+        "/Users",
+        &format!("/Users/{user}"),
+        "/Groups",
+        &format!("/Groups/{group}"),
+        "/ServiceProviderConfig",
+        "/Schemas",
+        &format!("/Schemas/{urn}"),
+        "/ResourceTypes",
+        "/ResourceTypes/User",
+        "/Users/nobody",
+        "/Users?filter=boat",
+        "//healthz",
+        "//readyz",
+        "//",
+    ] {
+        let get = server.get(path).await;
+        let head = server.send("HEAD", path, &[], None).await;
+        assert_eq!((head.status, head.body.len()), (get.status, 0), "{path}");
+        for name in ["content-type", "etag", "location", "content-length"] {
+            let expected = match name {
+                "content-length" => get.body.len().to_string(),
+                _ => get.header(name).to_owned(),
+            };
+            assert_eq!(head.header(name), expected, "{name} of {path}");
+        }
+    }
 }
 
 #[tokio::test]

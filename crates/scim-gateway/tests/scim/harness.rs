@@ -1,8 +1,11 @@
 //! A whole server in this process.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -14,17 +17,18 @@ use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use scim_gateway::Config;
 use serde_json::{Value, json};
+use testkit::TestDatabase;
 use tower::ServiceExt as _;
 use wire::{
     Transport,
     common::{Administrator, Caller, caller::Kind},
     identity::{
         AddSchemaRequest, CreateOrganizationRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
-        organization_service_client::OrganizationServiceClient,
+        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
     },
     token::{
         CreateScimTokenRequest, CreateScimTokenResponse, RevokeScimTokenRequest,
-        token_service_client::TokenServiceClient,
+        o_auth_service_client::OAuthServiceClient, token_service_client::TokenServiceClient,
     },
 };
 
@@ -34,14 +38,18 @@ pub(crate) const BASE: &str = "https://scim.example.com/scim/v2";
 
 pub(crate) struct Server {
     router: Router,
-    organizations: OrganizationServiceClient<Transport>,
-    tokens: TokenServiceClient<Transport>,
+    pub(crate) organizations: OrganizationServiceClient<Transport>,
+    pub(crate) tokens: TokenServiceClient<Transport>,
+    pub(crate) oauth: OAuthServiceClient<Transport>,
+    pub(crate) identity: IdentityServiceClient<Transport>,
+    /// To identity-service and to token-service.
+    pub(crate) transports: [Transport; 2],
     /// Microseconds by which the gateway's clock is ahead.
     pub(crate) ahead: Arc<AtomicI64>,
     pub(crate) organization: String,
     pub(crate) token: String,
     pub(crate) token_id: String,
-    _databases: [testkit::TestDatabase; 2],
+    pub(crate) databases: Arc<[TestDatabase; 2]>,
 }
 
 pub(crate) struct Answer {
@@ -93,11 +101,28 @@ impl Server {
     }
 
     pub(crate) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
-        let databases = [testkit::sqlite(), testkit::sqlite()];
+        let mut server = Self::open(Arc::new([testkit::sqlite(), testkit::sqlite()]), configure).await;
+        server.enroll("acme").await;
+        server
+    }
+
+    /// A server on these databases without an organization of its own.
+    pub(crate) async fn open(databases: Arc<[TestDatabase; 2]>, configure: impl FnOnce(&mut Config)) -> Self {
+        let urls = [databases[0].url().to_owned(), databases[1].url().to_owned()];
+        Self::open_at(databases, urls, configure).await
+    }
+
+    /// The same by other URLs of them.
+    pub(crate) async fn open_at(
+        databases: Arc<[TestDatabase; 2]>,
+        urls: [String; 2],
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
+        let [identity_url, token_url] = urls;
         let clock = store::Clock::system();
-        let config = identity_service::Config { database_url: databases[0].url().to_owned(), pool_size: 4 };
+        let config = identity_service::Config { database_url: identity_url, pool_size: 4 };
         let identity = identity_service::Service::open(&config, clock.clone()).await.expect("identity-service");
-        let config = token_service::Config { database_url: databases[1].url().to_owned(), pool_size: 4 };
+        let config = token_service::Config { database_url: token_url, pool_size: 4 };
         let token = token_service::Service::open(&config, clock.clone()).await.expect("token-service");
         let identity = Transport::in_process(identity.routes().prepare());
         let token = Transport::in_process(token.routes().prepare());
@@ -108,25 +133,55 @@ impl Server {
             let micros = clock.now().as_micros() + offset.load(Ordering::Relaxed);
             Timestamp::from_microsecond(micros).expect("instant")
         });
-        let mut config = Config { default_requests_per_second: 0, ..Config::new("https://scim.example.com/") };
+        let mut config = Config {
+            default_requests_per_second: 0,
+            refusal_pause: Duration::ZERO,
+            ..Config::new("https://scim.example.com/")
+        };
         configure(&mut config);
         let router = scim_gateway::router(config, identity.clone(), token.clone(), now);
 
-        let mut server = Self {
+        Self {
             router,
-            organizations: OrganizationServiceClient::new(identity),
-            tokens: TokenServiceClient::new(token),
+            organizations: OrganizationServiceClient::new(identity.clone()),
+            identity: IdentityServiceClient::new(identity.clone()),
+            tokens: TokenServiceClient::new(token.clone()),
+            oauth: OAuthServiceClient::new(token.clone()),
+            transports: [identity, token],
             ahead,
             organization: String::new(),
             token: String::new(),
             token_id: String::new(),
-            _databases: databases,
-        };
-        server.organization = server.organization("acme").await;
-        let created = server.token(&server.organization.clone(), None).await;
-        server.token = created.secret;
-        server.token_id = created.token.expect("token").id;
-        server
+            databases,
+        }
+    }
+
+    /// One more gateway before the same services, which reaches token-service by this transport.
+    pub(crate) fn beside(&self, token: Transport) -> Self {
+        let config = Config { default_requests_per_second: 0, ..Config::new("https://scim.example.com/") };
+        let clock = store::Clock::system();
+        let now = Arc::new(move || Timestamp::from_microsecond(clock.now().as_micros()).expect("instant"));
+        Self {
+            router: scim_gateway::router(config, self.transports[0].clone(), token, now),
+            identity: self.identity.clone(),
+            organizations: self.organizations.clone(),
+            tokens: self.tokens.clone(),
+            oauth: self.oauth.clone(),
+            transports: self.transports.clone(),
+            ahead: Arc::clone(&self.ahead),
+            organization: self.organization.clone(),
+            token: self.token.clone(),
+            token_id: self.token_id.clone(),
+            databases: Arc::clone(&self.databases),
+        }
+    }
+
+    /// A new organization, for which it speaks from here on.
+    pub(crate) async fn enroll(&mut self, slug: &str) {
+        self.organization = self.organization(slug).await;
+        let created = self.token(&self.organization, None).await;
+        self.token = created.secret;
+        self.token_id = created.token.expect("token").id;
     }
 
     pub(crate) fn router(&self) -> Router {
@@ -144,6 +199,13 @@ impl Server {
         let organization = self.organizations.clone().create_organization(request).await.expect("created").into_inner();
         self.switch(&organization.id, true).await;
         organization.id
+    }
+
+    /// An organization on the free plan, as they begin.
+    pub(crate) async fn organization_without_scim(&self, slug: &str) {
+        let (slug, name) = (slug.to_owned(), slug.to_owned());
+        let request = CreateOrganizationRequest { caller: administrator(), slug, name, plan: String::new() };
+        self.organizations.clone().create_organization(request).await.expect("created");
     }
 
     pub(crate) async fn switch(&self, organization: &str, enabled: bool) {
@@ -166,7 +228,19 @@ impl Server {
             caller: administrator(),
             organization_id: organization.to_owned(),
             plan: plan.to_owned(),
-            expires_at: None,
+            ..Default::default()
+        };
+        self.organizations.clone().set_plan(request).await.expect("plan");
+    }
+
+    /// The enterprise plan for so many users.
+    pub(crate) async fn most_users(&self, organization: &str, max_users: u64) {
+        let request = SetPlanRequest {
+            caller: administrator(),
+            organization_id: organization.to_owned(),
+            plan: "enterprise".to_owned(),
+            max_users: Some(max_users),
+            ..Default::default()
         };
         self.organizations.clone().set_plan(request).await.expect("plan");
     }
@@ -178,12 +252,19 @@ impl Server {
     }
 
     pub(crate) async fn token(&self, organization: &str, ttl_days: Option<u32>) -> CreateScimTokenResponse {
-        let request = CreateScimTokenRequest {
+        self.token_that(CreateScimTokenRequest { ttl_days, ..self.new_token(organization) }).await
+    }
+
+    pub(crate) fn new_token(&self, organization: &str) -> CreateScimTokenRequest {
+        CreateScimTokenRequest {
             organization_id: organization.to_owned(),
             caller: administrator(),
             description: "test".to_owned(),
-            ttl_days,
-        };
+            ..CreateScimTokenRequest::default()
+        }
+    }
+
+    pub(crate) async fn token_that(&self, request: CreateScimTokenRequest) -> CreateScimTokenResponse {
         self.tokens.clone().create_scim_token(request).await.expect("token").into_inner()
     }
 

@@ -4,16 +4,22 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod access;
+mod admission;
 mod bad_input;
 mod bulk;
 mod discovery;
 mod groups;
+#[expect(dead_code, reason = "the other suites use the rest")]
 mod harness;
 mod idempotency;
 mod log;
+mod oauth;
 mod pagination;
 mod races;
+mod rotation;
 mod schemas;
+mod scopes;
 mod search;
 mod socket;
+mod tokens;
 mod users;

@@ -40,9 +40,12 @@ async fn the_examples_of_the_rfc() {
         }
         assert_eq!(ids(&page).len(), 10);
         assert!(ids(&page).into_iter().all(|id| seen.insert(id)), "somebody was seen twice");
-        let cursor = text(&page["nextCursor"]);
-        assert!(cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)), "{cursor}");
-        cursors.insert(text(&expected["nextCursor"]), cursor);
+        for name in ["previousCursor", "nextCursor"] {
+            let Some(theirs) = expected.get(name) else { continue };
+            let cursor = text(&page[name]);
+            assert!(cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)), "{cursor}");
+            cursors.insert(text(theirs), cursor);
+        }
     }
     // Section 4, with our own numbers.
     let config = server.get("/ServiceProviderConfig").await.is(200).json();
@@ -98,6 +101,44 @@ async fn a_walk_over_users_that_change_loses_nobody_by_either_method() {
     }
 }
 
+/// The root's search has users and groups, so it has no GET.
+#[tokio::test]
+async fn the_root_is_searched_by_cursor() {
+    let server = Server::start().await;
+    let mut all = Vec::new();
+    for n in 0..5 {
+        all.push(server.user_named(format!("u{n}")).await);
+    }
+    for n in 0..4 {
+        all.push(server.group(&format!("g{n}"), &[&all[0]]).await);
+    }
+    let search = async |cursor: &str| {
+        let body = json!({"cursor": cursor, "count": 3, "filter": "meta.resourceType pr"});
+        server.post("/.search", &body).await.is(200).json()
+    };
+    let mut pages = vec![search("").await];
+    while let Some(next) = pages.last().and_then(|page| page.get("nextCursor")).map(text) {
+        pages.push(search(&next).await);
+    }
+    assert_eq!(pages.iter().flat_map(ids).collect::<Vec<_>>(), all);
+    assert_eq!(pages.len(), 3);
+    for (n, page) in pages.iter().enumerate() {
+        assert_eq!(
+            (&page["totalResults"], &page["itemsPerPage"], page.get("startIndex")),
+            (&json!(9), &json!(3), None)
+        );
+        match page.get("previousCursor").map(text) {
+            None => assert_eq!(n, 0),
+            Some(previous) => assert_eq!(search(&previous).await["Resources"], pages[n - 1]["Resources"]),
+        }
+    }
+    assert_eq!(pages[2]["Resources"][0]["members"][0]["value"], json!(all[0]));
+    let body = json!({"cursor": text(&pages[0]["nextCursor"]), "count": 3});
+    for endpoint in ["/.search", "/Users/.search", "/Groups/.search"] {
+        server.post(endpoint, &body).await.refused(400, Some("invalidCursor"), "previousCursor");
+    }
+}
+
 #[tokio::test]
 async fn the_two_methods_do_not_mix() {
     let server = Server::start().await;
@@ -123,5 +164,8 @@ async fn groups_are_paged_by_cursor() {
     let path = format!("/Groups?cursor={}&count=3", text(&first["nextCursor"]));
     let last = server.get(&path).await.is(200).json();
     assert_eq!((ids(&last), last.get("nextCursor")), (groups[3..].to_vec(), None));
+    let back = format!("/Groups?cursor={}&count=3", text(&last["previousCursor"]));
+    let back = server.get(&back).await.is(200).json();
+    assert_eq!((&back["Resources"], back.get("previousCursor")), (&first["Resources"], None));
     server.get(&path.replace("count=3", "count=4")).await.refused(400, Some("invalidCount"), "count=3");
 }

@@ -1,5 +1,7 @@
 //! Schemas that an organization added, as its clients see them.
 
+use std::{sync::Arc, time::Duration};
+
 use serde_json::{Value, json};
 
 use crate::harness::{Server, text};
@@ -59,4 +61,77 @@ async fn an_added_schema_is_shown_filtered_projected_and_patched() {
     let token = server.token(&other, None).await.secret;
     let bearer = format!("Bearer {token}");
     server.raw("GET", &path, &[("authorization", &bearer)], "").await.refused(404, None, "no schema");
+}
+
+/// Issue 5, item 10: overlong numbers are refused, and what is taken comes back as it was, on both databases.
+#[tokio::test]
+async fn a_number_is_kept_as_it_was_sent_or_refused_by_name() {
+    const OF_GROUPS: &str = "urn:ietf:params:scim:schemas:extension:acme:2.0:Group";
+    for databases in [[testkit::sqlite(), testkit::sqlite()], [testkit::postgres(), testkit::postgres()]] {
+        let mut server = Server::open(Arc::new(databases), |_| {}).await;
+        server.enroll("acme").await;
+        for (id, resource) in [(URN, "User"), (OF_GROUPS, "Group")] {
+            let schema = json!({"id": id, "name": "Acme", "resourceType": resource, "attributes": [
+                {"name": "weight", "type": "decimal"},
+                {"name": "level", "type": "integer"},
+                {"name": "sizes", "type": "decimal", "multiValued": true},
+                {"name": "box", "type": "complex", "subAttributes": [{"name": "depth", "type": "decimal"}]},
+            ]});
+            server.add_schema(&server.organization, &schema).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let user = text(&server.post("/Users", &json!({"userName": "kit"})).await.is(201).json()["id"]);
+        let group = text(&server.post("/Groups", &json!({"displayName": "crew"})).await.is(201).json()["id"]);
+        let (user, group) = (format!("/Users/{user}"), format!("/Groups/{group}"));
+
+        for (attribute, value, name) in [
+            ("weight", "12.54687004804441599076", "`weight`"),
+            ("weight", "9007199254740993.0", "`weight`"),
+            ("weight", "1e-400", "`weight`"),
+            ("weight", "1e400", "`weight`"),
+            ("level", "18446744073709551616", "`level`"),
+            ("level", "-99999999999999999999", "`level`"),
+            ("sizes", "[1.5, 0.12345678901234567890123]", "`sizes`"),
+            ("box", "{\"depth\": 3.14159265358979323846}", "`depth`"),
+        ] {
+            let sent = |urn: &str, rest: &str| format!("{{{rest}, \"{urn}\": {{\"{attribute}\": {value}}}}}");
+            let patch =
+                format!("{{\"Operations\": [{{\"op\": \"add\", \"value\": {{\"{URN}:{attribute}\": {value}}}}}]}}");
+            let by_path = format!(
+                "{{\"Operations\": [{{\"op\": \"add\", \"path\": \"{URN}:{attribute}\", \"value\": {value}}}]}}"
+            );
+            let bulk = format!(
+                "{{\"Operations\": [{{\"method\": \"POST\", \"path\": \"/Users\", \"bulkId\": \"b\", \"data\": {}}}]}}",
+                sent(URN, "\"userName\": \"b\"")
+            );
+            for (method, path, body, name) in [
+                ("POST", "/Users", sent(URN, "\"userName\": \"a\""), name),
+                ("PUT", user.as_str(), sent(URN, "\"userName\": \"kit\""), name),
+                ("POST", "/Groups", sent(OF_GROUPS, "\"displayName\": \"a\""), name),
+                ("PUT", group.as_str(), sent(OF_GROUPS, "\"displayName\": \"crew\""), name),
+                ("PATCH", user.as_str(), patch, attribute),
+                ("PATCH", user.as_str(), by_path, ""),
+                ("POST", "/Bulk", bulk, name),
+            ] {
+                let name = if attribute == "box" && !name.is_empty() { "`depth`" } else { name };
+                let answer = server.send(method, path, &[], Some(&body)).await;
+                answer.refused(400, Some("invalidValue"), "cannot be kept exactly").refused(
+                    400,
+                    Some("invalidValue"),
+                    name,
+                );
+            }
+        }
+        for (path, urn, rest) in [(&user, URN, ("userName", "kit")), (&group, OF_GROUPS, ("displayName", "crew"))] {
+            for number in ["12.546870048044417", "0.1", "1.5e-7", "123456789012345", "-0.30000000000000004"] {
+                let body = format!("{{\"{}\": \"{}\", \"{urn}\": {{\"weight\": {number}}}}}", rest.0, rest.1);
+                server.send("PUT", path, &[], Some(&body)).await.is(200);
+                let read = server.get(path).await.is(200).json();
+                assert_eq!(read[urn]["weight"].to_string(), number);
+            }
+            let body = format!("{{\"{}\": \"{}\", \"{urn}\": {{\"level\": -9223372036854775808}}}}", rest.0, rest.1);
+            server.send("PUT", path, &[], Some(&body)).await.is(200);
+            assert_eq!(server.get(path).await.is(200).json()[urn]["level"].as_i64(), Some(i64::MIN));
+        }
+    }
 }

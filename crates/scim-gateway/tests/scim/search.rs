@@ -43,8 +43,64 @@ async fn the_body_is_that_of_the_get_byte_for_byte() {
     }
     server.post("/Users/.search", &json!({"filter": "nope pr"})).await.refused(400, Some("invalidFilter"), "");
     server.post("/Groups/.search", &json!({"attributes": 1})).await.refused(400, Some("invalidValue"), "attributes");
-    let large = json!({"filter": "x".repeat(70_000)});
-    server.post("/Users/.search", &large).await.refused(413, None, "");
+    let of = |length: usize| json!({"filter": "x".repeat(length)});
+    server.post("/Users/.search", &of(70_000)).await.refused(400, Some("invalidFilter"), "8192");
+    server.post("/Users/.search", &of(1024 * 1024)).await.refused(413, None, "1024 KiB");
+}
+
+/// The parameters of one search in both forms, chosen by the bits of a number.
+fn parameters(endpoint: &str, choice: usize) -> (String, Value) {
+    let own = if endpoint == "/Users" { "userName" } else { "displayName" };
+    let starts = format!("{own} sw \"{}\"", if endpoint == "/Users" { "u" } else { "g" });
+    let choices: [&[(&str, Value)]; 6] = [
+        &[("filter", json!(starts))],
+        &[("filter", json!("meta.version eq \"W/\\\"1\\\"\" and not (id eq null)"))],
+        &[("sortBy", json!(own)), ("sortOrder", json!("descending"))],
+        &[("startIndex", json!(2)), ("count", json!(2))],
+        &[("attributes", json!([own, "meta.location"]))],
+        &[("excludedAttributes", json!(["groups", "members.type"]))],
+    ];
+    let (mut query, mut body) = (form_urlencoded::Serializer::new(String::new()), json!({}));
+    for (_, pairs) in choices.iter().enumerate().filter(|(bit, _)| choice >> bit & 1 == 1) {
+        for (name, value) in *pairs {
+            if body.get(*name).is_some() {
+                continue;
+            }
+            let plain = match value {
+                Value::Array(names) => names.iter().map(text).collect::<Vec<_>>().join(","),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            query.append_pair(name, &plain);
+            body[*name] = value.clone();
+        }
+    }
+    (query.finish(), body)
+}
+
+/// RFC 7644 section 3.4.3, over all of a few parameters together; what GET refuses is refused alike.
+#[tokio::test]
+async fn a_search_is_its_get_whatever_is_asked() {
+    let server = filled().await;
+    for endpoint in ["/Users", "/Groups"] {
+        for choice in 0..64 {
+            let (query, body) = parameters(endpoint, choice);
+            let got = server.get(&format!("{endpoint}?{query}")).await;
+            let found = server.post(&format!("{endpoint}/.search"), &body).await;
+            assert_eq!((found.status, &found.body), (got.status, &got.body), "{endpoint}?{query}");
+        }
+    }
+    // The root has no GET; what it finds of one type is what the type's endpoint finds.
+    for (endpoint, only) in [("/Users", "meta.resourceType eq \"User\""), ("/Groups", "meta.resourceType eq \"Group\"")]
+    {
+        for choice in (0..64).filter(|choice| choice & 3 == 0) {
+            let (_, mut body) = parameters(endpoint, choice);
+            body["filter"] = json!(only);
+            let here = server.post(&format!("{endpoint}/.search"), &body).await;
+            let root = server.post("/.search", &body).await;
+            assert_eq!((root.status, &root.body), (here.status, &here.body), "{endpoint} {body}");
+        }
+    }
 }
 
 fn ids(list: &Value) -> Vec<String> {
@@ -85,7 +141,7 @@ async fn a_filter_over_types_matches_those_that_have_the_attribute() {
         assert_eq!(list["totalResults"], total, "{filter}");
     }
     server.post("/.search", &json!({"filter": "nope pr"})).await.refused(400, Some("invalidFilter"), "");
-    server.post("/.search", &json!({"cursor": ""})).await.refused(400, Some("invalidCursor"), "startIndex");
+    server.post("/.search", &json!({"cursor": "x"})).await.refused(400, Some("invalidCursor"), "empty cursor");
     let sorted =
         server.post("/.search", &json!({"sortBy": "userName", "sortOrder": "descending"})).await.is(200).json();
     assert_eq!((&sorted["Resources"][0]["userName"], &sorted["totalResults"]), (&json!("u3"), &json!(7)));

@@ -9,14 +9,16 @@ use super::{Call, Endpoint, MAX_OPERATIONS, Method, Operation, REQUEST, Request,
 use crate::{
     Error, ErrorKind, Object,
     json::{self, Budget, Strict},
+    numbers,
 };
 
 /// Reads a bulk request. 400 `invalidSyntax` or `invalidValue` for what is wrong with the whole; 413 for more than
 /// [`MAX_OPERATIONS`]. What is wrong with one operation stands in its [`Operation::call`].
 pub fn parse(body: &[u8]) -> Result<Request, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let read = deserializer.deserialize_map(Body).map_err(|e| json::syntax(&e))?;
+    let read = deserializer.deserialize_map(Body).map_err(|e| json::unusable(body, &e, json::syntax))?;
     deserializer.end().map_err(|e| json::syntax(&e))?;
+    numbers::check(body)?;
     check_schemas(&read.schemas)?;
     let fail_on_errors = fail_on_errors(&read.fail_on_errors)?;
     let (operations, count) = read.operations.unwrap_or_default();
@@ -44,7 +46,11 @@ fn check_schemas(schemas: &Value) -> Result<(), Error> {
         Value::Array(urns) => urns.is_empty() || urns.iter().any(is_bulk),
         other => is_bulk(other),
     };
-    if ok { Ok(()) } else { Err(invalid(format!("`schemas` of a bulk request must contain \"{REQUEST}\"."))) }
+    if ok {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::InvalidSyntax, format!("`schemas` of a bulk request must contain \"{REQUEST}\".")))
+    }
 }
 
 /// 0 is sent for "not set".

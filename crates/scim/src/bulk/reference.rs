@@ -46,14 +46,15 @@ pub fn resolve(data: &mut Object, id: &dyn Fn(&str) -> Option<String>) -> Option
 }
 
 /// Takes what refers to a `bulkId` that is `pending` out of a POST's data: elements of a multi-valued attribute one by
-/// one, other attributes whole.
+/// one, other attributes whole. What waits is added without a path, so that it is read as the POST would have read it:
+/// attributes that are unknown or readOnly are left out and not refused.
 pub fn set_aside(data: &mut Object, pending: &dyn Fn(&str) -> bool) -> Later {
     let mut later = Later::default();
-    take(data, "", pending, &mut later);
+    take(data, None, pending, &mut later);
     later
 }
 
-fn take(object: &mut Object, prefix: &str, pending: &dyn Fn(&str) -> bool, later: &mut Later) {
+fn take(object: &mut Object, extension: Option<&str>, pending: &dyn Fn(&str) -> bool, later: &mut Later) {
     let waits = |name: &str, value: &Value| {
         let mut found = false;
         visit(name, value, &mut |_, id| found |= pending(id));
@@ -63,22 +64,25 @@ fn take(object: &mut Object, prefix: &str, pending: &dyn Fn(&str) -> bool, later
         if !waits(name, value) {
             return true;
         }
-        let path = format!("{prefix}{name}");
-        match value {
+        let (waiting, stays) = match value {
             // An extension: its attributes are told apart.
-            Value::Object(members) if prefix.is_empty() && name.contains(':') => {
-                take(members, &format!("{name}:"), pending, later);
+            Value::Object(members) if extension.is_none() && name.contains(':') => {
+                take(members, Some(name), pending, later);
                 return !members.is_empty();
             }
             Value::Array(elements) => {
                 let (waiting, ready) = std::mem::take(elements).into_iter().partition(|e| waits(name, e));
                 *elements = ready;
-                later.0.push(json!({"op": "add", "path": path, "value": Value::Array(waiting)}));
-                return !elements.is_empty();
+                (Value::Array(waiting), !elements.is_empty())
             }
-            value => later.0.push(json!({"op": "add", "path": path, "value": value.take()})),
+            value => (value.take(), false),
+        };
+        let mut added = json!({name: waiting});
+        if let Some(urn) = extension {
+            added = json!({urn: added});
         }
-        false
+        later.0.push(json!({"op": "add", "value": added}));
+        stays
     });
 }
 

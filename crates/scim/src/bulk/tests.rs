@@ -101,7 +101,7 @@ fn the_envelope_is_checked() {
         (json!({"Operations": [operation], "operations": [operation]}), ErrorKind::InvalidSyntax),
         (json!({"Operations": [operation], "failOnErrors": -1}), ErrorKind::InvalidValue),
         (json!({"Operations": [operation], "failOnErrors": "1"}), ErrorKind::InvalidValue),
-        (json!({"Operations": [operation], "schemas": ["urn:x"]}), ErrorKind::InvalidValue),
+        (json!({"Operations": [operation], "schemas": ["urn:x"]}), ErrorKind::InvalidSyntax),
     ] {
         assert_eq!(parse(body.to_string().as_bytes()).unwrap_err().kind, kind, "{body}");
     }
@@ -132,8 +132,8 @@ fn references_are_found_set_aside_and_resolved() {
     assert_eq!(
         patch["Operations"],
         json!([
-            {"op": "add", "path": "members", "value": [{"value": "3"}]},
-            {"op": "add", "path": "urn:x:User:manager", "value": {"value": "3"}},
+            {"op": "add", "value": {"members": [{"value": "3"}]}},
+            {"op": "add", "value": {"urn:x:User": {"manager": {"value": "3"}}}},
         ])
     );
     let Value::Object(mut patch) = json!({"Operations": [

@@ -8,7 +8,6 @@ use super::{CompareOp, Filter, Literal, instant};
 use crate::{
     Object,
     attr::AttrPath,
-    fold,
     schema::{Attribute, Type},
 };
 
@@ -87,7 +86,7 @@ fn assigned(value: &Value) -> bool {
 fn compare(attribute: &Attribute, value: &Value, op: CompareOp, literal: &Literal) -> bool {
     match (literal, value) {
         (Literal::String(wanted), Value::String(text)) => {
-            let folded = if attribute.case_exact { text.clone() } else { fold(text) };
+            let folded = attribute.compared(text);
             match op {
                 CompareOp::Co => folded.contains(wanted.as_str()),
                 CompareOp::Sw => folded.starts_with(wanted.as_str()),

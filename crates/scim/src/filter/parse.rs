@@ -6,7 +6,7 @@ use super::{CompareOp, Filter, Literal, MAX_DEPTH, MAX_LENGTH, MAX_TERMS, instan
 use crate::{
     Error, ErrorKind, ResourceType,
     attr::{self, AttrPath},
-    dialect, fold,
+    dialect,
     schema::{Attribute, Returned, Type},
 };
 
@@ -267,7 +267,8 @@ impl<'t, 's> Parser<'t, 's> {
                 format!("`{}` cannot compare `{}`; allowed: {}, pr", op.name(), path.canonical(), names.join(", "));
             return Err(self.fail(operator_at, why));
         }
-        if !self.skip_space() {
+        // The RFC leaves the space out in one example (section 3.5.2.2), against its own grammar.
+        if !self.skip_space() && self.peek() != Some('"') {
             return Err(self.fail(self.at, format!("expected a space and a value after `{}`", op.name())));
         }
         let literal_at = self.at;
@@ -323,7 +324,7 @@ impl<'t, 's> Parser<'t, 's> {
 
     fn resolve_in(&self, scope: Scope<'s>, word: &str, at: usize) -> Result<AttrPath<'s>, Error> {
         let (found, known) = match scope {
-            Scope::Resource(rt) => (attr::resolve(rt, word).or_else(|| dialect::filter_attribute(rt, word)), rt),
+            Scope::Resource(rt) => (attr::filterable(rt, word).or_else(|| dialect::filter_attribute(rt, word)), rt),
             Scope::Element(path) => {
                 return match path.attribute.sub(word) {
                     Some(sub) => Ok(AttrPath { sub: Some(sub), ..path }),
@@ -449,7 +450,7 @@ fn operators(of: Type) -> &'static [CompareOp] {
 fn typed(attribute: &Attribute, value: Value) -> Result<Literal, &'static str> {
     match (attribute.r#type, value) {
         (Type::String | Type::Reference | Type::Binary, Value::String(text)) => {
-            Ok(Literal::String(if attribute.case_exact { text } else { fold(&text) }))
+            Ok(Literal::String(attribute.compared(&text)))
         }
         (Type::String | Type::Reference | Type::Binary, _) => Err("a string in double quotes"),
         (Type::Boolean, Value::Bool(value)) => Ok(Literal::Boolean(value)),

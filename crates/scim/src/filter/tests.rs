@@ -247,3 +247,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_space_before_a_string_may_be_missing() {
+    assert_eq!(canonical("userName eq\"Ada\""), "userName eq \"ada\"");
+    refusal("userName eq1");
+    refusal("userNameeq \"Ada\"");
+}

@@ -4,18 +4,35 @@ use std::{collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::{GroupBody, Members};
+use super::{GroupBody, Members, id};
 use crate::{
     Error, Object,
-    json::{self, Budget, Strict},
+    json::{self, Budget, Strict, Unread},
+    numbers,
 };
 
 pub(super) fn parse(body: &[u8]) -> Result<GroupBody, Error> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let (rest, members) = deserializer.deserialize_map(Body).map_err(|e| json::syntax(&e))?;
-    deserializer.end().map_err(|e| json::syntax(&e))?;
+    let (rest, members) = read(body, json::syntax)?;
     Ok(GroupBody { rest, members: members.map(Members::checked).transpose()? })
+}
+
+/// The two parts of a body, the members unchecked.
+pub(super) fn read(
+    body: &[u8],
+    syntax: impl Fn(&serde_json::Error) -> Error,
+) -> Result<(Object, Option<Members>), Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let parts = deserializer.deserialize_map(Body).map_err(|error| json::unusable(body, &error, &syntax))?;
+    deserializer.end().map_err(|error| syntax(&error))?;
+    numbers::check(body)?;
+    Ok(parts)
+}
+
+/// One element of `members`.
+pub(super) fn element<'de, D: Deserializer<'de>>(deserializer: D, members: &mut Members) -> Result<(), D::Error> {
+    Element(members).deserialize(deserializer)
 }
 
 struct Body;
@@ -130,32 +147,134 @@ impl<'de> Visitor<'de> for Element<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         // Its own: a group may have any number of members, and what is read of one is let go.
         let budget = Budget::default();
-        let mut value: Option<Value> = None;
-        let mut seen: Vec<String> = Vec::new();
-        while let Some(key) = map.next_key_seed(Strict::at(3, &budget))?.and_then(lowercase) {
-            if seen.contains(&key) {
-                return Err(A::Error::custom(format_args!("the member {key:?} stands twice in one object")));
+        let mut value: Option<Given> = None;
+        let mut seen: Vec<Name> = Vec::new();
+        while let Some(name) = map.next_key_seed(Named)? {
+            if seen.contains(&name) {
+                return Err(A::Error::custom(format_args!(
+                    "the member {:?} stands twice in one object",
+                    name.as_str()
+                )));
             }
-            let given = map.next_value_seed(Strict::at(3, &budget))?;
-            if key == "value" {
-                value = Some(given);
+            if matches!(name, Name::Known("value")) {
+                value = Some(map.next_value_seed(Given::of(&budget))?);
+            } else {
+                map.next_value_seed(Unread(Strict::at(3, &budget)))?;
             }
-            seen.push(key);
+            seen.push(name);
         }
-        self.0.push(value.as_ref());
+        match value {
+            None => self.0.push(None),
+            Some(Given::Id(id)) => self.0.take(id),
+            Some(Given::Other(value)) => self.0.push(Some(&value)),
+        }
         Ok(())
     }
 }
 
-/// A key that [`Strict`] has read; it reads keys as strings.
-fn lowercase(key: Value) -> Option<String> {
-    key.as_str().map(str::to_ascii_lowercase)
+/// A sub-attribute's name in lower case.
+#[derive(PartialEq)]
+enum Name {
+    Known(&'static str),
+    Other(String),
+}
+
+impl Name {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Known(name) => name,
+            Self::Other(name) => name,
+        }
+    }
+}
+
+struct Named;
+
+impl<'de> DeserializeSeed<'de> for Named {
+    type Value = Name;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Name, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Named {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Name, E> {
+        json::storable(name)?;
+        let known = ["value", "display", "$ref", "type"].into_iter().find(|known| known.eq_ignore_ascii_case(name));
+        Ok(known.map_or_else(|| Name::Other(name.to_ascii_lowercase()), Name::Known))
+    }
+}
+
+/// What stands as `value`.
+enum Given {
+    Id(Uuid),
+    Other(Value),
+}
+
+impl Given {
+    fn of<'b>(budget: &'b Budget) -> GivenSeed<'b> {
+        GivenSeed(Strict::at(3, budget))
+    }
+}
+
+struct GivenSeed<'b>(Strict<'b>);
+
+impl<'de> DeserializeSeed<'de> for GivenSeed<'_> {
+    type Value = Given;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Given, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// Anything but an id.
+macro_rules! others {
+    ($($name:ident: $type:ty),+) => {
+        $(fn $name<E: serde::de::Error>(self, value: $type) -> Result<Given, E> {
+            self.0.$name(value).map(Given::Other)
+        })+
+    };
+}
+
+impl<'de> Visitor<'de> for GivenSeed<'_> {
+    type Value = Given;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+
+    others!(visit_bool: bool, visit_i64: i64, visit_u64: u64, visit_f64: f64);
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Given, E> {
+        self.0.visit_unit().map(Given::Other)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Given, E> {
+        match id(text) {
+            Some(id) => Ok(Given::Id(id)),
+            None => self.0.visit_str(text).map(Given::Other),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Given, A::Error> {
+        self.0.visit_seq(seq).map(Given::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Given, A::Error> {
+        self.0.visit_map(map).map(Given::Other)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use uuid::Uuid;
 
     use super::*;
     use crate::ErrorKind;

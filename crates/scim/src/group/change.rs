@@ -39,6 +39,26 @@ pub(super) fn lower(operations: Vec<Operation>) -> Result<Vec<Change>, Error> {
     Ok(changes)
 }
 
+pub(super) fn display_name(operation: &Operation) -> Option<&str> {
+    let is_name = |name: &str| unqualified(name).eq_ignore_ascii_case("displayName");
+    let path = operation.path.as_deref().map(str::trim).filter(|path| !path.is_empty());
+    match (operation.op, path, &operation.value) {
+        (Op::Add | Op::Replace, Some(path), Some(Value::String(name))) if is_name(path) => Some(name),
+        (Op::Add | Op::Replace, None, Some(Value::Object(value))) => {
+            let mut found = None;
+            for (name, value) in value {
+                match value {
+                    Value::String(text) if found.is_none() && is_name(name) => found = Some(text.as_str()),
+                    _ if name.eq_ignore_ascii_case("id") => {}
+                    _ => return None,
+                }
+            }
+            found
+        }
+        _ => None,
+    }
+}
+
 /// Leaves out what changes nothing, merges with the change before.
 fn push(changes: &mut Vec<Change>, change: Change) {
     match (changes.last_mut(), change) {
@@ -143,7 +163,9 @@ fn added(text: &str) -> Result<Uuid, Error> {
 fn plain_value(filter: &str) -> Option<String> {
     let rest = strip(filter, "value")?;
     let rest = strip(rest.strip_prefix([' ', '\t'])?.trim_start(), "eq")?;
-    serde_json::from_str(rest.strip_prefix([' ', '\t'])?.trim()).ok()
+    // The RFC leaves the space out in one example, section 3.5.2.2.
+    let text = rest.trim_start();
+    (rest.len() > text.len() || text.starts_with('"')).then(|| serde_json::from_str(text.trim_end()).ok()).flatten()
 }
 
 fn pathless(mut operation: Operation, changes: &mut Vec<Change>) -> Result<(), Error> {
@@ -203,6 +225,28 @@ mod tests {
 
     fn ids(texts: &[&str]) -> Vec<Uuid> {
         texts.iter().map(|text| text.parse().expect("an id")).collect()
+    }
+
+    #[test]
+    fn a_name_alone_is_told_from_more() {
+        use Op::{Add, Remove, Replace};
+        for (op, path, value, name) in [
+            (Replace, None, Some(json!({"id": "g1", "displayName": "Ops"})), Some("Ops")),
+            (Replace, Some(""), Some(json!({"DISPLAYNAME": "Ops"})), Some("Ops")),
+            (Replace, Some("displayName"), Some(json!("Ops")), Some("Ops")),
+            (Add, Some("urn:ietf:params:scim:schemas:core:2.0:Group:displayname"), Some(json!("Ops")), Some("Ops")),
+            (Remove, Some("displayName"), Some(json!("Ops")), None),
+            (Replace, Some("displayName"), Some(json!(5)), None),
+            (Replace, Some("displayName"), None, None),
+            (Replace, Some("externalId"), Some(json!("Ops")), None),
+            (Replace, None, Some(json!({"displayName": "Ops", "externalId": null})), None),
+            (Replace, None, Some(json!({"displayName": "Ops", "displayname": "Dev"})), None),
+            (Replace, None, Some(json!({"id": "g1"})), None),
+            (Replace, None, Some(json!("Ops")), None),
+        ] {
+            let operation = operation(op, path, value);
+            assert_eq!(display_name(&operation), name, "{operation:?}");
+        }
     }
 
     #[test]

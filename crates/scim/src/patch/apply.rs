@@ -12,7 +12,7 @@ use crate::{
     Error, ErrorKind, Object, ResourceType, dialect, fold, resource,
     resource::value::{
         Notes, check_values, elements, invalid, is_hollow, is_primary, is_stored, is_unassigned, mismatch, normalize,
-        ordered, twice,
+        once_each, ordered, twice,
     },
     schema::{Attribute, Mutability, Schema, Type},
 };
@@ -28,7 +28,7 @@ pub fn apply(rt: &ResourceType, resource: &mut Object, operations: &[Operation])
     for operation in operations {
         patch.operation(operation)?;
     }
-    let patched = resource::finish(rt, patch.resource)?;
+    let patched = resource::finish(rt, patch.resource, Some(resource))?;
     let changed = patched != *resource;
     *resource = patched;
     Ok(Outcome { changed, ignored: patch.notes.ignored, coerced: patch.notes.coerced })
@@ -57,16 +57,11 @@ impl<'s> Patch<'s> {
                 self.write(&place, operation.op, value)
             }
             Target::Extension(schema) => match (operation.op, value) {
-                (Op::Remove, _) | (_, None | Some(Value::Null)) => {
-                    self.resource.remove(&schema.id);
-                    Ok(())
-                }
-                (op, Some(value)) if is_unassigned(&value) => {
-                    if op == Op::Replace {
-                        self.resource.remove(&schema.id);
-                    }
-                    Ok(())
-                }
+                (Op::Remove, _) | (_, None | Some(Value::Null)) => self.remove_extension(schema),
+                (op, Some(value)) if is_unassigned(&value) => match op {
+                    Op::Replace => self.remove_extension(schema),
+                    _ => Ok(()),
+                },
                 (op, Some(Value::Object(value))) => self.members(Some(schema), op, value),
                 (_, Some(value)) => Err(mismatch(&schema.id, "an object", &value)),
             },
@@ -111,7 +106,7 @@ impl<'s> Patch<'s> {
                     Value::Object(value) => self.members(Some(extension), op, value)?,
                     value if is_unassigned(&value) => {
                         if op == Op::Replace || value.is_null() {
-                            self.resource.remove(&extension.id);
+                            self.remove_extension(extension)?;
                         }
                     }
                     value => return Err(mismatch(&extension.id, "an object", &value)),
@@ -122,6 +117,19 @@ impl<'s> Patch<'s> {
                 Err(_) => self.notes.ignore(&name),
             }
         }
+        Ok(())
+    }
+
+    /// All of it, or nothing where a part cannot be changed.
+    fn remove_extension(&mut self, schema: &Schema) -> Result<(), Error> {
+        let current = self.resource.get(&schema.id);
+        let kept = |a: &&Attribute| {
+            a.mutability == Mutability::Immutable && current.is_some_and(|members| members.get(&a.name).is_some())
+        };
+        if let Some(attribute) = schema.attributes.iter().find(kept) {
+            return Err(immutable(&format!("{}:{}", schema.id, attribute.name)));
+        }
+        self.resource.remove(&schema.id);
         Ok(())
     }
 
@@ -147,16 +155,17 @@ impl<'s> Patch<'s> {
             false => single(place, op, current, value, &mut self.notes)?,
         };
         if before.is_some() && before != new {
-            return Err(Error::new(
-                ErrorKind::Mutability,
-                format!("`{}` is immutable: it has a value and cannot be changed.", place.canonical()),
-            ));
+            return Err(immutable(&place.canonical()));
         }
         if let Some(new) = new {
             container.insert(attribute.name.clone(), new);
         }
         Ok(())
     }
+}
+
+fn immutable(path: &str) -> Error {
+    Error::new(ErrorKind::Mutability, format!("`{path}` is immutable: it has a value and cannot be changed."))
 }
 
 /// RFC 7644 sections 3.5.2.1 to 3.5.2.3, for a path that the client named.
@@ -298,7 +307,8 @@ fn multi(
             element.value["primary"] = Value::Bool(false);
         }
     }
-    let list: Vec<Value> = list.into_iter().map(|e| e.value).collect();
+    // Two values that differed may be the same now.
+    let list = once_each(place.attribute, list.into_iter().map(|e| e.value).collect());
     check_values(&place.attribute.name, &list)?;
     Ok((!list.is_empty()).then_some(Value::Array(list)))
 }
@@ -487,7 +497,7 @@ fn selected(
             continue;
         }
         let element = match replace_whole {
-            true => merge(place, described(place), change.clone(), notes)?
+            true => merge(place, described(place)?, change.clone(), notes)?
                 .map(|new| Element::changed(Some(&old), Value::Object(new))),
             false => changed(place, old, change.clone(), notes)?,
         };
@@ -495,7 +505,7 @@ fn selected(
     }
     if !found && !remove {
         let rule = missing(place, op)?;
-        if let Some(new) = merge(place, described(place), change, notes)? {
+        if let Some(new) = merge(place, described(place)?, change, notes)? {
             notes.coerce(rule);
             list.push(Element::changed(None, Value::Object(new)));
         }
@@ -503,10 +513,18 @@ fn selected(
     Ok(list)
 }
 
-/// An element that has what the filter asks for.
-fn described(place: &Place<'_>) -> Object {
-    let terms = place.selector.as_ref().and_then(|s| s.terms()).unwrap_or_default();
-    terms.into_iter().filter(|(sub, _)| is_stored(sub)).map(|(sub, value)| (sub.name.clone(), value)).collect()
+/// An element that has what the filter asks for, where an element can have it.
+fn described(place: &Place<'_>) -> Result<Object, Error> {
+    let mut element = Object::new();
+    for (sub, value) in place.selector.as_ref().and_then(|s| s.terms()).unwrap_or_default() {
+        let path = format!("{}.{}", place.attribute.name, sub.name);
+        if is_stored(sub)
+            && let Some(value) = normalize(sub, &path, value, &mut Notes::default())?
+        {
+            element.insert(sub.name.clone(), value);
+        }
+    }
+    Ok(element)
 }
 
 /// The rule by which a missing element is made.

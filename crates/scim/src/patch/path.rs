@@ -94,6 +94,8 @@ fn collect<'s>(filter: &Filter<'s>, literals: &mut Vec<String>, terms: &mut Vec<
         Filter::Compare { path, op: CompareOp::Eq, literal } => {
             let sub = path.sub.or_else(|| path.attribute.sub("value"))?;
             let value = match literal {
+                // No element has an empty value.
+                Literal::String(text) if text.is_empty() => return None,
                 Literal::String(text) => Value::String(as_written(sub, text, literals)),
                 Literal::Boolean(value) => Value::Bool(*value),
                 Literal::Number(number) => Value::Number(number.clone()),

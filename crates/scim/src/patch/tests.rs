@@ -97,7 +97,7 @@ mod envelope {
 
     #[test]
     fn what_is_no_patch_is_refused() {
-        refused(json!({"schemas": [USER], "Operations": [{"op": "add"}]}), ErrorKind::InvalidValue, "PatchOp");
+        refused(json!({"schemas": [USER], "Operations": [{"op": "add"}]}), ErrorKind::InvalidSyntax, "PatchOp");
         for body in
             [json!({}), json!({"Operations": []}), json!({"Operations": {"op": "add"}}), json!({"Operations": null})]
         {
@@ -170,6 +170,25 @@ mod rfc {
     fn one_value_under_two_types_is_two() {
         let added = json!({"op": "add", "path": "emails", "value": [{"value": "w@x", "type": "other"}]});
         assert_eq!(patch(two(), added).unwrap().user["emails"].as_array().unwrap().len(), 3);
+    }
+
+    /// RFC 7643 section 2.4, also for an element that was given another's value or type.
+    #[test]
+    fn elements_that_become_the_same_are_one() {
+        let work = json!({"value": "w@x", "type": "work", "primary": true});
+        for with in [
+            json!({"op": "replace", "path": "emails[type eq \"home\"]", "value": {"value": "w@x", "type": "work"}}),
+            json!({"op": "add", "path": "emails[value eq \"h@x\"]", "value": {"value": "w@x", "type": "work"}}),
+            json!([
+                {"op": "replace", "path": "emails[type eq \"home\"].value", "value": "w@x"},
+                {"op": "replace", "path": "emails[type eq \"home\"].type", "value": "work"},
+            ]),
+        ] {
+            assert_patched(two(), with, "emails", json!([work]));
+        }
+        let other =
+            json!({"op": "add", "path": "emails[type eq \"other\"]", "value": {"value": "w@x", "type": "work"}});
+        assert!(!patch(two(), other).unwrap().outcome.changed);
     }
 
     #[test]
@@ -601,3 +620,20 @@ const VALUES: &[&str] = &[
     r#"{"title":"T","name.givenName":"G","emails":[{"value":"z@x","primary":true}],"manager":"1"}"#,
     r#"{"department":"D","manager":"2"}"#,
 ];
+
+#[test]
+fn values_that_become_the_same_are_one() {
+    let on = json!({"emails": [
+        {"value": "a@x", "type": "home", "display": "A"},
+        {"value": "b@x", "type": "home", "primary": true},
+        {"value": "c@x", "type": "work"},
+    ]});
+    let home = json!({"op": "replace", "path": "emails[type eq \"home\"].value", "value": "c@x"});
+    let one = json!({"value": "c@x", "display": "A", "type": "home", "primary": true});
+    assert_patched(on.clone(), home, "emails", json!([one, {"value": "c@x", "type": "work"}]));
+    let moved = json!({"op": "replace", "path": "emails[value eq \"c@x\"].value", "value": "b@x"});
+    let moved = json!([moved, {"op": "replace", "path": "emails[type eq \"work\"].type", "value": "home"}]);
+    let expected =
+        json!([{"value": "a@x", "display": "A", "type": "home"}, {"value": "b@x", "type": "home", "primary": true}]);
+    assert_patched(on, moved, "emails", expected);
+}

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    Object, ResourceType, filter, fold,
+    Object, ResourceType, filter,
     schema::{Attribute, Type},
 };
 
@@ -72,7 +72,7 @@ fn searchable(attribute: &Attribute, value: &Value) -> Option<Value> {
         Value::Array(values) => values.iter().filter_map(|v| searchable(attribute, v)).collect(),
         Value::Object(object) => Value::Object(members(|name| attribute.sub(name), object)),
         Value::String(text) if attribute.r#type == Type::DateTime => filter::instant(text)?.into(),
-        Value::String(text) if !attribute.case_exact => fold(text).into(),
+        Value::String(text) => attribute.compared(text).into(),
         other => other.clone(),
     })
 }

@@ -67,8 +67,8 @@ fn schemas_must_name_the_core_schema_if_they_are_there() {
     assert!(post(json!({"userName": "kit"})).is_ok());
     assert!(post(json!({"userName": "kit", "schemas": []})).is_ok());
     assert!(post(json!({"userName": "kit", "SCHEMAS": [USER.to_uppercase()]})).is_ok());
-    assert_refused(json!({"schemas": [GROUP]}), InvalidValue, USER);
-    assert_refused(json!({"schemas": [ENTERPRISE_USER]}), InvalidValue, USER);
+    assert_refused(json!({"schemas": [GROUP]}), InvalidSyntax, USER);
+    assert_refused(json!({"schemas": [ENTERPRISE_USER]}), InvalidSyntax, USER);
     assert_refused(json!({"schemas": [1]}), InvalidValue, "schemas");
     let accepted = post(json!({"userName": "kit", "schemas": [USER, "urn:x", ENTERPRISE_USER]})).unwrap();
     assert_eq!(accepted.ignored, ["urn:x"]);
@@ -344,9 +344,27 @@ fn the_search_document_is_folded_by_caseexact() {
 #[test]
 fn what_folding_makes_too_long_for_an_index_is_refused() {
     let name = "\u{FDFA}".repeat(100);
-    let error = create(schema::user(), object(json!({"userName": name}))).unwrap_err();
+    let error = create(schema::group(), object(json!({"displayName": name}))).unwrap_err();
     assert_eq!(error.kind, ErrorKind::InvalidValue);
     assert!(error.detail.contains("too long"), "{error}");
+}
+
+/// Users of before the rule can be changed, above all deactivated, and keep their names.
+#[test]
+fn a_name_from_before_a_rule_stays_and_no_other_is_taken() {
+    let old = object(json!({"schemas": [USER], "userName": "O’Brien ♚", "active": true}));
+    let put = |name: &str| replace(schema::user(), object(json!({"userName": name, "active": false})), &old);
+    assert_eq!(put("O’Brien ♚").unwrap().resource["active"], json!(false));
+    assert_eq!(put("O'Brien").unwrap().resource["userName"], json!("O'Brien"));
+    assert_eq!(put("O’Brien").unwrap_err().kind, ErrorKind::InvalidValue);
+    let patch = |operation: Value| {
+        let operations = crate::patch::parse(json!({"Operations": [operation]}).to_string().as_bytes()).unwrap();
+        let mut after = old.clone();
+        crate::patch::apply(schema::user(), &mut after, &operations).map(|_| after)
+    };
+    let deactivated = patch(json!({"op": "replace", "path": "active", "value": false})).unwrap();
+    assert_eq!((&deactivated["userName"], &deactivated["active"]), (&json!("O’Brien ♚"), &json!(false)));
+    assert!(patch(json!({"op": "replace", "path": "userName", "value": "♚"})).is_err());
 }
 
 #[test]

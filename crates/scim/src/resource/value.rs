@@ -96,8 +96,9 @@ pub(crate) fn elements(
     Ok(elements)
 }
 
-/// RFC 7643 section 2.4: the same type and value no more than once. What the later one says is added to the first.
-fn once_each(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value> {
+/// RFC 7643 section 2.4: the same type and value no more than once. What the later one says is added to the first, which
+/// stays primary.
+pub(crate) fn once_each(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value> {
     let mut places: HashMap<(String, Option<String>), usize> = HashMap::with_capacity(elements.len());
     let mut kept: Vec<Value> = Vec::with_capacity(elements.len());
     for element in elements {
@@ -112,7 +113,11 @@ fn once_each(attribute: &Attribute, elements: Vec<Value>) -> Vec<Value> {
         match (place.and_then(|place| kept.get_mut(place)), element) {
             (Some(Value::Object(first)), Value::Object(later)) => {
                 let mut both = std::mem::take(first);
+                let primary = both.get("primary") == Some(&Value::Bool(true));
                 both.extend(later);
+                if primary {
+                    both.insert("primary".to_owned(), Value::Bool(true));
+                }
                 *first = ordered(&attribute.sub_attributes, both);
             }
             (_, element) => kept.push(element),

@@ -52,6 +52,17 @@ pub fn group() -> &'static ResourceType {
     })
 }
 
+/// `schemas`, RFC 7643 section 3: of every resource, but no attribute of any schema. Not caseExact, as URNs are compared.
+pub fn schemas() -> &'static Attribute {
+    static SCHEMAS: OnceLock<Attribute> = OnceLock::new();
+    SCHEMAS.get_or_init(|| Attribute {
+        r#type: Type::Reference,
+        returned: Returned::Always,
+        reference_types: vec!["uri".to_owned()],
+        ..string("schemas", "The URNs of the schemas that the resource has attributes of.").required().multi()
+    })
+}
+
 fn common() -> Vec<Attribute> {
     vec![
         Attribute {

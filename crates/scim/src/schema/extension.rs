@@ -73,9 +73,14 @@ impl Extension {
     pub fn check_beside(&self, other: &str) -> Result<(), Error> {
         let (own, other_lower) = (self.schema.id.to_ascii_lowercase(), other.to_ascii_lowercase());
         let begins = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with(':'));
-        if own == other_lower || begins(&own, &other_lower) || begins(&other_lower, &own) {
+        if own == other_lower {
             return Err(invalid(format!(
-                "The URN {} is too close to {other}, which is there already: neither may be the other or begin it.",
+                "There is a schema {other} already, and it stays as it is. Give a changed one another URN."
+            )));
+        }
+        if begins(&own, &other_lower) || begins(&other_lower, &own) {
+            return Err(invalid(format!(
+                "The URN {} is too close to {other}, which is there already: neither may begin the other.",
                 self.schema.id
             )));
         }

@@ -3,6 +3,8 @@
 
 mod opening;
 mod schema;
+mod sessions;
+mod sqlite;
 mod statements;
 mod transactions;
 

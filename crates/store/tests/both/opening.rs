@@ -2,17 +2,27 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use diesel::connection::SimpleConnection as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use store::{Backend, Config, Db, Error};
 use testkit::PostgresServer;
 
 use crate::{Never, POSTGRES, SQLITE, count, insert, open, sample};
 
-const NEWER_SQLITE: EmbeddedMigrations = embed_migrations!("tests/newer/sqlite");
-const NEWER_POSTGRES: EmbeddedMigrations = embed_migrations!("tests/newer/postgres");
+/// Three releases: the second adds a table which the first can do without, the third drops what the second no longer
+/// uses.
+const FIRST: [EmbeddedMigrations; 2] = [SQLITE, POSTGRES];
+const SECOND: [EmbeddedMigrations; 2] =
+    [embed_migrations!("tests/expanded/sqlite"), embed_migrations!("tests/expanded/postgres")];
+const THIRD: [EmbeddedMigrations; 2] =
+    [embed_migrations!("tests/contracted/sqlite"), embed_migrations!("tests/contracted/postgres")];
 
 async fn try_open(url: &str) -> Result<Db, Error> {
-    Db::open(&Config { url: url.to_owned(), pool_size: 2 }, SQLITE, POSTGRES).await
+    open_as(FIRST, url).await
+}
+
+async fn open_as([sqlite, postgres]: [EmbeddedMigrations; 2], url: &str) -> Result<Db, Error> {
+    Db::open(&Config { url: url.to_owned(), pool_size: 2 }, sqlite, postgres).await
 }
 
 #[tokio::test]
@@ -56,13 +66,40 @@ async fn what_keeps_it_from_opening_is_said() {
     assert!(begin.elapsed().as_secs() < 5);
 }
 
+#[cfg(not(feature = "pg-tls"))]
 #[tokio::test]
-async fn a_schema_from_the_future_is_refused() {
+async fn without_tls_built_in_it_is_said_what_to_do() {
+    let error = try_open("postgresql://u@127.0.0.1:9/x?sslmode=verify-full").await.expect_err("no TLS").to_string();
+    assert!(error.contains("sslmode") && error.contains("--features pg-tls"), "{error}");
+}
+
+#[tokio::test]
+async fn a_release_and_the_next_run_side_by_side() {
     for database in [testkit::sqlite(), testkit::postgres()] {
-        let config = Config { url: database.url().to_owned(), pool_size: 1 };
-        drop(Db::open(&config, NEWER_SQLITE, NEWER_POSTGRES).await.expect("newer"));
-        let error = try_open(database.url()).await.expect_err("older").to_string();
+        drop(try_open(database.url()).await.expect("the first"));
+        drop(open_as(SECOND, database.url()).await.expect("the second migrates"));
+        let db = try_open(database.url()).await.expect("the first starts again");
+        let row = sample("by the first");
+        db.write(move |connection| Ok::<_, Never>(insert(connection, &row)?)).await.expect("written");
+        drop(db);
+
+        drop(open_as(THIRD, database.url()).await.expect("the third migrates"));
+        assert_eq!(count(&open_as(SECOND, database.url()).await.expect("the second starts again")).await, 1);
+        let error = try_open(database.url()).await.expect_err("the first is too old").to_string();
+        assert!(error.contains("00000000000003") && error.contains("newer program"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_newer_migration_that_says_nothing_keeps_older_programs_out() {
+    for database in [testkit::sqlite(), testkit::postgres()] {
+        let db = open_as(SECOND, database.url()).await.expect("the second");
+        let forget = "DELETE FROM __schema_compatibility";
+        db.write(move |connection| Ok::<_, Never>(connection.batch_execute(forget)?)).await.expect("deleted");
+        drop(db);
+        let error = try_open(database.url()).await.expect_err("the first").to_string();
         assert!(error.contains("00000000000002") && error.contains("newer program"), "{error}");
+        open_as(SECOND, database.url()).await.expect("who knows it is not kept out");
     }
 }
 

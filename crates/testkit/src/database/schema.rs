@@ -10,7 +10,7 @@ use diesel::{
 
 use super::sqlite_path;
 
-/// The tables of one schema, but for the migrations' own.
+/// The tables of one schema, but for the migrations' own, which begin with two underscores.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema {
     /// By name.
@@ -158,7 +158,7 @@ pub fn sqlite_schema(url: &str) -> anyhow::Result<Schema> {
     let path = path.to_str().context("a path in UTF-8")?;
     let mut connection = SqliteConnection::establish(path).with_context(|| format!("opening {path}"))?;
     let tables = "(SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-                  AND name <> '__diesel_schema_migrations') AS t";
+                  AND substr(name, 1, 2) <> '__') AS t";
     let columns: Vec<ColumnRow> = sql_query(format!(
         "SELECT t.name AS table_name, c.name AS column_name, lower(c.type) AS kind, c.\"notnull\" = 0 AS nullable, \
          c.pk AS key_position FROM {tables}, pragma_table_info(t.name) AS c"
@@ -237,7 +237,7 @@ pub fn postgres_schema(url: &str) -> anyhow::Result<Schema> {
          FROM pg_class t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped \
          LEFT JOIN pg_index x ON x.indrelid = t.oid AND x.indisprimary \
          WHERE t.relnamespace = current_schema()::regnamespace AND t.relkind IN ('r', 'p') \
-         AND t.relname <> '__diesel_schema_migrations'",
+         AND substr(t.relname, 1, 2) <> '__'",
     )
     .load(&mut connection)?;
     let mut schema = columns_of(columns, |kind| {
@@ -259,7 +259,7 @@ pub fn postgres_schema(url: &str) -> anyhow::Result<Schema> {
                WHERE k.n <= x.indnkeyatts ORDER BY k.n) AS columns \
          FROM pg_index x JOIN pg_class t ON t.oid = x.indrelid \
          WHERE t.relnamespace = current_schema()::regnamespace AND NOT x.indisprimary \
-         AND t.relname <> '__diesel_schema_migrations'",
+         AND substr(t.relname, 1, 2) <> '__'",
     )
     .load(&mut connection)?;
     for row in rows {
@@ -334,10 +334,10 @@ mod tests {
     fn equal_trees_are_equal_and_each_difference_is_a_line() {
         let (sqlite, postgres) = (crate::sqlite(), crate::postgres());
         let mut lite = SqliteConnection::establish(&sqlite_path(sqlite.url()).to_string_lossy()).expect("open");
-        let mut server = PgConnection::establish(postgres.url()).expect("open");
+        let mut server = PgConnection::establish(postgres.direct()).expect("open");
         lite.batch_execute(&SAME.replace("BIGINT", "INTEGER")).expect("SQLite");
         server.batch_execute(&SAME.replace("BLOB", "uuid")).expect("PostgreSQL");
-        assert_eq!(schema_parity(sqlite.url(), postgres.url(), &[]).expect("compare"), Vec::<String>::new());
+        assert_eq!(schema_parity(sqlite.url(), postgres.direct(), &[]).expect("compare"), Vec::<String>::new());
         assert!(key_without(&sqlite_schema(sqlite.url()).expect("read"), "org").is_empty());
 
         lite.batch_execute("CREATE TABLE more (a TEXT NOT NULL PRIMARY KEY); CREATE INDEX n ON child (name)")
@@ -345,7 +345,8 @@ mod tests {
         server
             .batch_execute("ALTER TABLE child ALTER name SET NOT NULL; CREATE UNIQUE INDEX ON parent (id)")
             .expect("pg");
-        let lines = schema_parity(sqlite.url(), postgres.url(), &["more: only on SQLite", "stale"]).expect("compare");
+        let lines =
+            schema_parity(sqlite.url(), postgres.direct(), &["more: only on SQLite", "stale"]).expect("compare");
         assert_eq!(lines.len(), 4, "{lines:#?}");
         assert!(lines.iter().any(|line| line == "unused exception: stale"), "{lines:#?}");
         assert!(lines.iter().any(|line| line == "child: index (name) only on SQLite"), "{lines:#?}");

@@ -19,9 +19,12 @@ use tempfile::TempDir;
 const PREFIX: &str = "rc-pg-";
 pub(super) const SQLITE_PREFIX: &str = "rc-sqlite-";
 
+/// For data that need not survive the machine.
+const WITHOUT_SYNC: &[&str] = &["fsync=off", "full_page_writes=off"];
+
 /// Waits until its standard input is closed, which the kernel does however the starter ends, then stops the server.
 /// `$1` is the signal, `$2` a directory to remove or nothing, the rest the server.
-const WATCHDOG: &str = r#"
+pub(super) const WATCHDOG: &str = r#"
 signal=$1; remove=$2; shift 2
 "$@" &
 server=$!
@@ -48,6 +51,7 @@ pub fn postgres_binaries() -> Option<PathBuf> {
 pub struct PostgresServer {
     watchdog: Child,
     socket: PathBuf,
+    port: String,
     data: PathBuf,
     /// Removed after the server has ended.
     directories: Vec<TempDir>,
@@ -59,13 +63,20 @@ impl PostgresServer {
     /// # Errors
     /// If there is no PostgreSQL here or it does not start, with what it said.
     pub fn temporary() -> anyhow::Result<Self> {
+        Self::temporary_with(|_| Ok(Vec::new()))
+    }
+
+    /// With settings (`NAME=VALUE`), made when the directory of its socket is there.
+    pub(super) fn temporary_with(settings: impl FnOnce(&Path) -> anyhow::Result<Vec<String>>) -> anyhow::Result<Self> {
         remove_stale();
         let directory = short_directory()?;
         own(directory.path())?;
         let data = directory.path().join("data");
         let socket = directory.path().to_owned();
         let remove = directory.path().to_owned();
-        launch(data, socket, vec![directory], Some(&remove), false)
+        let settings = settings(&socket)?;
+        let settings: Vec<&str> = WITHOUT_SYNC.iter().copied().chain(settings.iter().map(String::as_str)).collect();
+        launch(data, socket, vec![directory], Some(&remove), &settings)
     }
 
     /// A server without fsync on this directory, whose data stay and are used again.
@@ -73,25 +84,45 @@ impl PostgresServer {
     /// # Errors
     /// As [`PostgresServer::temporary`].
     pub fn start(directory: &Path) -> anyhow::Result<Self> {
-        Self::start_with(directory, false)
+        Self::start_with(directory, WITHOUT_SYNC)
     }
 
-    /// As [`PostgresServer::start`], with or without fsync: with it, what was committed survives the machine.
+    /// As [`PostgresServer::start`], with these settings (`fsync=on`) over the harness's own.
     ///
     /// # Errors
     /// As [`PostgresServer::temporary`].
-    pub fn start_with(directory: &Path, fsync: bool) -> anyhow::Result<Self> {
+    pub fn start_with(directory: &Path, settings: &[&str]) -> anyhow::Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("creating {}", directory.display()))?;
         let directory = directory.canonicalize()?;
         let socket = short_directory()?;
         own(socket.path())?;
         let path = socket.path().to_owned();
-        launch(directory.join("data"), path.clone(), vec![socket], Some(&path), fsync)
+        launch(directory.join("data"), path.clone(), vec![socket], Some(&path), settings)
     }
 
     /// The URL of a database on it, for the superuser `postgres`; `""` for `psql`'s choice of `postgres`.
     pub fn url(&self, database: &str) -> String {
-        format!("postgresql://postgres@/{database}?host={}", self.socket.display())
+        format!("postgresql://postgres@/{database}?port={}&host={}", self.port, self.socket.display())
+    }
+
+    /// Where its socket is.
+    pub(super) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// What it writes to standard error.
+    pub fn log(&self) -> PathBuf {
+        self.socket.join("log")
+    }
+
+    /// The process that all its other processes are children of.
+    ///
+    /// # Errors
+    /// If its data directory does not say.
+    pub fn process_id(&self) -> anyhow::Result<u32> {
+        let file = self.data.join("postmaster.pid");
+        let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        text.lines().next().and_then(|line| line.trim().parse().ok()).context("postmaster.pid begins without a number")
     }
 
     /// Where its data are.
@@ -109,7 +140,7 @@ impl Drop for PostgresServer {
 }
 
 /// A socket's path may have 107 bytes, and `TMPDIR` may be long.
-fn short_directory() -> anyhow::Result<TempDir> {
+pub(super) fn short_directory() -> anyhow::Result<TempDir> {
     let base = std::env::temp_dir();
     let base = if base.as_os_str().len() > 60 { PathBuf::from("/tmp") } else { base };
     tempfile::Builder::new().prefix(PREFIX).tempdir_in(base).context("creating a temporary directory")
@@ -145,13 +176,13 @@ pub(super) fn remove_stale() {
 }
 
 #[derive(Clone, Copy)]
-struct Account {
-    uid: u32,
-    gid: u32,
+pub(super) struct Account {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
 }
 
 /// PostgreSQL refuses to run as root. The owner of a file just made is the effective user.
-fn unprivileged(probe: &Path) -> anyhow::Result<Option<Account>> {
+pub(super) fn unprivileged(probe: &Path) -> anyhow::Result<Option<Account>> {
     if fs::metadata(probe)?.uid() != 0 {
         return Ok(None);
     }
@@ -170,7 +201,7 @@ fn launch(
     socket: PathBuf,
     directories: Vec<TempDir>,
     remove: Option<&Path>,
-    fsync: bool,
+    settings: &[&str],
 ) -> anyhow::Result<PostgresServer> {
     let binaries = postgres_binaries().context(
         "PostgreSQL's initdb and postgres are neither in /usr/lib/postgresql/*/bin nor on the PATH. Install the server \
@@ -202,29 +233,23 @@ fn launch(
     watchdog.arg(if remove.is_some_and(|remove| data.starts_with(remove)) { "QUIT" } else { "INT" });
     watchdog.arg(remove.unwrap_or(Path::new("")));
     watchdog.arg(binaries.join("postgres")).arg("-D").arg(&data).arg("-k").arg(&socket);
-    let sync = if fsync { "on" } else { "off" };
-    for setting in [
-        "listen_addresses=",
-        "max_connections=200",
-        "shared_buffers=64MB",
-        "timezone=UTC",
-        "lc_messages=C",
-        &format!("fsync={sync}"),
-        &format!("full_page_writes={sync}"),
-    ] {
+    let own = ["listen_addresses=", "max_connections=200", "shared_buffers=64MB", "timezone=UTC", "lc_messages=C"];
+    // The last of two settings of one name counts.
+    for setting in own.iter().chain(settings) {
         watchdog.args(["-c", setting]);
     }
+    let port = settings.iter().find_map(|setting| setting.strip_prefix("port=")).unwrap_or("5432").to_owned();
     let output = fs::File::create(&log)?;
     // A group of its own: Ctrl-C in the terminal ends the starter, and the watchdog does the rest.
     watchdog.process_group(0).stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
     let watchdog = watchdog.spawn().context("starting PostgreSQL")?;
-    let server = PostgresServer { watchdog, socket, data, directories };
-    wait_until_ready(&server, &log)?;
+    let server = PostgresServer { watchdog, socket, port, data, directories };
+    wait_until_ready(&server.url("postgres"), &server.data, &log)?;
     Ok(server)
 }
 
 /// In `/`, because the starter's directory may be closed to the account.
-fn as_account(program: impl AsRef<std::ffi::OsStr>, account: Option<Account>) -> Command {
+pub(super) fn as_account(program: impl AsRef<std::ffi::OsStr>, account: Option<Account>) -> Command {
     let mut command = Command::new(program);
     command.current_dir("/").env("LC_ALL", "C");
     // libpq and postgres read these.
@@ -243,21 +268,22 @@ struct Setting {
     data_directory: String,
 }
 
-fn wait_until_ready(server: &PostgresServer, log: &Path) -> anyhow::Result<()> {
+/// Until the server with these data answers there, itself or through a pooler; another one is an error.
+pub(super) fn wait_until_ready(url: &str, data: &Path, log: &Path) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {
-        match PgConnection::establish(&server.url("postgres")) {
+        match PgConnection::establish(url) {
             Ok(mut connection) => {
                 let setting: Setting = sql_query("SHOW data_directory").get_result(&mut connection)?;
                 let found = PathBuf::from(setting.data_directory).canonicalize()?;
-                ensure!(found == server.data.canonicalize()?, "another server answers: {}", found.display());
+                ensure!(found == data.canonicalize()?, "another server answers: {}", found.display());
                 return Ok(());
             }
             Err(error) => {
                 let said = fs::read_to_string(log).unwrap_or_default();
                 if said.contains("FATAL") && !said.contains("starting up") || begin.elapsed() > Duration::from_secs(60)
                 {
-                    bail!("PostgreSQL does not start: {error}\n{said}");
+                    bail!("it does not start: {error}\n{said}");
                 }
             }
         }

@@ -121,9 +121,14 @@ pub struct ListQuery {
     #[prost(uint32, optional, tag = "5")]
     pub count: ::core::option::Option<u32>,
     /// RFC 9865. Absent: pages by index. Empty: the first page by cursor. Else a
-    /// next_cursor; filter, order and count must be those it was given for.
+    /// next_cursor or previous_cursor; filter, order and count must be those it
+    /// was given for.
     #[prost(string, optional, tag = "6")]
     pub cursor: ::core::option::Option<::prost::alloc::string::String>,
+    /// What `meta.location` and `$ref` begin with, such as
+    /// <https://scim.example.com/scim/v2.> Empty: a filter on them is refused.
+    #[prost(string, tag = "7")]
+    pub base_url: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListUsersRequest {
@@ -145,6 +150,9 @@ pub struct ListUsersResponse {
     /// RFC 9865. Empty: the last page, or pages by index.
     #[prost(string, tag = "3")]
     pub next_cursor: ::prost::alloc::string::String,
+    /// RFC 9865. Empty: the first page, or pages by index.
+    #[prost(string, tag = "4")]
+    pub previous_cursor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplaceUserRequest {
@@ -319,6 +327,39 @@ pub struct ListGroupsResponse {
     /// RFC 9865. Empty: the last page, or pages by index.
     #[prost(string, tag = "3")]
     pub next_cursor: ::prost::alloc::string::String,
+    /// RFC 9865. Empty: the first page, or pages by index.
+    #[prost(string, tag = "4")]
+    pub previous_cursor: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListResourcesRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    /// An attribute that a type does not have has no value there; one that no type
+    /// has is refused.
+    #[prost(message, optional, tag = "3")]
+    pub query: ::core::option::Option<ListQuery>,
+    #[prost(message, optional, tag = "4")]
+    pub user_mask: ::core::option::Option<UserMask>,
+    #[prost(message, optional, tag = "5")]
+    pub group_mask: ::core::option::Option<GroupMask>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListResourcesResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<User>,
+    /// After the users.
+    #[prost(message, repeated, tag = "2")]
+    pub groups: ::prost::alloc::vec::Vec<Group>,
+    #[prost(int64, tag = "3")]
+    pub total_results: i64,
+    /// As in ListUsersResponse.
+    #[prost(string, tag = "4")]
+    pub next_cursor: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub previous_cursor: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ReplaceGroupRequest {
@@ -378,6 +419,9 @@ pub struct PatchGroupRequest {
     pub changes: ::prost::alloc::vec::Vec<GroupChange>,
     #[prost(message, optional, tag = "6")]
     pub mask: ::core::option::Option<GroupMask>,
+    /// As in ListQuery, for remove_members_where.
+    #[prost(string, tag = "7")]
+    pub base_url: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteGroupRequest {
@@ -989,6 +1033,37 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Users and groups as one list: all users, then all groups, each in the order
+        /// asked for.
+        pub async fn list_resources(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListResourcesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListResourcesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/ListResources",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.IdentityService",
+                        "ListResources",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Keyset pages in id order.
         pub async fn list_members(
             &mut self,
@@ -1135,6 +1210,15 @@ pub mod identity_service_server {
             request: tonic::Request<super::DeleteGroupRequest>,
         ) -> std::result::Result<
             tonic::Response<super::DeleteGroupResponse>,
+            tonic::Status,
+        >;
+        /// Users and groups as one list: all users, then all groups, each in the order
+        /// asked for.
+        async fn list_resources(
+            &self,
+            request: tonic::Request<super::ListResourcesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListResourcesResponse>,
             tonic::Status,
         >;
         /// Keyset pages in id order.
@@ -1867,6 +1951,52 @@ pub mod identity_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/rollcall.identity.v1.IdentityService/ListResources" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListResourcesSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListResourcesRequest>
+                    for ListResourcesSvc<T> {
+                        type Response = super::ListResourcesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListResourcesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_resources(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListResourcesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/rollcall.identity.v1.IdentityService/ListMembers" => {
                     #[allow(non_camel_case_types)]
                     struct ListMembersSvc<T: IdentityService>(pub Arc<T>);
@@ -2009,10 +2139,11 @@ pub struct Organization {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "4")]
     pub plan: ::prost::alloc::string::String,
-    /// The `scim` entitlement as it holds now: part of the plan and not lapsed.
+    /// The `scim` entitlement as it holds now: part of the plan, which has not
+    /// ended or is in its days of grace.
     #[prost(bool, tag = "5")]
     pub scim_entitled: bool,
-    /// When the entitlement ends; absent: open-ended.
+    /// When the plan ends and its days of grace begin; absent: open-ended.
     #[prost(message, optional, tag = "6")]
     pub plan_expires_at: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(bool, tag = "7")]
@@ -2024,6 +2155,18 @@ pub struct Organization {
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "10")]
     pub modified_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// When creating and changing ends; absent: open-ended.
+    #[prost(message, optional, tag = "11")]
+    pub plan_grace_ends_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Users that the plan is for, active or not; absent: any number.
+    #[prost(uint64, optional, tag = "12")]
+    pub max_users: ::core::option::Option<u64>,
+    /// The `oauth` entitlement as it holds now.
+    #[prost(bool, tag = "13")]
+    pub oauth_entitled: bool,
+    /// How many users there are; in answers to GetOrganization only.
+    #[prost(uint64, optional, tag = "14")]
+    pub users: ::core::option::Option<u64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateOrganizationRequest {
@@ -2093,11 +2236,22 @@ pub struct SetPlanRequest {
     pub caller: ::core::option::Option<super::super::common::v1::Caller>,
     #[prost(string, tag = "2")]
     pub organization_id: ::prost::alloc::string::String,
-    /// `free` or `enterprise`.
+    /// `free` or `enterprise`. Enterprise includes `scim` and `oauth`.
     #[prost(string, tag = "3")]
     pub plan: ::prost::alloc::string::String,
+    /// Absent: open-ended.
     #[prost(message, optional, tag = "4")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Days after that in which all still works, up to 3650; absent: 14.
+    #[prost(uint32, optional, tag = "5")]
+    pub grace_days: ::core::option::Option<u32>,
+    /// Users, active or not; absent: any number. Where there are more already,
+    /// they stay and can be changed, and none is added.
+    #[prost(uint64, optional, tag = "6")]
+    pub max_users: ::core::option::Option<u64>,
+    /// Absent: as the plan has it.
+    #[prost(bool, optional, tag = "7")]
+    pub oauth: ::core::option::Option<bool>,
 }
 /// A schema that extends the users or groups of one organization.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2353,6 +2507,8 @@ pub mod organization_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The whole plan: what is absent is as the plan has it by default. For the
+        /// command line and for a billing system.
         pub async fn set_plan(
             &mut self,
             request: impl tonic::IntoRequest<super::SetPlanRequest>,
@@ -2481,6 +2637,8 @@ pub mod organization_service_server {
             &self,
             request: tonic::Request<super::SetRequestLimitRequest>,
         ) -> std::result::Result<tonic::Response<super::Organization>, tonic::Status>;
+        /// The whole plan: what is absent is as the plan has it by default. For the
+        /// command line and for a billing system.
         async fn set_plan(
             &self,
             request: tonic::Request<super::SetPlanRequest>,

@@ -3,7 +3,7 @@
 use scim::{
     attr::AttrPath,
     filter::{CompareOp, Filter, Literal},
-    schema::Type,
+    schema::{Schema, Type},
 };
 use store::Backend;
 use wire::Refusal;
@@ -44,6 +44,10 @@ impl Document {
         }
     }
 
+    pub(super) fn extension(self, schema: &Schema) -> Statement {
+        self.exists(Spot { root: ROOT, path: &[&schema.id] })
+    }
+
     /// `None`: the operator does not go with the type.
     pub(super) fn compare(self, path: &AttrPath<'_>, op: CompareOp, literal: &Literal) -> Option<Statement> {
         let names = names(path);
@@ -82,8 +86,8 @@ impl Document {
             (None, _) => below.iter().map(|name| (*name).to_owned()).collect(),
         };
         match filter {
-            Filter::And(terms) => Ok(join(all(terms)?, " AND ", "1 = 1")),
-            Filter::Or(terms) => Ok(join(all(terms)?, " OR ", "1 = 0")),
+            Filter::And(terms) => Ok(join(all(terms)?, " AND ", true)),
+            Filter::Or(terms) => Ok(join(all(terms)?, " OR ", false)),
             Filter::Not(inner) => Ok(not(self.on_element(root, below, inner)?)),
             Filter::Present(path) | Filter::Compare { path, op: CompareOp::Ne, literal: Literal::Null } => {
                 let names = spot(path);

@@ -1,16 +1,16 @@
 //! `sortBy` as ORDER BY: RFC 7644 section 3.4.2.3. A resource without the attribute comes last ascending and first
 //! descending; the id makes the order total.
 
-use scim::{ResourceType, attr::AttrPath};
+use scim::attr::AttrPath;
 use store::Backend;
 use wire::{Reason, Refusal};
 
 use super::{
-    super::statement::{Statement, Value},
-    Compiler, Target,
+    super::statement::{Statement, Value, limit_to},
+    Compiler,
     compare::Operand,
 };
-use crate::domain::list::{ListQuery, Position};
+use crate::domain::list::{ListQuery, Position, Target};
 
 /// The order of a list.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Order {
 ///
 /// # Errors
 /// [`Reason::InvalidValue`] for what is no attribute or has no order.
-pub(crate) fn order(compiler: Compiler, rt: &ResourceType, query: &ListQuery) -> Result<Order, Refusal> {
+pub(crate) fn order(compiler: Compiler<'_>, query: &ListQuery) -> Result<Order, Refusal> {
     let id = match (compiler.backend, &query.filter) {
         // SQLite has no statistics and would rather walk everybody in id order than sort the few that an index finds; the
         // plus sign takes that choice away.
@@ -44,7 +44,7 @@ pub(crate) fn order(compiler: Compiler, rt: &ResourceType, query: &ListQuery) ->
         );
         Refusal::new(Reason::InvalidValue, message)
     };
-    let path = scim::attr::resolve(rt, name).ok_or_else(refuse)?;
+    let path = scim::attr::resolve(compiler.rt, name).ok_or_else(refuse)?;
     let name = Some(path.canonical());
     if path.extension.is_none() && path.attribute.name == "id" {
         return Ok(Order { name, ..by_id });
@@ -60,6 +60,11 @@ pub(crate) fn order(compiler: Compiler, rt: &ResourceType, query: &ListQuery) ->
 impl Order {
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// The same list from its end.
+    pub(crate) fn reversed(&self) -> Self {
+        Self { descending: !self.descending, ..self.clone() }
     }
 
     /// ORDER BY.
@@ -106,7 +111,7 @@ impl Order {
     }
 }
 
-fn column(compiler: Compiler, path: &AttrPath<'_>) -> Option<Operand> {
+fn column(compiler: Compiler<'_>, path: &AttrPath<'_>) -> Option<Operand> {
     if path.extension.is_some() {
         return None;
     }
@@ -134,6 +139,8 @@ fn has_order(path: &AttrPath<'_>) -> bool {
 }
 
 /// LIMIT and OFFSET.
-pub(crate) fn slice(limit: i64, offset: i64) -> Statement {
-    Statement::new(" LIMIT ? OFFSET ?", [Value::Integer(limit), Value::Integer(offset)])
+pub(crate) fn slice(backend: Backend, limit: i64, offset: i64) -> Statement {
+    let mut slice = limit_to(backend, limit);
+    slice.push(if backend == Backend::Sqlite { " OFFSET ? + 0" } else { " OFFSET ?" }, [Value::Integer(offset)]);
+    slice
 }

@@ -84,6 +84,20 @@ mod entra {
         );
     }
 
+    /// What the filter says is held to the attribute's type, as any value.
+    #[test]
+    fn the_missing_element_is_a_valid_one() {
+        let add = |path: &str| json!({"op": "Add", "path": path, "value": "x"});
+        assert_refused(json!({}), add("emails[type eq \"\"].value"), ErrorKind::NoTarget);
+        assert_refused(json!({}), add("x509Certificates[value eq \"!\"].display"), ErrorKind::InvalidValue);
+        assert_patched(
+            json!({}),
+            add("x509Certificates[value eq \"YWI=\"].display"),
+            "x509Certificates",
+            json!([{"value": "YWI=", "display": "x"}]),
+        );
+    }
+
     #[test]
     fn several_adds_fill_one_element() {
         let add = |sub: &str, value: &str| json!({"op": "Add", "path": format!("addresses[type eq \"work\"].{sub}"), "value": value});

@@ -1,0 +1,2 @@
+ALTER TABLE event_head DROP COLUMN splits;
+DROP TABLE rank_block;

@@ -1,0 +1,1 @@
+DROP INDEX IF EXISTS scim_user_names;

@@ -1,0 +1,139 @@
+//! The second wall on PostgreSQL: whatever a statement says, a transaction writes rows of its own organization only.
+
+use diesel::connection::SimpleConnection as _;
+use store::{AnyConnection, Config, Db, Failure};
+use uuid::Uuid;
+
+use super::{Count, statement::Statement};
+use crate::domain::OrgId;
+
+const OURS: OrgId = OrgId(Uuid::from_u128(1));
+const THEIRS: OrgId = OrgId(Uuid::from_u128(2));
+
+/// Each table with the column of its organization, and the values of a row of the organization `$org`.
+const TABLES: [(&str, &str, &str); 13] = [
+    (
+        "organization",
+        "id",
+        "(id, slug, name, plan, scim_entitled, scim_enabled, created, modified) VALUES \
+      ($org, CAST($org AS text), 'n', 'free', true, true, now(), now())",
+    ),
+    (
+        "scim_user",
+        "org",
+        "(org, id, user_name, user_name_key, version, created, modified, resource, search) VALUES \
+      ($org, $org, 'u', 'u', 1, now(), now(), '{}', '{}')",
+    ),
+    ("user_key", "org", "(org, attr, key, user_id) VALUES ($org, 'a', 'k', $org)"),
+    (
+        "scim_group",
+        "org",
+        "(org, id, display_name, display_name_key, version, created, modified, resource, search) VALUES \
+      ($org, $org, 'g', 'g', 1, now(), now(), '{}', '{}')",
+    ),
+    ("group_member", "org", "(org, group_id, member_id, member_type) VALUES ($org, $org, $org, 1)"),
+    ("group_tombstone", "org", "(org, group_id, created) VALUES ($org, $org, now())"),
+    (
+        "outbox",
+        "org",
+        "(org, id, occurred, kind, subject, actor, delta) VALUES ($org, $org, now(), 'k', $org, '{}', '{}')",
+    ),
+    (
+        "event",
+        "org",
+        "(org, seq, id, occurred, kind, subject, actor, delta, hash) VALUES \
+      ($org, 1, $org, now(), 'k', $org, '{}', '{}', '')",
+    ),
+    ("event_head", "org", "(org, last_seq, last_hash) VALUES ($org, 0, '')"),
+    ("rank_block", "org", "(org, resource_type, first_id, n) VALUES ($org, 1, $org, 0)"),
+    ("cursor_key", "org", "(org, generation, secret, created) VALUES ($org, 1, '', now())"),
+    (
+        "schema_extension",
+        "org",
+        "(org, urn_key, resource_type, document, created) VALUES ($org, 'u', 'User', '{}', now())",
+    ),
+    (
+        "idempotency_key",
+        "org",
+        "(org, caller, key, resource, digest, created) VALUES ($org, 'c', 'k', $org, '', now())",
+    ),
+];
+
+fn insert(table: &str, values: &str, org: OrgId) -> String {
+    format!("INSERT INTO {table} {}", values.replace("$org", &format!("CAST('{}' AS uuid)", org.0)))
+}
+
+fn run(conn: &mut AnyConnection, text: String) -> Result<usize, Failure<String>> {
+    Ok(Statement::new(text, []).shaped().run(conn)?)
+}
+
+fn count(conn: &mut AnyConnection, text: &str) -> Result<i64, Failure<String>> {
+    Ok(Statement::new(text.to_owned(), []).row::<Count>(conn)?.map_or(0, |row| row.n))
+}
+
+#[tokio::test]
+async fn a_statement_without_its_tenant_predicate_writes_nothing_of_another_organization() {
+    let database = testkit::postgres();
+    let config = Config { url: database.url().to_owned(), pool_size: 2 };
+    let db = Db::open(&config, crate::SQLITE, crate::POSTGRES).await.expect("open");
+    for org in [OURS, THEIRS] {
+        let seed: String = TABLES.iter().map(|(table, _, values)| insert(table, values, org) + ";").collect();
+        db.of(org).write(move |conn| Ok::<_, Failure<String>>(conn.batch_execute(&seed)?)).await.expect("seed");
+    }
+
+    let ours = async |text: &str| {
+        let text = text.to_owned();
+        db.of(OURS).write(move |conn| run(conn, text.clone())).await
+    };
+    let nobody = async |text: &str| {
+        let text = text.to_owned();
+        db.write(move |conn| run(conn, text.clone())).await
+    };
+    let across = async |text: &str| {
+        let text = text.to_owned();
+        db.across().write(move |conn| run(conn, text.clone())).await
+    };
+    let refused = |given: Result<usize, Failure<String>>| match given {
+        Err(Failure::Store(error)) => error.to_string().contains("row-level security"),
+        _ => false,
+    };
+    for (table, org, values) in TABLES {
+        let update = format!("UPDATE {table} SET {org} = {org}");
+        assert_eq!(nobody(&update).await, Ok(0), "{table}: who names no organization writes nothing");
+        assert_eq!(ours(&update).await, Ok(1), "{table}");
+        assert_eq!(across(&update).await, Ok(0), "{table}: across is for reading");
+        let moved = format!("UPDATE {table} SET {org} = '{}'", THEIRS.0);
+        assert!(refused(ours(&moved).await), "{table}: a row of ours does not become theirs");
+        let theirs = insert(table, values, THEIRS);
+        assert!(refused(ours(&theirs).await) && refused(nobody(&theirs).await), "{table}");
+    }
+    // Keys go with their users, so the users go last.
+    for (table, org, _) in TABLES.into_iter().rev() {
+        let delete = format!("DELETE FROM {table}");
+        assert_eq!(nobody(&delete).await, Ok(0), "{table}");
+        assert_eq!(ours(&delete).await, Ok(1), "{table}");
+        let left = format!("SELECT count(*) AS n FROM {table} WHERE {org} = '{}'", THEIRS.0);
+        assert_eq!(db.of(THEIRS).read(move |conn| count(conn, &left)).await, Ok(1), "{table}");
+    }
+}
+
+#[tokio::test]
+async fn every_table_of_organizations_has_its_policies() {
+    let database = testkit::postgres();
+    let config = Config { url: database.url().to_owned(), pool_size: 2 };
+    let db = Db::open(&config, crate::SQLITE, crate::POSTGRES).await.expect("open");
+    let tables = "SELECT count(*) AS n FROM pg_class c WHERE c.relkind IN ('r', 'p') AND \
+                  c.relnamespace = CAST(current_schema() AS regnamespace) AND c.relname NOT LIKE '\\_\\_%'";
+    let walled = format!(
+        "{tables} AND c.relrowsecurity AND c.relforcerowsecurity AND (SELECT string_agg(CAST(p.polcmd AS text), '' \
+         ORDER BY p.polcmd) FROM pg_policy p WHERE p.polrelid = c.oid) = 'adrw'"
+    );
+    for text in [tables.to_owned(), walled] {
+        let found = db.read(move |conn| count(conn, &text)).await.expect("count");
+        assert_eq!(
+            found,
+            i64::try_from(TABLES.len()).expect("count"),
+            "a new table needs policies, and a line in TABLES"
+        );
+    }
+}

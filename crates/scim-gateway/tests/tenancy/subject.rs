@@ -1,0 +1,313 @@
+//! An organization's resources, as somebody else might name them.
+
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+use wire::token::{
+    ApproveOAuthAuthorizationRequest, CreateOAuthApprovalRequest, CreateOAuthClientRequest, IssueOAuthTokenRequest,
+    ListOAuthClientsRequest, ListOAuthGrantsRequest, OAuthClientCredential, OAuthCode, OAuthGrantType, VerifyRequest,
+    issue_o_auth_token_request::Grant, o_auth_client_credential::Proof,
+};
+
+use crate::harness::{Server, administrator, text};
+
+/// What there is to name. Each text is one that only this organization has.
+#[derive(Clone, Debug)]
+pub(crate) struct Subject {
+    pub(crate) organization: String,
+    pub(crate) token: String,
+    pub(crate) token_id: String,
+    pub(crate) user: Value,
+    pub(crate) group: Value,
+    /// A group, and where there is nesting a member of the other one.
+    pub(crate) inner: String,
+    /// A group without members.
+    pub(crate) empty: String,
+    /// A user who is in the outer group only, and one who is in the inner one only.
+    pub(crate) apart: [String; 2],
+    pub(crate) urn: String,
+    pub(crate) user_etag: String,
+    pub(crate) group_etag: String,
+    pub(crate) cursor: String,
+    /// UUID of an OAuth client that may use codes.
+    pub(crate) oauth_client: String,
+    oauth_secret: String,
+    /// UUID of what was granted to it.
+    pub(crate) oauth_grant: String,
+    /// What it was given and has not used.
+    pub(crate) oauth_approval: String,
+    pub(crate) oauth_code: String,
+    pub(crate) oauth_access: String,
+    pub(crate) oauth_refresh: String,
+}
+
+pub(crate) const CALLBACK: &str = "https://idp.example.com/callback";
+
+impl Subject {
+    /// A new organization with something of everything; the server speaks for it afterwards.
+    pub(crate) async fn enroll(server: &mut Server, name: &str) -> Self {
+        Self::enroll_as(server, name, true).await
+    }
+
+    /// With groups in groups, or without: then other statements look for the groups of a user.
+    pub(crate) async fn enroll_as(server: &mut Server, name: &str, nested: bool) -> Self {
+        server.enroll(name).await;
+        let tag = tag();
+        let urn = format!("urn:example:{tag}:2.0:User");
+        let schema = json!({"id": urn, "name": "Own", "attributes": [{"name": "badge", "type": "string"}]});
+        server.add_schema(&server.organization.clone(), &schema).await;
+        let boss = server.user(&format!("boss-{tag}@example.com")).await;
+        let user = json!({
+            "schemas": [scim::schema::USER, scim::schema::ENTERPRISE_USER, urn],
+            "userName": format!("user-{tag}@example.com"),
+            "externalId": format!("external-{tag}"),
+            "displayName": format!("Display {tag}"),
+            "nickName": format!("nick-{tag}"),
+            "profileUrl": format!("https://example.com/{tag}"),
+            "title": format!("title-{tag}"),
+            "userType": format!("type-{tag}"),
+            "preferredLanguage": format!("l-{tag}"),
+            "locale": format!("locale-{tag}"),
+            "timezone": format!("zone-{tag}"),
+            "name": {"givenName": format!("Given {tag}"), "familyName": format!("Family {tag}")},
+            "emails": [{"value": format!("mail-{tag}@example.com"), "type": format!("mt-{tag}"), "primary": true}],
+            "phoneNumbers": [{"value": format!("phone-{tag}"), "type": format!("pt-{tag}")}],
+            "addresses": [{"locality": format!("city-{tag}"), "country": "DE"}],
+            "entitlements": [{"value": format!("entitlement-{tag}")}],
+            "roles": [{"value": format!("role-{tag}")}],
+            scim::schema::ENTERPRISE_USER: {
+                "employeeNumber": format!("n-{tag}"),
+                "costCenter": format!("cost-{tag}"),
+                "department": format!("department-{tag}"),
+                "manager": {"value": boss},
+            },
+            urn.clone(): {"badge": format!("badge-{tag}")},
+        });
+        let created = server.post("/Users", &user).await.is(201);
+        let id = text(&created.json()["id"]);
+        let inside = server.user(&format!("inside-{tag}@example.com")).await;
+        let inner = json!({
+            "schemas": [scim::schema::GROUP],
+            "displayName": format!("Inner {tag}"),
+            "externalId": format!("group-{tag}"),
+            "members": [{"value": id}, {"value": inside}],
+        });
+        let inner = text(&server.post("/Groups", &inner).await.is(201).json()["id"]);
+        let outside = server.user(&format!("outside-{tag}@example.com")).await;
+        let members = [id.as_str(), &outside, &inner];
+        let outer = server.group(&format!("Outer {tag}"), if nested { &members } else { &members[..2] }).await;
+        let empty = server.group(&format!("Empty {tag}"), &[]).await;
+        let user = server.get(&format!("/Users/{id}")).await.is(200);
+        let group = server.get(&format!("/Groups/{outer}")).await.is(200);
+        let page = server.get("/Users?count=1&cursor=").await.is(200).json();
+        let oauth = OAuth::enroll(server).await;
+        Self {
+            oauth_client: oauth.client,
+            oauth_secret: oauth.secret,
+            oauth_grant: oauth.grant,
+            oauth_approval: oauth.approval,
+            oauth_code: oauth.code,
+            oauth_access: oauth.access,
+            oauth_refresh: oauth.refresh,
+            organization: server.organization.clone(),
+            token: server.token.clone(),
+            token_id: server.token_id.clone(),
+            user_etag: user.header("etag").to_owned(),
+            group_etag: group.header("etag").to_owned(),
+            user: user.json(),
+            group: group.json(),
+            inner,
+            empty,
+            apart: [outside, inside],
+            urn,
+            cursor: text(&page["nextCursor"]),
+        }
+    }
+
+    /// The same with other ids and texts, which nobody has: what is compared with.
+    pub(crate) fn nobody(&self) -> Self {
+        let all = json!([self.user, self.group, self.inner, self.urn, self.empty, self.apart[0], self.apart[1]]);
+        let mut text = serde_json::to_string(&all).expect("JSON");
+        for known in self.known() {
+            text = text.replace(&known, &shuffled(&known));
+        }
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        Self {
+            user: value[0].clone(),
+            group: value[1].clone(),
+            inner: value[2].as_str().expect("inner").to_owned(),
+            urn: value[3].as_str().expect("urn").to_owned(),
+            empty: value[4].as_str().expect("empty").to_owned(),
+            apart: [5, 6].map(|n| value[n].as_str().expect("apart").to_owned()),
+            // As long, and sealed by nobody.
+            cursor: self.cursor.chars().rev().collect(),
+            organization: new_id().to_string(),
+            token_id: new_id().to_string(),
+            token: shuffled(""),
+            oauth_client: new_id().to_string(),
+            oauth_grant: new_id().to_string(),
+            oauth_approval: shuffled(""),
+            oauth_code: shuffled(""),
+            oauth_access: shuffled(""),
+            oauth_refresh: shuffled(""),
+            ..self.clone()
+        }
+    }
+
+    /// The ids, and the tag that is part of every text.
+    fn known(&self) -> Vec<String> {
+        let tag = self.urn.split(':').nth(2).expect("a tag").to_owned();
+        let manager = self.manager();
+        let [outside, inside] = self.apart.clone();
+        vec![self.user_id(), self.group_id(), self.inner.clone(), manager, tag, self.empty.clone(), outside, inside]
+    }
+
+    pub(crate) fn user_id(&self) -> String {
+        text(&self.user["id"])
+    }
+
+    pub(crate) fn group_id(&self) -> String {
+        text(&self.group["id"])
+    }
+
+    /// Of the inner group.
+    pub(crate) fn group_external_id(&self) -> String {
+        format!("group-{}", self.urn.split(':').nth(2).expect("a tag"))
+    }
+
+    pub(crate) fn manager(&self) -> String {
+        text(&self.user[scim::schema::ENTERPRISE_USER]["manager"]["value"])
+    }
+
+    /// An answer without the names that were asked by, so that two can be compared.
+    pub(crate) fn anonymous(&self, answer: &str) -> String {
+        let mut answer = answer.to_owned();
+        for (n, known) in self.known().iter().enumerate() {
+            answer = answer.replace(known, &format!("<{n}>"));
+        }
+        // The part of a tag that is made of ids.
+        for (n, tag) in [&self.user_etag, &self.group_etag].into_iter().enumerate() {
+            let digest = tag.trim_end_matches('"').rsplit(['-', '"']).next().unwrap_or_default();
+            if digest.len() > 8 {
+                answer = answer.replace(digest, &format!("<tag {n}>"));
+            }
+        }
+        answer
+            .replace(&self.token_id, "<token>")
+            .replace(&self.organization, "<organization>")
+            .replace(&self.cursor, "<cursor>")
+    }
+
+    /// As its OAuth client shows itself.
+    pub(crate) fn oauth_credential(&self) -> Option<OAuthClientCredential> {
+        let proof = Some(Proof::SecretSha256(sha256(&self.oauth_secret)));
+        Some(OAuthClientCredential { client_id: self.oauth_client.clone(), proof })
+    }
+
+    /// All that its own token sees.
+    pub(crate) async fn state(&self, server: &Server) -> Vec<String> {
+        let mut seen = Vec::new();
+        for path in ["/Users?count=100", "/Groups?count=100", "/Schemas"] {
+            let bearer = format!("Bearer {}", self.token);
+            let answer = server.raw("GET", path, &[("authorization", &bearer)], String::new()).await.is(200);
+            seen.push(String::from_utf8_lossy(&answer.body).into_owned());
+        }
+        let (organization_id, mut oauth) = (self.organization.clone(), server.oauth.clone());
+        let clients = oauth.list_o_auth_clients(ListOAuthClientsRequest { organization_id: organization_id.clone() });
+        let clients = clients.await.expect("clients").into_inner();
+        // When a token was last used is told behind.
+        let mut grants = oauth.list_o_auth_grants(ListOAuthGrantsRequest { organization_id }).await.expect("grants");
+        grants.get_mut().grants.iter_mut().for_each(|grant| grant.last_used_at = None);
+        seen.push(format!("{clients:?} {:?}", grants.get_ref()));
+        for secret in [&self.token, &self.oauth_access] {
+            let verify = VerifyRequest { secret_sha256: sha256(secret), restrictions_enforced: true };
+            seen.push(format!("{:?}", server.tokens.clone().verify(verify).await.expect("valid").into_inner()));
+        }
+        seen
+    }
+}
+
+struct OAuth {
+    client: String,
+    secret: String,
+    grant: String,
+    approval: String,
+    code: String,
+    access: String,
+    refresh: String,
+}
+
+impl OAuth {
+    /// A client with a grant, and with a code and an approval that it did not use yet.
+    async fn enroll(server: &Server) -> Self {
+        let mut rpc = server.oauth.clone();
+        let create = CreateOAuthClientRequest {
+            organization_id: server.organization.clone(),
+            caller: administrator(),
+            name: "Okta".to_owned(),
+            grant_types: vec![OAuthGrantType::AuthorizationCode.into()],
+            redirect_uris: vec![CALLBACK.to_owned()],
+            oauth_entitled: true,
+            ..Default::default()
+        };
+        let created = rpc.create_o_auth_client(create).await.expect("created").into_inner();
+        let (client, secret) = (created.client.expect("client").id, created.secret);
+        let approve = CreateOAuthApprovalRequest {
+            organization_id: server.organization.clone(),
+            caller: administrator(),
+            client_id: client.clone(),
+            oauth_entitled: true,
+        };
+        let mut codes = Vec::new();
+        let mut approval = String::new();
+        for round in 0..3 {
+            let made = rpc.create_o_auth_approval(approve.clone()).await.expect("approval").into_inner();
+            approval = made.code.replace('-', "");
+            if round < 2 {
+                let request = ApproveOAuthAuthorizationRequest {
+                    client_id: client.clone(),
+                    approval_sha256: sha256(&approval),
+                    redirect_uri: CALLBACK.to_owned(),
+                    oauth_entitled: true,
+                    ..Default::default()
+                };
+                codes.push(rpc.approve_o_auth_authorization(request).await.expect("code").into_inner().code);
+            }
+        }
+        let exchange =
+            OAuthCode { code_sha256: sha256(&codes[0]), redirect_uri: CALLBACK.to_owned(), code_challenge: None };
+        let proof = Some(Proof::SecretSha256(sha256(&secret)));
+        let issue = IssueOAuthTokenRequest {
+            credential: Some(OAuthClientCredential { client_id: client.clone(), proof }),
+            grant: Some(Grant::Code(exchange)),
+            ..Default::default()
+        };
+        let issued = rpc.issue_o_auth_token(issue).await.expect("tokens").into_inner();
+        let list = ListOAuthGrantsRequest { organization_id: server.organization.clone() };
+        let grant = rpc.list_o_auth_grants(list).await.expect("grants").into_inner().grants.remove(0).id;
+        let (access, refresh) = (issued.access_token, issued.refresh_token);
+        Self { client, secret, grant, approval, code: codes.remove(1), access, refresh }
+    }
+}
+
+pub(crate) fn sha256(text: &str) -> axum::body::Bytes {
+    Sha256::digest(text.as_bytes()).to_vec().into()
+}
+
+/// As the services make them.
+fn new_id() -> Uuid {
+    static IDS: OnceLock<store::Ids> = OnceLock::new();
+    IDS.get_or_init(|| store::Ids::new(store::Clock::system(), store::Random::system())).next()
+}
+
+/// Short, because errors cut off what is long.
+fn tag() -> String {
+    new_id().simple().to_string().split_off(20)
+}
+
+/// Another text of the same form.
+fn shuffled(known: &str) -> String {
+    if known.contains('-') { new_id().to_string() } else { tag() }
+}

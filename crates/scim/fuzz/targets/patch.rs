@@ -1,0 +1,5 @@
+//! [`scim_fuzz::patch`] under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| scim_fuzz::patch(data));

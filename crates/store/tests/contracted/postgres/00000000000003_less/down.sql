@@ -1,0 +1,2 @@
+CREATE TABLE more (a INTEGER);
+DELETE FROM __schema_compatibility WHERE migration = '00000000000003';

@@ -1,0 +1,133 @@
+//! What one organization's flood does to the others: their latency beside nobody and beside an organization that sends
+//! fifty times its share, in turns, so that a busy machine counts for both.
+//!
+//! Both send by the clock and not when the last answer came: a request that waited counts with its wait. The noise is sent
+//! over a few connections, so that it comes as fast as its answers let it.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use http::Method;
+use tokio::{task::JoinSet, time::MissedTickBehavior};
+
+use crate::{
+    directory::{self, Directory},
+    load::{Call, Client, Expect, Script, Target},
+    measure::{Figures, Pace, round},
+    stand::Stand,
+    workload::Workload,
+};
+
+/// What the others send: several organizations' share.
+const OTHERS: u32 = 400;
+/// The share of the noisy organization, and how many times it that is sent.
+const SHARE: u32 = 50;
+const TIMES: u32 = 50;
+const NOISY_CONNECTIONS: u32 = 32;
+/// Until the noisy organization has spent what it may send at once; then it is told 429 but for its share.
+const SPEND: Duration = Duration::from_secs(2);
+
+pub(crate) const NAMES: [&str; 2] = ["beside-nobody", "beside-noise"];
+
+/// Figures beside nobody, then beside noise; over all rounds, since there are few requests in each.
+pub(crate) async fn measure(
+    stand: &Stand,
+    directory: &Arc<Directory>,
+    connections: usize,
+    slice: Duration,
+    pace: Pace,
+) -> Result<[Figures; 2]> {
+    let quiet = stand.target()?;
+    let noisy = Target::new(&quiet.base(), Some(&noisy_organization(stand)?))?;
+    // Reads and writes, half of each.
+    let mut others = Vec::new();
+    for (n, workload) in [Workload::Get, Workload::PatchActive].into_iter().cycle().take(connections).enumerate() {
+        let script = workload.scripts(directory, connections, None)?.into_iter().nth(n).context("no script")?;
+        others.push(Client { connection: quiet.connect().await?, script });
+    }
+    let mut flood = Vec::new();
+    for n in 0..NOISY_CONNECTIONS {
+        flood.push(Client { connection: noisy.connect().await?, script: creates(n) });
+    }
+    let mut seen: [Vec<Duration>; 2] = Default::default();
+    for turn in 0..=pace.rounds {
+        let (at_rest, latencies) = paced(others, OTHERS, slice).await?;
+        let noise = tokio::spawn(paced(flood, SHARE * TIMES, SPEND + slice));
+        tokio::time::sleep(SPEND).await;
+        let (still, beside) = paced(at_rest, OTHERS, slice).await?;
+        (others, flood) = (still, noise.await??.0);
+        // The first turn warms up.
+        if turn > 0 {
+            seen[0].extend(latencies);
+            seen[1].extend(beside);
+        }
+    }
+    let time = slice * u32::try_from(pace.rounds).unwrap_or(u32::MAX);
+    Ok(seen.map(|latencies| round(crate::load::Seen { latencies, elapsed: time }, BTreeMap::new(), 0.0)))
+}
+
+fn creates(connection: u32) -> Box<dyn Script> {
+    let mut made = 0;
+    Box::new(move || {
+        made += 1;
+        let name = format!("noise-{connection}-{made}@bench.example");
+        let body = directory::user(&name, &name, made).to_string();
+        Call::new(Method::POST, "/Users", body, Expect::status(&[201, 429]))
+    })
+}
+
+fn noisy_organization(stand: &Stand) -> Result<String> {
+    let deployment = &stand.deployment;
+    deployment.cli_json(&["org", "create", "noisy", "--name", "Noisy", "--plan", "enterprise"])?;
+    deployment.cli_json(&["org", "limit", "noisy", "--requests-per-second", &SHARE.to_string()])?;
+    deployment.cli_json(&["scim", "enable", "noisy"])?;
+    let token = deployment.cli_json(&["token", "create", "noisy", "--description", "noise"])?;
+    Ok(token["token"].as_str().context("no token in the answer")?.to_owned())
+}
+
+/// All clients together send so many a second for some time. Each request's time counts from when it was due.
+async fn paced(clients: Vec<Client>, rate: u32, time: Duration) -> Result<(Vec<Client>, Vec<Duration>)> {
+    let every = Duration::from_secs(1) * u32::try_from(clients.len()).unwrap_or(u32::MAX) / rate;
+    let begin = Instant::now();
+    let mut tasks = JoinSet::new();
+    let count = clients.len();
+    for (n, mut client) in clients.into_iter().enumerate() {
+        let first = begin + every * u32::try_from(n).unwrap_or_default() / u32::try_from(count).unwrap_or(1);
+        tasks.spawn(async move {
+            let mut due = tokio::time::interval_at(first.into(), every);
+            due.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            let mut latencies = Vec::new();
+            loop {
+                let due = due.tick().await.into_std();
+                if begin.elapsed() >= time {
+                    return anyhow::Ok((n, client, latencies));
+                }
+                let call = client.script.next();
+                let reply = client.connection.call(&call).await?;
+                latencies.push(due.elapsed());
+                client.script.seen(&reply)?;
+            }
+        });
+    }
+    let (mut clients, mut seen) = (Vec::new(), Vec::new());
+    while let Some(task) = tasks.join_next().await {
+        let (n, client, latencies) = task.context("a connection's task ended early")??;
+        clients.push((n, client));
+        seen.extend(latencies);
+    }
+    clients.sort_by_key(|(n, _)| *n);
+    Ok((clients.into_iter().map(|(_, client)| client).collect(), seen))
+}
+
+/// How much later the others' slowest hundredth is answered beside noise.
+pub(crate) fn verdict(both: &[Figures; 2]) -> String {
+    let [nobody, noise] = both;
+    let change = if nobody.p99_ms > 0.0 { (noise.p99_ms / nobody.p99_ms - 1.0) * 100.0 } else { 0.0 };
+    format!(
+        "beside an organization at {TIMES} times its share of {SHARE}/s the others' p99 moves by {change:+.1} percent"
+    )
+}
