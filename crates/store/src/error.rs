@@ -44,6 +44,9 @@ pub(crate) enum Stage {
     Unsent,
     /// The connection was lost and the statement may have run.
     Sent,
+    /// The server refused the statement, since a migration changed a column under what the connection has prepared. A
+    /// connection made after it has nothing prepared.
+    Outdated,
 }
 
 impl Outage {
@@ -71,6 +74,11 @@ impl Error {
     /// Whether the connection it came from is of no more use.
     pub(crate) fn connection_lost(&self) -> bool {
         matches!(self, Self::Unavailable(outage) if outage.stage != Stage::Connecting)
+    }
+
+    /// Whether the connections made before this are of no more use either.
+    pub(crate) fn connections_outdated(&self) -> bool {
+        matches!(self, Self::Unavailable(outage) if outage.stage == Stage::Outdated)
     }
 }
 
@@ -118,8 +126,7 @@ fn from_database(kind: DatabaseErrorKind, information: &(dyn DatabaseErrorInform
             "database or disk is full" | "disk I/O error" | "unable to open database file" => {
                 Error::Unavailable(Outage::new(Stage::Unsent, message))
             }
-            // A migration changed a column under this connection's prepared statements; a new one has none.
-            "cached plan must not change result type" => Error::Unavailable(Outage::new(Stage::Unsent, message)),
+            "cached plan must not change result type" => Error::Unavailable(Outage::new(Stage::Outdated, message)),
             _ if message.starts_with("prepared statement \"") => Error::Other(
                 "A pooler between does not keep prepared statements. Use pgbouncer 1.21 or newer with \
                  max_prepared_statements, or add prepare=off to the database URL."

@@ -31,6 +31,7 @@ pub(crate) struct Manager {
 pub(crate) struct Session {
     pub(crate) connection: AnyConnection,
     pub(crate) failed: Failed,
+    made_at_break: u64,
     proven_at_break: u64,
     last_used: Instant,
     broken: bool,
@@ -49,10 +50,17 @@ impl ManageConnection for Manager {
     type Error = Error;
 
     fn connect(&self) -> Result<Session, Error> {
-        let proven_at_break = self.breaks.load(Ordering::Relaxed);
+        let breaks = self.breaks.load(Ordering::Relaxed);
         let failed = Failed::default();
         let connection = (self.connect)(failed.clone())?;
-        Ok(Session { connection, failed, proven_at_break, last_used: Instant::now(), broken: false })
+        Ok(Session {
+            connection,
+            failed,
+            made_at_break: breaks,
+            proven_at_break: breaks,
+            last_used: Instant::now(),
+            broken: false,
+        })
     }
 
     fn is_valid(&self, session: &mut Session) -> Result<(), Error> {
@@ -79,6 +87,8 @@ impl r2d2::HandleError<Error> for LogErrors {
 pub(crate) struct Sessions {
     pool: Pool<Manager>,
     breaks: Arc<AtomicU64>,
+    /// Connections made before this break have prepared what a migration changed since.
+    outdated: Arc<AtomicU64>,
 }
 
 impl Sessions {
@@ -93,7 +103,7 @@ impl Sessions {
             .test_on_check_out(false)
             .error_handler(Box::new(LogErrors))
             .build_unchecked(manager);
-        Self { pool, breaks }
+        Self { pool, breaks, outdated: Arc::default() }
     }
 
     /// A connection that is at hand, without waiting.
@@ -122,6 +132,10 @@ impl Sessions {
     pub(crate) fn get_proven(&self, once: bool) -> Result<Checkout, Error> {
         loop {
             let mut session = self.get()?;
+            if session.made_at_break < self.outdated.load(Ordering::Relaxed) {
+                session.broken = true;
+                continue;
+            }
             let breaks = self.breaks.load(Ordering::Relaxed);
             let suspect = session.proven_at_break < breaks || (once && session.last_used.elapsed() > FRESH);
             if !suspect {
@@ -145,7 +159,11 @@ impl Sessions {
         session.last_used = Instant::now();
         if error.is_some_and(Error::connection_lost) {
             session.broken = true;
-            self.breaks.fetch_add(1, Ordering::Relaxed);
+            let breaks = self.breaks.fetch_add(1, Ordering::Relaxed) + 1;
+            let is_news = session.made_at_break >= self.outdated.load(Ordering::Relaxed);
+            if is_news && error.is_some_and(Error::connections_outdated) {
+                self.outdated.fetch_max(breaks, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -314,7 +314,8 @@ async fn a_connection_lost_inside_a_transaction_is_tried_once_more() {
     assert_eq!(count(&db).await, 1);
 }
 
-#[tokio::test]
+/// The whole pool has prepared what the migration changes, and the first read is answered at its second attempt.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_migration_by_a_newer_program_does_not_disturb_this_one() {
     let [_, (database, db)] = both().await;
     let row = sample("before");
@@ -324,12 +325,30 @@ async fn a_migration_by_a_newer_program_does_not_disturb_this_one() {
         let found = item::table.filter(item::id.eq(id)).select(item::name);
         Ok::<String, Never>(found.first(connection)?)
     };
-    for _ in 0..3 {
-        assert_eq!(db.seek(name).await, Ok("before".to_owned()));
+    // As many as the pool has at most: none is made beside them.
+    let connections = 8;
+    let barrier = Arc::new(Barrier::new(connections));
+    let mut reads = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        let (db, barrier) = (db.clone(), Arc::clone(&barrier));
+        reads.spawn(async move {
+            let held = db.read(move |connection| {
+                let found = name(connection);
+                barrier.wait();
+                found
+            });
+            held.await
+        });
+    }
+    while let Some(read) = reads.join_next().await {
+        assert_eq!(read.expect("task"), Ok("before".to_owned()));
     }
     let mut other = PgConnection::establish(database.direct()).expect("connect");
     other.batch_execute("ALTER TABLE item ALTER name TYPE varchar(500)").expect("migrate");
-    assert_eq!(db.seek(name).await, Ok("before".to_owned()));
+    // One at a time: the second attempt would meet the next such connection.
+    for _ in 0..connections {
+        assert_eq!(db.seek(name).await, Ok("before".to_owned()));
+    }
     assert_eq!(db.write(name).await, Ok("before".to_owned()));
 }
 
