@@ -24,7 +24,7 @@ use crate::{
     error::{Failure, Result},
     limits::{Lane, Limiter, Place, Refused},
     lookups::Lookups,
-    oauth::KeySets,
+    oauth::{self, KeySets},
     revocations::Revoked,
     room::Room,
     scopes::Scopes,
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) clients: Clients,
     pub(crate) verifier: Verifier,
     pub(crate) limiter: Limiter,
+    /// Of each OAuth client's credential.
+    pub(crate) oauth_limiter: Limiter,
     pub(crate) uses: Uses,
     /// Whose signatures OAuth clients' assertions have.
     pub(crate) key_sets: KeySets,
@@ -85,6 +87,7 @@ impl Gateway {
             verifier: Verifier::new(clients.clone(), Arc::clone(&clock), revoked, lookups),
             clients,
             limiter: Limiter::new(config.default_requests_per_second),
+            oauth_limiter: Limiter::new(config.default_requests_per_second.min(oauth::REQUESTS_PER_SECOND)),
             uses,
             clock,
             room: Room::new(),

@@ -18,15 +18,21 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::header::CONTENT_TYPE;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
+use self::answer::Refused;
 pub(crate) use self::{
     authorize::{authorize, decide},
     jwks::KeySets,
     token::{revoke, token},
 };
-use crate::gateway::Gateway;
+use crate::{
+    gateway::Gateway,
+    limits::{self, Lane, Place},
+};
 
 /// In the order in which token-service keeps them, and what they mean to a person.
 const SCOPES: [(&str, &str); 4] = [
@@ -41,6 +47,19 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 
 /// The time for one call to a service.
 const CALL: Duration = Duration::from_secs(10);
+
+/// Of one client, where its tokens live for an hour.
+pub(crate) const REQUESTS_PER_SECOND: u32 = 10;
+
+/// Takes one request from the budget of whoever `who` is, and a place for it. Nobody can spend the budget of a client whose
+/// credential he does not have.
+async fn admit(gateway: &Gateway, who: &[u8]) -> Result<Place, Refused> {
+    let who = URL_SAFE_NO_PAD.encode(Sha256::digest(who)).into();
+    gateway.oauth_limiter.admit(&who, None, Lane::Main).await.map_err(|refused| match refused {
+        limits::Refused::Spent(seconds) => Refused::too_often(seconds),
+        limits::Refused::Crowded => Refused::too_often(1),
+    })
+}
 
 /// Authorization server metadata, RFC 8414.
 pub(crate) async fn metadata(State(gateway): State<Gateway>) -> Response {

@@ -50,7 +50,7 @@ impl Code {
 pub(super) struct Refused {
     pub(super) code: Code,
     pub(super) description: String,
-    status: StatusCode,
+    pub(super) status: StatusCode,
     /// Seconds, where the same request may be good later.
     retry_after: u16,
 }
@@ -110,6 +110,22 @@ impl Refused {
             "This cannot be checked at the moment: too many wrong credentials come from your address. Stop the client that \
              sends them, and send this request again shortly.",
         )
+    }
+
+    /// More than one client needs; there is room for it again after so many seconds.
+    pub(super) fn too_often(seconds: u64) -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: seconds.try_into().unwrap_or(u16::MAX),
+            ..Self::new(
+                Code::TemporarilyUnavailable,
+                format!(
+                    "This client asks too often: {} requests a second are enough for one. Keep the access token for as long \
+                     as expires_in says, and send this request again after the time in Retry-After.",
+                    super::REQUESTS_PER_SECOND
+                ),
+            )
+        }
     }
 
     /// `client`: what a wrong credential is called.

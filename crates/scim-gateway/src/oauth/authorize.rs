@@ -18,7 +18,7 @@ use wire::{
 };
 
 use super::{
-    CALL, SCOPES,
+    CALL, SCOPES, admit,
     answer::{Code, Refused, ascii},
     form::Form,
     page,
@@ -88,6 +88,9 @@ async fn known(gateway: &Gateway, parts: &Parts, form: &Form) -> Result<(OAuthCl
     let client_id = form.require("client_id")?.to_owned();
     let redirect_uri = form.require("redirect_uri")?.to_owned();
     let request_id = request_id(parts)?;
+    // Who knows the client's id is no more than somebody at an address.
+    let who = format!("{client_id}\0{:?}", address(parts));
+    let _place = admit(gateway, who.as_bytes()).await?;
     let digest: [u8; 32] = Sha256::digest(format!("oauth client\0{client_id}")).into();
     let look_up = async {
         let request = Gateway::call(GetOAuthClientRequest { client_id }, &request_id, CALL);

@@ -9,12 +9,12 @@ use sha2::{Digest as _, Sha256};
 use wire::token::{GetOAuthClientRequest, OAuthAssertion, OAuthClientCredential, o_auth_client_credential::Proof};
 
 use super::{
-    ASSERTION_TYPE, CALL,
+    ASSERTION_TYPE, CALL, admit,
     answer::{Code, Refused},
     form::Form,
     jwt::Keys,
 };
-use crate::{gateway::Gateway, refusals::Crowded};
+use crate::{gateway::Gateway, limits::Place, refusals::Crowded};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Credential {
@@ -103,19 +103,22 @@ impl Credential {
         matches!(self.shown, Shown::Assertion(_))
     }
 
-    /// As token-service takes it. `wrong`: what an assertion that is not good is called.
+    /// As token-service takes it, with a place among the requests of this credential, or of this client if it is an
+    /// assertion. `wrong`: what an assertion that is not good is called.
     pub(super) async fn prove(
         self,
         gateway: &Gateway,
         address: Option<IpAddr>,
         request_id: &str,
         wrong: fn() -> Refused,
-    ) -> Result<OAuthClientCredential, Refused> {
+    ) -> Result<(OAuthClientCredential, Place), Refused> {
+        let digest = self.digest();
         let client_id = self.client_id;
         let text = match self.shown {
             Shown::Secret(hash) => {
                 let proof = Some(Proof::SecretSha256(hash.to_vec().into()));
-                return Ok(OAuthClientCredential { client_id, proof });
+                let place = admit(gateway, &digest).await?;
+                return Ok((OAuthClientCredential { client_id, proof }, place));
             }
             Shown::Assertion(text) => text,
         };
@@ -147,7 +150,8 @@ impl Credential {
             jti_sha256: assertion.id.map(|id| sha256(&id).to_vec()).unwrap_or_default().into(),
             expires_at: Some(wire::to_timestamp(assertion.expires)),
         };
-        Ok(OAuthClientCredential { client_id, proof: Some(Proof::Assertion(assertion)) })
+        let place = admit(gateway, client_id.as_bytes()).await?;
+        Ok((OAuthClientCredential { client_id, proof: Some(Proof::Assertion(assertion)) }, place))
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) fn onward(location: &str) -> Response {
 /// Where there is nobody to redirect to.
 pub(super) fn refused(refused: &Refused) -> Response {
     let status = match refused.code {
-        Code::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::TemporarilyUnavailable => refused.status,
         Code::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
         Code::AccessDenied => StatusCode::FORBIDDEN,
         _ => StatusCode::BAD_REQUEST,

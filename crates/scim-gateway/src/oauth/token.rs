@@ -75,7 +75,8 @@ async fn issue(gateway: &Gateway, parts: &Parts, body: Body) -> Result<Response,
     let request_id = request_id(parts)?;
     let (digest, place) = (credential.digest(), !credential.is_assertion());
     let ask = async {
-        let credential = Some(credential.prove(gateway, address(parts), &request_id, wrong).await?);
+        let (credential, _place) = credential.prove(gateway, address(parts), &request_id, wrong).await?;
+        let credential = Some(credential);
         let request = IssueOAuthTokenRequest { credential, request_id: request_id.clone(), scopes, grant: Some(grant) };
         let mut client = gateway.clients.oauth.clone();
         let issued = client.issue_o_auth_token(Gateway::call(request, &request_id, CALL)).await;
@@ -104,7 +105,8 @@ async fn give_back(gateway: &Gateway, parts: &Parts, body: Body) -> Result<Respo
     let request_id = request_id(parts)?;
     let (digest, place) = (credential.digest(), !credential.is_assertion());
     let ask = async {
-        let credential = Some(credential.prove(gateway, address(parts), &request_id, Refused::client).await?);
+        let (credential, _place) = credential.prove(gateway, address(parts), &request_id, Refused::client).await?;
+        let credential = Some(credential);
         let request = RevokeOAuthTokenRequest { credential, request_id: request_id.clone(), token_sha256 };
         let mut client = gateway.clients.oauth.clone();
         let done = client.revoke_o_auth_token(Gateway::call(request, &request_id, CALL)).await;

@@ -594,3 +594,39 @@ async fn a_flood_of_unknown_credentials_delays_no_valid_one_that_is_new() {
     let (answers, ()) = tokio::join!(flood, valid);
     assert!(answers.iter().all(|status| matches!(status, 400 | 401)), "{answers:?}");
 }
+
+/// And nobody who lacks its credential spends its budget.
+#[tokio::test]
+async fn a_client_that_asks_for_tokens_without_pause_waits_alone() {
+    let server = Server::with(|config| config.default_requests_per_second = 50).await;
+    let [busy, quiet] = [(); 2].map(|()| server.client(OAuthGrantType::ClientCredentials, |_| {}));
+    let (busy, quiet) = (busy.await, quiet.await);
+    let ask = async |client: &Client| server.ask_token(client, &[("grant_type", "client_credentials")]).await;
+    let stranger = Client { id: quiet.id.clone(), secret: "rc_oauth_wrong".to_owned() };
+    for _ in 0..120 {
+        assert!([401, 429, 503].contains(&ask(&stranger).await.status.as_u16()));
+    }
+    let mut answers = Vec::new();
+    for _ in 0..150 {
+        answers.push(ask(&busy).await);
+    }
+    let (issued, spent): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    assert!((100..150).contains(&issued.len()), "{}", issued.len());
+    for answer in spent {
+        assert_eq!(answer.header("retry-after"), "1");
+        refused(answer, 429, "temporarily_unavailable", "asks too often");
+    }
+    ask(&quiet).await.is(200);
+    let page = async |client: &Client| {
+        let query = [("response_type", "code"), ("client_id", client.id.as_str()), ("redirect_uri", CALLBACK)];
+        server.raw("GET", &format!("//oauth/authorize?{}", encode(&query)), &[], "").await
+    };
+    let [shown, other] = [(); 2].map(|()| server.client(OAuthGrantType::AuthorizationCode, |_| {}));
+    let (shown, other) = (shown.await, other.await);
+    let mut statuses = Vec::new();
+    for _ in 0..150 {
+        statuses.push(page(&shown).await.status.as_u16());
+    }
+    assert!(statuses.contains(&429) && statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    page(&other).await.is(200);
+}
