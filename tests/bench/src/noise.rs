@@ -1,7 +1,7 @@
-//! What one organization's flood does to the others: their latency beside nobody and beside an organization that sends
-//! fifty times its share, in turns, so that a busy machine counts for both.
+//! What one organization's flood does to the others: their latency beside nobody, beside an organization that sends its share,
+//! and beside the same one that sends fifty times as much, in turns, so that a busy machine counts for all.
 //!
-//! Both send by the clock and not when the last answer came: a request that waited counts with its wait. The noise is sent
+//! All send by the clock and not when the last answer came: a request that waited counts with its wait. The noise is sent
 //! over a few connections, so that it comes as fast as its answers let it.
 
 use std::{
@@ -31,16 +31,20 @@ const NOISY_CONNECTIONS: u32 = 32;
 /// Until the noisy organization has spent what it may send at once; then it is told 429 but for its share.
 const SPEND: Duration = Duration::from_secs(2);
 
-pub(crate) const NAMES: [&str; 2] = ["beside-nobody", "beside-noise"];
+pub(crate) const NAMES: [&str; 3] = ["beside-nobody", "beside-share", "beside-noise"];
+/// What the noisy organization sends a second in each of them.
+const RATES: [u32; 3] = [0, SHARE, SHARE * TIMES];
+/// The slowest hundredth of too few requests is chance.
+const ROUNDS: usize = 6;
 
-/// Figures beside nobody, then beside noise; over all rounds, since there are few requests in each.
+/// Figures in the order of [`NAMES`]; over all rounds, since there are few requests in each.
 pub(crate) async fn measure(
     stand: &Stand,
     directory: &Arc<Directory>,
     connections: usize,
     slice: Duration,
     pace: Pace,
-) -> Result<[Figures; 2]> {
+) -> Result<[Figures; 3]> {
     let quiet = stand.target()?;
     let noisy = Target::new(&quiet.base(), Some(&noisy_organization(stand)?))?;
     // Reads and writes, half of each.
@@ -53,20 +57,28 @@ pub(crate) async fn measure(
     for n in 0..NOISY_CONNECTIONS {
         flood.push(Client { connection: noisy.connect().await?, script: creates(n) });
     }
-    let mut seen: [Vec<Duration>; 2] = Default::default();
-    for turn in 0..=pace.rounds {
-        let (at_rest, latencies) = paced(others, OTHERS, slice).await?;
-        let noise = tokio::spawn(paced(flood, SHARE * TIMES, SPEND + slice));
-        tokio::time::sleep(SPEND).await;
-        let (still, beside) = paced(at_rest, OTHERS, slice).await?;
-        (others, flood) = (still, noise.await??.0);
-        // The first turn warms up.
-        if turn > 0 {
-            seen[0].extend(latencies);
-            seen[1].extend(beside);
+    let mut seen: [Vec<Duration>; 3] = Default::default();
+    let rounds = if pace.rounds > 1 { ROUNDS.max(pace.rounds) } else { 1 };
+    for turn in 0..=rounds {
+        for n in 0..RATES.len() {
+            // Each comes before and after each other one equally often.
+            let n = if turn % 2 == 0 { n } else { RATES.len() - 1 - n };
+            let latencies;
+            if RATES[n] == 0 {
+                (others, latencies) = paced(others, OTHERS, slice).await?;
+            } else {
+                let noise = tokio::spawn(paced(flood, RATES[n], SPEND + slice));
+                tokio::time::sleep(SPEND).await;
+                (others, latencies) = paced(others, OTHERS, slice).await?;
+                flood = noise.await??.0;
+            }
+            // The first turn warms up.
+            if turn > 0 {
+                seen[n].extend(latencies);
+            }
         }
     }
-    let time = slice * u32::try_from(pace.rounds).unwrap_or(u32::MAX);
+    let time = slice * u32::try_from(rounds).unwrap_or(u32::MAX);
     Ok(seen.map(|latencies| round(crate::load::Seen { latencies, elapsed: time }, BTreeMap::new(), 0.0)))
 }
 
@@ -123,11 +135,14 @@ async fn paced(clients: Vec<Client>, rate: u32, time: Duration) -> Result<(Vec<C
     Ok((clients.into_iter().map(|(_, client)| client).collect(), seen))
 }
 
-/// How much later the others' slowest hundredth is answered beside noise.
-pub(crate) fn verdict(both: &[Figures; 2]) -> String {
-    let [nobody, noise] = both;
-    let change = if nobody.p99_ms > 0.0 { (noise.p99_ms / nobody.p99_ms - 1.0) * 100.0 } else { 0.0 };
+/// How much later the others' slowest hundredth is answered for what the organization sends beyond its share.
+pub(crate) fn verdict(figures: &[Figures; 3]) -> String {
+    let [nobody, share, noise] = figures.each_ref().map(|figures| figures.p99_ms);
+    let change = |from: f64| if from > 0.0 { (noise / from - 1.0) * 100.0 } else { 0.0 };
     format!(
-        "beside an organization at {TIMES} times its share of {SHARE}/s the others' p99 moves by {change:+.1} percent"
+        "an organization that sends {TIMES} times its share of {SHARE}/s instead of its share moves the others' p99 by {:+.1} \
+         percent ({:+.1} from where there is none)",
+        change(share),
+        change(nobody)
     )
 }

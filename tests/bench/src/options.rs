@@ -77,17 +77,22 @@ impl Options {
         }
     }
 
-    /// Whether `--only` asks for what one organization does to the others.
-    pub(crate) fn wants_noise(&self) -> bool {
+    /// Whether `--only` asks for what one organization does to the others. It is measured at one size: it does not depend on it.
+    pub(crate) fn wants_noise(&self, users: usize) -> bool {
+        let sizes = self.sizes();
+        let size = sizes.iter().find(|size| **size == SIZES[1]).or(sizes.first());
+        if size != Some(&users) {
+            return false;
+        }
         self.only.is_empty() || self.only.iter().any(|wanted| "beside".starts_with(&wanted.to_lowercase()))
     }
 
-    /// How long the others are watched beside nobody, and beside noise, at a time.
+    /// How long the others are watched beside nobody, beside a share, and beside noise, at a time.
     pub(crate) fn slice(&self) -> Duration {
         if self.quick {
             return Duration::from_millis(500);
         }
-        Duration::from_secs_f64(self.seconds / self.rounds.max(1) as f64)
+        Duration::from_secs_f64(self.seconds.max(3.0))
     }
 
     pub(crate) fn pace(&self) -> Pace {

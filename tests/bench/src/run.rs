@@ -140,11 +140,11 @@ async fn one(
             rows.push(row);
         }
     }
-    if options.wants_noise() {
+    if options.wants_noise(users) {
         let (connections, slice) = (options.connections, options.slice());
-        let both = noise::measure(&stand, &directory, connections, slice, options.pace()).await.context("noise")?;
-        say(&noise::verdict(&both));
-        for (name, figures) in noise::NAMES.into_iter().zip(both) {
+        let found = noise::measure(&stand, &directory, connections, slice, options.pace()).await.context("noise")?;
+        say(&noise::verdict(&found));
+        for (name, figures) in noise::NAMES.into_iter().zip(found) {
             let row = Row { form, users, workload: name.to_owned(), connections, figures };
             say(align(&table(std::iter::once(&row))[1..]).trim_end());
             rows.push(row);

@@ -168,10 +168,14 @@ impl Rest {
 }
 
 fn watched(deployment: &Deployment, postgres: Option<&PostgresServer>) -> Result<Vec<Watched>> {
-    let names: &[&'static str] =
-        if deployment.servers.len() == 1 { &["rollcall"] } else { &["identity", "token", "gateway"] };
-    let servers = names.iter().zip(&deployment.servers);
-    let mut watched: Vec<_> = servers.map(|(name, server)| Watched { name, id: server.id(), tree: false }).collect();
+    let alone = deployment.servers.len() == 1;
+    let servers = deployment.servers.iter();
+    let watched = servers.map(|server| Watched {
+        name: if alone { "rollcall" } else { server.role() },
+        id: server.id(),
+        tree: false,
+    });
+    let mut watched: Vec<_> = watched.collect();
     if let Some(server) = postgres {
         watched.push(Watched { name: "postgres", id: server.process_id()?, tree: true });
     }

@@ -41,7 +41,7 @@ impl PgBouncer {
         let text = format!(
             "[databases]\n* = host={} auth_user=postgres\n[pgbouncer]\npool_mode = transaction\nauth_type = trust\n\
              auth_file = {}\nlisten_addr =\nunix_socket_dir = {}\nlisten_port = 5432\ndefault_pool_size = {SESSIONS}\n\
-             max_client_conn = 1000\n",
+             max_client_conn = 1000\nquery_wait_timeout = 20\n",
             server.display(),
             users.display(),
             socket.display(),

@@ -103,6 +103,9 @@ fn of_form(report: &Report, form: Form) -> Vec<Target> {
         ms("GET group of 10,000 without", 0.12, 0.40, at_8(MIDDLE, "group-get-bare-10000")),
         target("memory of ours, 1,000,000 users", of(100.0, 150.0), "MiB", peak),
     ]);
+    let p99 = |workload: &str| row(MIDDLE, workload, CONNECTIONS).map(|row| row.figures.p99_ms);
+    let beside = ratio(p99("beside-noise"), p99("beside-share"));
+    all.push(target("others' p99 beside 50 times a share, to a share", 1.1, "", beside));
     if form == Form::Postgres {
         let created = row(MIDDLE, "create", CONNECTIONS).map(|row| row.figures.requests_per_second);
         let pgbench = report.yardsticks.iter().find(|yardstick| {
