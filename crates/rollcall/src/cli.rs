@@ -213,6 +213,9 @@ pub(crate) enum Command {
     /// The SCIM switch of an organization
     #[command(subcommand)]
     Scim(ScimCommand),
+    /// Deleted users of an organization, and their way back
+    #[command(subcommand)]
+    User(UserCommand),
     /// What other services show to call gRPC
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -291,6 +294,14 @@ pub(crate) enum OrgCommand {
         #[arg(long, env = "ROLLCALL_OAUTH", value_name = "BOOL")]
         oauth: Option<bool>,
     },
+    /// Sets in how many days a user that is deleted from now on can be restored; then it is erased
+    Deletion {
+        /// Slug or id
+        org: String,
+        /// 1 to 3650; 30 where it was never set
+        #[arg(long, env = "ROLLCALL_GRACE_DAYS", value_name = "N")]
+        grace_days: u32,
+    },
     /// Changes how many SCIM requests a second are taken; ten times as many, at least 100, may come at once
     Limit {
         /// Slug or id
@@ -334,6 +345,25 @@ pub(crate) enum SchemaCommand {
     List {
         /// Slug or id
         org: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum UserCommand {
+    /// Lists the deleted users that can be restored, newest first
+    Deleted {
+        /// Slug or id
+        org: String,
+    },
+    /// Restores a deleted user: the same id, in the groups that still exist
+    Restore {
+        /// Slug or id
+        org: String,
+        /// The user's id, as `rollcall user deleted` shows it
+        id: uuid::Uuid,
+        /// Under this userName, where its own is taken by now
+        #[arg(long, env = "ROLLCALL_USER_NAME", value_name = "TEXT")]
+        user_name: Option<String>,
     },
 }
 

@@ -9,10 +9,10 @@ use crate::{
     common::{Caller, InternalService, caller::Kind},
     identity::{
         AddSchemaRequest, CreateGroupRequest, CreateOrganizationRequest, CreateUserRequest, DeleteGroupRequest,
-        DeleteUserRequest, GetGroupRequest, GetUserRequest, ListGroupsOfUserRequest, ListGroupsRequest,
-        ListMembersRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest, PatchGroupRequest,
-        PatchUserRequest, ReplaceGroupRequest, ReplaceUserRequest, SetPlanRequest, SetRequestLimitRequest,
-        SetScimEnabledRequest,
+        DeleteUserRequest, GetGroupRequest, GetUserRequest, ListDeletedUsersRequest, ListGroupsOfUserRequest,
+        ListGroupsRequest, ListMembersRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest,
+        PatchGroupRequest, PatchUserRequest, ReplaceGroupRequest, ReplaceUserRequest, RestoreUserRequest,
+        SetDeletionPolicyRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
     },
     token::{
         CreateOAuthApprovalRequest, CreateOAuthClientRequest, CreateScimTokenRequest, CreateServiceCredentialRequest,
@@ -53,6 +53,7 @@ called! {
     GetGroupRequest GetUserRequest ListGroupsOfUserRequest ListGroupsRequest ListMembersRequest ListResourcesRequest
     ListUsersRequest LookUpUsersRequest PatchGroupRequest PatchUserRequest ReplaceGroupRequest ReplaceUserRequest
     SetPlanRequest SetRequestLimitRequest SetScimEnabledRequest
+    ListDeletedUsersRequest RestoreUserRequest SetDeletionPolicyRequest
     CreateScimTokenRequest CreateServiceCredentialRequest RetireScimTokenRequest RetireServiceSecretRequest
     RevokeScimTokenRequest RevokeServiceCredentialRequest RotateScimTokenRequest RotateServiceCredentialRequest
     SetTokenPolicyRequest

@@ -5,6 +5,7 @@
 pub(crate) mod access;
 pub(crate) mod actor;
 pub(crate) mod cursor;
+pub(crate) mod deletion;
 pub(crate) mod event;
 pub(crate) mod group;
 pub(crate) mod idempotency;

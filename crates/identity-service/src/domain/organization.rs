@@ -26,6 +26,8 @@ pub(crate) struct Organization {
     pub(crate) requests_per_second: Option<u32>,
     /// Some group is or was a member of a group.
     pub(crate) nested_groups: bool,
+    /// Days in which a deleted user can be restored.
+    pub(crate) deletion_grace_days: u32,
     pub(crate) created: Instant,
     pub(crate) modified: Instant,
 }

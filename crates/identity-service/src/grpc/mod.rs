@@ -3,6 +3,7 @@
 //! Not here: rules, transactions, credentials (whoever calls was authenticated before).
 
 mod convert;
+mod deleted_users;
 mod events;
 mod groups;
 mod organizations;
@@ -59,6 +60,17 @@ impl IdentityService for Identity {
         request: Request<proto::ListGroupsOfUserRequest>,
     ) -> Reply<proto::ListGroupsOfUserResponse> {
         reply(users::groups(&self.0, received(request)?).await)
+    }
+
+    async fn list_deleted_users(
+        &self,
+        request: Request<proto::ListDeletedUsersRequest>,
+    ) -> Reply<proto::ListDeletedUsersResponse> {
+        reply(deleted_users::list(&self.0, received(request)?).await)
+    }
+
+    async fn restore_user(&self, request: Request<proto::RestoreUserRequest>) -> Reply<proto::RestoreUserResponse> {
+        reply(deleted_users::restore(&self.0, received(request)?).await)
     }
 
     async fn create_group(&self, request: Request<proto::CreateGroupRequest>) -> Reply<proto::Group> {

@@ -9,6 +9,7 @@ use crate::{
     domain::{
         OrgId,
         actor::Actor,
+        deletion::{DEFAULT_GRACE_DAYS, check_grace_days},
         event::{Kind, NewEvent},
         list::Target,
         organization::{Organization, check_name, check_slug},
@@ -61,6 +62,7 @@ impl Core {
             scim_enabled: false,
             requests_per_second: None,
             nested_groups: false,
+            deletion_grace_days: DEFAULT_GRACE_DAYS,
             created: now,
             modified: now,
         };
@@ -166,6 +168,22 @@ impl Core {
         // Where it has ended already, the organization is told now.
         self.plan_notices.poke();
         Ok(changed)
+    }
+
+    /// `grace_days` absent: as it is.
+    pub(crate) async fn deletion_policy_set(
+        &self,
+        scope: Scope,
+        grace_days: Option<u32>,
+    ) -> Result<ShownOrganization, Refusal> {
+        grace_days.map_or(Ok(()), check_grace_days)?;
+        self.setting(scope, Kind::DeletionPolicyChanged, move |organization, _| {
+            let shown = |of: &Organization| json!({"grace_days": of.deletion_grace_days});
+            let before = shown(organization);
+            organization.deletion_grace_days = grace_days.unwrap_or(organization.deletion_grace_days);
+            Ok(json!({"before": before, "after": shown(organization)}))
+        })
+        .await
     }
 
     /// Changes a setting. One that was so already is neither written nor recorded.

@@ -4,6 +4,7 @@
 //! Not here: rules (`domain`), pools and transactions (the `store` crate).
 
 pub(crate) mod cursor_key;
+pub(crate) mod deleted_user;
 pub(crate) mod event;
 pub(crate) mod filter_sql;
 pub(crate) mod group;

@@ -11,6 +11,7 @@ use testkit::TestDatabase;
 use uuid::Uuid;
 
 use super::{
+    deleted_user::{deleted_purge, move_delete, move_lock, move_of, purgeable_lock, saved_groups_purge},
     event::{blocks_split_alone, events_number},
     idempotency::keys_purge,
     statement::{Lock, Statement},
@@ -19,7 +20,7 @@ use super::{
     user_name::{name_key_update, names_page},
 };
 use crate::{
-    domain::{GroupId, OrgId, UserId, idempotency::KEPT_MICROS},
+    domain::{GroupId, OrgId, UserId, deletion::Direction, idempotency::KEPT_MICROS},
     store::Count,
 };
 
@@ -80,6 +81,16 @@ fn rows(database: &TestDatabase) -> String {
         let pending = [row(&theirs, user(10)), row(&ours, user(310))].join(",");
         add("outbox (org, id, occurred, kind, subject, actor, delta)", pending);
     }
+    let deleted = "deleted_user (org, id, version, created, modified, resource, deleted_at, purge_at, deleted_by)";
+    let second = if database.is_sqlite() { "1000000" } else { "CAST('1970-01-01 00:00:01Z' AS timestamptz)" };
+    let gone =
+        |org: &str, user: Uuid, at: &str| format!("({org}, {}, 1, {at}, {at}, '{{}}', {at}, {at}, '{{}}')", id(user));
+    let of_theirs = [gone(&theirs, user(1), epoch), gone(&theirs, STRANGER, second)];
+    add(deleted, [&of_theirs[..], &[gone(&ours, STRANGER, second)]].concat().join(","));
+    let saved = |org: &str, group: u128| format!("({org}, {}, {}, 'g')", id(STRANGER), id(Uuid::from_u128(group)));
+    let saved = [saved(&theirs, 1), saved(&theirs, 2), saved(&ours, 2)].join(",");
+    add("deleted_user_group (org, user_id, group_id, display_name)", saved);
+    add("membership_move (org, user_id, direction, created)", format!("({theirs}, {}, 1, {at})", id(STRANGER)));
     add("group_tombstone (org, group_id, created)", format!("({theirs}, {}, {at})", id(STRANGER)));
     let key = |org: &str, key: &str| format!("({org}, 'c', '{key}', {}, {blob}, {epoch})", id(STRANGER));
     let keys = [key(&ours, "a"), key(&theirs, "a"), key(&theirs, "0"), key(&theirs, "b")];
@@ -101,6 +112,12 @@ fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
     tombstone_delete(conn, OURS, theirs)?;
     let now = Instant::from_micros(KEPT_MICROS + 1);
     assert_eq!(keys_purge(conn, OURS, now, 1)?, 1, "ours, though theirs are as old");
+    assert_eq!(move_of(conn, OURS, UserId(STRANGER))?, None, "one of theirs that leaves");
+    assert!(!move_lock(conn, OURS, UserId(STRANGER), Direction::Out)?, "one of theirs that leaves");
+    move_delete(conn, OURS, UserId(STRANGER))?;
+    assert_eq!(purgeable_lock(conn, OURS, now, 1)?, [STRANGER], "ours, though one of theirs is first");
+    assert_eq!(saved_groups_purge(conn, OURS, &[STRANGER], 1)?, 1, "ours, though one of theirs is first");
+    deleted_purge(conn, OURS, &[STRANGER])?;
     let names = names_page(conn, OURS, UserId(Uuid::nil()), 10)?;
     assert_eq!(names.len(), 1, "one of ours is beyond ASCII");
     name_key_update(conn, OURS, &names[0], "new")?;
@@ -131,8 +148,18 @@ async fn kept(database: &TestDatabase) {
     let db = Db::open(&config, crate::SQLITE, crate::POSTGRES).await.expect("open");
     database.execute(&rows(database)).expect("rows");
     let theirs = || {
-        ["scim_user", "rank_block", "event_head", "outbox", "group_tombstone", "idempotency_key"]
-            .map(|table| database.rows_of(table, &THEIRS.0.to_string()).expect("rows"))
+        [
+            "scim_user",
+            "rank_block",
+            "event_head",
+            "outbox",
+            "group_tombstone",
+            "idempotency_key",
+            "deleted_user",
+            "deleted_user_group",
+            "membership_move",
+        ]
+        .map(|table| database.rows_of(table, &THEIRS.0.to_string()).expect("rows"))
     };
     let before = theirs();
     db.of(OURS).write(|conn| Ok::<_, Failure<String>>(work(conn)?)).await.expect("work");

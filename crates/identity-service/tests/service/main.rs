@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod cost;
+mod deletions;
 mod events;
 mod filters;
 mod groups;

@@ -108,6 +108,9 @@ const TABLE: [(&str, Rpcs); 5] = [
             ("PatchUser", Scope::Administer),
             ("DeleteUser", Scope::Administer),
             ("ListGroupsOfUser", Scope::IdentitiesRead),
+            // Gone for every read but an administrator's.
+            ("ListDeletedUsers", Scope::Administer),
+            ("RestoreUser", Scope::Administer),
             ("CreateGroup", Scope::Administer),
             ("GetGroup", Scope::IdentitiesRead),
             ("ListGroups", Scope::IdentitiesRead),
@@ -128,6 +131,7 @@ const TABLE: [(&str, Rpcs); 5] = [
             ("SetScimEnabled", Scope::Administer),
             ("SetRequestLimit", Scope::Administer),
             ("SetPlan", Scope::Administer),
+            ("SetDeletionPolicy", Scope::Administer),
             ("AddSchema", Scope::Administer),
             ("ListSchemas", Scope::IdentitiesRead),
         ],
