@@ -1,7 +1,9 @@
-//! The background task for deleted users: it finishes moving the memberships of those whose call broke off, and erases those
-//! whose days of grace are over.
+//! The background task for deleted users: it finishes moving the memberships of those whose call broke off, looks whether many
+//! users lose their access at once, restores those of whom an administrator decided so, and erases those whose days of grace
+//! are over and who are not held.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -19,12 +21,15 @@ use crate::{
         actor::{Actor, ActorKind},
         deletion::Direction,
         event::{Kind, NewEvent},
+        hold::{Lost, State, WINDOW_MICROS},
     },
-    operations::{leave_some, return_some},
+    error::Refused,
+    operations::{Given, give_back, hold_end, leave_some, return_some, watch_some},
     sequencer::Sequencer,
     store::{
         deleted_user,
         event::{Author, events_append},
+        hold,
     },
 };
 
@@ -32,8 +37,10 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(30);
 /// Users erased in one transaction.
 const USERS: i64 = 100;
-/// Memberships forgotten in one transaction.
+/// Memberships forgotten in one transaction, and losses of access.
 const GROUPS: i64 = 1000;
+/// Organizations, and users of a hold, that are read at a time.
+const PAGE: i64 = 500;
 
 /// A handle on the task. Clones share it.
 #[derive(Clone)]
@@ -82,6 +89,10 @@ impl Task {
         loop {
             let looked = async {
                 self.move_on().await?;
+                self.watch().await?;
+                self.give_back().await?;
+                // Who is on the move since.
+                self.move_on().await?;
                 self.purge().await
             };
             if let Err(error) = looked.await {
@@ -115,6 +126,111 @@ impl Task {
         Ok(())
     }
 
+    /// Reads the events of each organization that were not read yet.
+    async fn watch(&self) -> Result<(), store::Error> {
+        let mut after = OrgId(Uuid::nil());
+        loop {
+            let read = move |conn: &mut AnyConnection| {
+                let heads = hold::heads_page(conn, after, PAGE)?;
+                let Some((last, _)) = heads.last() else { return Ok(None) };
+                let watched = hold::watched_between(conn, after, *last)?;
+                Ok(Some((heads, watched)))
+            };
+            let Some((heads, watched)) = self.db.across().read(read).await.map_err(only)? else { return Ok(()) };
+            let watched: HashMap<OrgId, i64> = watched.into_iter().collect();
+            for (org, last) in heads {
+                after = org;
+                if watched.get(&org).is_some_and(|seq| *seq >= last) {
+                    continue;
+                }
+                let mut more = true;
+                while more && !self.stop.is_cancelled() {
+                    let (ids, now) = (self.ids.clone(), self.clock.now());
+                    let step = move |conn: &mut AnyConnection| {
+                        let actor = actor();
+                        Ok(watch_some(conn, org, &Author { actor: &actor, now, ids: &ids })?)
+                    };
+                    more = self.write(org, step).await?;
+                }
+                self.forget(org).await?;
+            }
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Forgets losses that are of no use any more.
+    async fn forget(&self, org: OrgId) -> Result<(), store::Error> {
+        let before = self.clock.now().saturating_add_micros(-2 * WINDOW_MICROS);
+        let mut more = true;
+        while more && !self.stop.is_cancelled() {
+            let forgotten = self.write(org, move |conn| Ok(hold::losses_purge(conn, org, before, GROUPS)?)).await?;
+            more = i64::try_from(forgotten).is_ok_and(|forgotten| forgotten == GROUPS);
+        }
+        Ok(())
+    }
+
+    /// Restores all that holds are about of which an administrator decided so.
+    async fn give_back(&self) -> Result<(), store::Error> {
+        let mut after = OrgId(Uuid::nil());
+        loop {
+            let from = after;
+            let next =
+                self.db.across().read(move |conn| Ok(hold::hold_organization_after(conn, from, State::Restoring)?));
+            let Some(org) = next.await.map_err(only)? else { return Ok(()) };
+            after = org;
+            while !self.stop.is_cancelled() {
+                let pending = self.db.of(org).read(move |conn| {
+                    let Some(held) = hold::hold_in(conn, org, State::Restoring)? else { return Ok(None) };
+                    let lost = hold::losses_pending(conn, org, &held, PAGE)?;
+                    Ok(Some((held.id, lost)))
+                });
+                let Some((id, lost)) = pending.await.map_err(only)? else { break };
+                if lost.is_empty() {
+                    let (ids, now) = (self.ids.clone(), self.clock.now());
+                    let end = move |conn: &mut AnyConnection| {
+                        let actor = actor();
+                        Ok(hold_end(conn, org, &Author { actor: &actor, now, ids: &ids }, id)?)
+                    };
+                    self.write(org, end).await?;
+                    continue;
+                }
+                for lost in lost {
+                    if self.stop.is_cancelled() {
+                        return Ok(());
+                    }
+                    self.give_one_back(org, lost).await?;
+                }
+            }
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn give_one_back(&self, org: OrgId, lost: Lost) -> Result<(), store::Error> {
+        let mut given = Given::More;
+        while given == Given::More {
+            let (ids, now, lost) = (self.ids.clone(), self.clock.now(), lost.clone());
+            let seq = lost.seq;
+            let step = move |conn: &mut AnyConnection| -> Result<Given, Refused> {
+                let actor = actor();
+                give_back(conn, org, &Author { actor: &actor, now, ids: &ids }, &lost)
+            };
+            given = match self.db.of(org).write(step).await {
+                Ok(given) => given,
+                Err(Failure::Store(error)) => return Err(error),
+                Err(Failure::Refused(refusal)) => {
+                    self.write(org, move |conn| Ok(hold::loss_done(conn, org, seq, Some(&refusal.message))?)).await?;
+                    Given::Done
+                }
+            };
+            self.sequencer.poke(org);
+        }
+        Ok(())
+    }
+
     /// Erases who can be restored no more.
     async fn purge(&self) -> Result<(), store::Error> {
         let (mut org, now) = (OrgId(Uuid::nil()), self.clock.now());
@@ -123,7 +239,10 @@ impl Task {
             let next = self.db.across().read(move |conn| Ok(deleted_user::deleted_organization_after(conn, after)?));
             let Some(next) = next.await.map_err(only)? else { return Ok(()) };
             org = next;
-            let mut more = true;
+            // Before it is known who is held nobody is erased.
+            let until = now.saturating_add_micros(-WINDOW_MICROS);
+            let watched = self.db.of(org).read(move |conn| Ok(hold::watched_until(conn, org, until)?));
+            let mut more = watched.await.map_err(only)?;
             while more && !self.stop.is_cancelled() {
                 let ids = self.ids.clone();
                 more = self.write(org, move |conn| Ok(purge_some(conn, org, &ids, now)?)).await?;

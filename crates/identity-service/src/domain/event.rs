@@ -40,6 +40,13 @@ pub(crate) enum Kind {
     UserRestored,
     /// A deleted user is erased, and can be restored no more.
     UserPurged,
+    /// Many users lost their access at once.
+    HoldOpened,
+    HoldApproved,
+    /// An administrator wants those it is about restored.
+    HoldRestoring,
+    /// They are, but for those that are named.
+    HoldRestored,
     GroupCreated,
     GroupUpdated,
     MembersChanged,
@@ -64,6 +71,10 @@ impl Kind {
             Self::UserDeleted => "user.deleted",
             Self::UserRestored => "user.restored",
             Self::UserPurged => "user.purged",
+            Self::HoldOpened => "hold.opened",
+            Self::HoldApproved => "hold.approved",
+            Self::HoldRestoring => "hold.restoring",
+            Self::HoldRestored => "hold.restored",
             Self::GroupCreated => "group.created",
             Self::GroupUpdated => "group.updated",
             Self::MembersChanged => "group.members_changed",

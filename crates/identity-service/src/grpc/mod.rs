@@ -6,6 +6,7 @@ mod convert;
 mod deleted_users;
 mod events;
 mod groups;
+mod holds;
 mod organizations;
 mod resources;
 mod users;
@@ -71,6 +72,18 @@ impl IdentityService for Identity {
 
     async fn restore_user(&self, request: Request<proto::RestoreUserRequest>) -> Reply<proto::RestoreUserResponse> {
         reply(deleted_users::restore(&self.0, received(request)?).await)
+    }
+
+    async fn list_holds(&self, request: Request<proto::ListHoldsRequest>) -> Reply<proto::ListHoldsResponse> {
+        reply(holds::list(&self.0, received(request)?).await)
+    }
+
+    async fn approve_hold(&self, request: Request<proto::ApproveHoldRequest>) -> Reply<proto::Hold> {
+        reply(holds::approve(&self.0, received(request)?).await)
+    }
+
+    async fn restore_hold(&self, request: Request<proto::RestoreHoldRequest>) -> Reply<proto::Hold> {
+        reply(holds::restore(&self.0, received(request)?).await)
     }
 
     async fn create_group(&self, request: Request<proto::CreateGroupRequest>) -> Reply<proto::Group> {

@@ -140,7 +140,7 @@ async fn set_deletion_policy(
     request: proto::SetDeletionPolicyRequest,
 ) -> Result<proto::Organization, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
-    core.deletion_policy_set(scope, request.grace_days).await.map(organization)
+    core.deletion_policy_set(scope, request.grace_days, request.hold_percent).await.map(organization)
 }
 
 async fn add_schema(core: &Core, request: proto::AddSchemaRequest) -> Result<proto::SchemaExtension, Refusal> {

@@ -47,7 +47,7 @@ pub(crate) struct Restored {
 }
 
 /// What came of a try to restore a user.
-enum Attempt {
+pub(super) enum Attempt {
     /// `rest`: there are more groups to come back to.
     Restored { gone: Vec<SavedGroup>, rest: bool },
     /// It is still leaving groups.
@@ -213,22 +213,25 @@ fn leave(
 }
 
 /// Who is restored, and by what rules.
-struct Restoring<'a> {
-    types: &'a Arc<Types>,
-    gate: &'a Gate,
-    id: UserId,
-    user_name: Option<&'a str>,
+pub(super) struct Restoring<'a> {
+    pub(super) types: &'a Arc<Types>,
+    pub(super) gate: &'a Gate,
+    pub(super) id: UserId,
+    pub(super) user_name: Option<&'a str>,
 }
 
-fn restore(
+pub(super) fn restore(
     conn: &mut AnyConnection,
     org: OrgId,
     author: &Author<'_>,
     Restoring { types, gate, id, user_name }: Restoring<'_>,
 ) -> Result<Attempt, Refused> {
     let locked = lock_saved(conn, org, id)?;
-    let deleted = deleted_user::deleted_lock(conn, org, id)?.filter(|deleted| deleted.purge_at > author.now);
+    let deleted = deleted_user::deleted_lock(conn, org, id)?;
     let deleted = deleted.ok_or_else(|| Refused::Refused(deletion::not_restorable()))?;
+    if deleted.purge_at <= author.now && !deleted_user::is_held(conn, org, id)? {
+        return Err(Refused::Refused(deletion::not_restorable()));
+    }
     if deleted_user::move_of(conn, org, id)? == Some(Direction::Out) {
         return Ok(Attempt::Leaving);
     }

@@ -4,6 +4,7 @@
 
 mod deleted_users;
 mod groups;
+mod holds;
 mod leaving;
 mod lists;
 mod organizations;
@@ -42,6 +43,7 @@ use crate::{
 
 pub(crate) use deleted_users::{Restored, leave_some, return_some};
 pub(crate) use groups::ShownGroup;
+pub(crate) use holds::{Given, ShownHold, give_back, hold_end, watch_some};
 pub(crate) use organizations::{NewOrganization, ShownOrganization, plan_delta};
 pub(crate) use schemas::{AddedSchema, TypesCache};
 pub(crate) use users::ShownUser;

@@ -13,6 +13,7 @@ use store::{
 use uuid::Uuid;
 
 use super::{
+    hold::NOT_HELD,
     member::{id_type, memberships_delete, rows_of_ids},
     statement::{AnyId, Lock, Statement, Value, each, for_each, limit_to, locking},
 };
@@ -89,13 +90,19 @@ pub(crate) fn deleted_lock(conn: &mut AnyConnection, org: OrgId, id: UserId) -> 
     Ok(row.map(Deleted::from))
 }
 
+/// Whether a hold keeps a deleted user from being erased.
+pub(crate) fn is_held(conn: &mut AnyConnection, org: OrgId, id: UserId) -> Result<bool, store::Error> {
+    let text = format!("SELECT d.id FROM deleted_user d WHERE d.org = ? AND d.id = ? AND NOT {NOT_HELD}");
+    Ok(!rows_of_ids(Statement::new(text, [Value::id(org), Value::id(id)]), conn)?.is_empty())
+}
+
 pub(crate) fn deleted_delete(conn: &mut AnyConnection, org: OrgId, id: UserId) -> Result<(), store::Error> {
     let text = "DELETE FROM deleted_user WHERE org = ? AND id = ?";
     Statement::new(text, [Value::id(org), Value::id(id)]).run(conn)?;
     Ok(())
 }
 
-/// Newest first, those before the given one, less those that are to be erased by now.
+/// Newest first, those before the given one, less those that are to be erased by now, unless a hold keeps them.
 pub(crate) fn deleted_page(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -103,7 +110,7 @@ pub(crate) fn deleted_page(
     now: Instant,
     limit: i64,
 ) -> Result<Vec<Deleted>, store::Error> {
-    let text = format!("SELECT {COLUMNS} FROM deleted_user d WHERE d.org = ? AND d.purge_at > ?");
+    let text = format!("SELECT {COLUMNS} FROM deleted_user d WHERE d.org = ? AND (d.purge_at > ? OR NOT {NOT_HELD})");
     let mut page = Statement::new(text, [Value::id(org), Value::Instant(now)]);
     if let Some((deleted_at, id)) = before {
         page.push(" AND (d.deleted_at, d.id) < (?, ?)", [Value::Instant(deleted_at), Value::id(id)]);
@@ -294,7 +301,7 @@ pub(crate) fn deleted_organization_after(
     Ok(row.map(|row| row.org))
 }
 
-/// Some users that are to be erased by now, but for those that another works on. Nobody restores them meanwhile.
+/// Some users that are to be erased by now, but for those that a hold keeps or that another works on. Nobody restores them meanwhile.
 pub(crate) fn purgeable_lock(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -307,7 +314,9 @@ pub(crate) fn purgeable_lock(
         Backend::Sqlite => "",
     };
     let mut due = Statement::new(
-        "SELECT d.id FROM deleted_user d WHERE d.org = ? AND d.purge_at <= ? ORDER BY d.purge_at",
+        format!(
+            "SELECT d.id FROM deleted_user d WHERE d.org = ? AND d.purge_at <= ? AND {NOT_HELD} ORDER BY d.purge_at"
+        ),
         [Value::id(org), Value::Instant(now)],
     );
     due.append(limit_to(backend, limit)).push(locking(backend, Lock::Delete), []).push(skip, []);

@@ -8,6 +8,7 @@ pub(crate) mod deleted_user;
 pub(crate) mod event;
 pub(crate) mod filter_sql;
 pub(crate) mod group;
+pub(crate) mod hold;
 pub(crate) mod idempotency;
 pub(crate) mod joint;
 pub(crate) mod list;

@@ -38,6 +38,7 @@ struct Row {
     requests_per_second: Option<i64>,
     nested_groups: bool,
     deletion_grace_days: i64,
+    hold_percent: i64,
     created: Instant,
     modified: Instant,
 }
@@ -61,6 +62,7 @@ impl From<Row> for Organization {
             requests_per_second: row.requests_per_second.and_then(|n| u32::try_from(n).ok()),
             nested_groups: row.nested_groups,
             deletion_grace_days: days(row.deletion_grace_days),
+            hold_percent: u32::try_from(row.hold_percent).unwrap_or(0),
             created: row.created,
             modified: row.modified,
         }
@@ -84,6 +86,7 @@ impl From<&Organization> for Row {
             requests_per_second: this.requests_per_second.map(i64::from),
             nested_groups: this.nested_groups,
             deletion_grace_days: i64::from(this.deletion_grace_days),
+            hold_percent: i64::from(this.hold_percent),
             created: this.created,
             modified: this.modified,
         }
@@ -231,6 +234,7 @@ pub(crate) fn organization_settings(conn: &mut AnyConnection, this: &Organizatio
         organization::scim_enabled.eq(this.scim_enabled),
         organization::requests_per_second.eq(this.requests_per_second.map(i64::from)),
         organization::deletion_grace_days.eq(i64::from(this.deletion_grace_days)),
+        organization::hold_percent.eq(i64::from(this.hold_percent)),
         organization::modified.eq(this.modified),
     );
     diesel::update(organization::table.filter(organization::id.eq(this.id))).set(changes).execute(conn)?;

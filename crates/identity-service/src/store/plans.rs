@@ -362,6 +362,7 @@ async fn the_gate_in_a_statement_is_the_gate_of_the_rules() {
                         requests_per_second: None,
                         nested_groups: gate.nested_groups,
                         deletion_grace_days: 30,
+                        hold_percent: 20,
                         created: now,
                         modified: now,
                     };

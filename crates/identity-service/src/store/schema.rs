@@ -21,6 +21,7 @@ diesel::table! {
         oauth_entitled -> Bool,
         plan_told -> Nullable<Instant>,
         deletion_grace_days -> BigInt,
+        hold_percent -> BigInt,
     }
 }
 

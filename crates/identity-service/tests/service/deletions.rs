@@ -30,7 +30,7 @@ impl World {
         Ok(self.identity.clone().restore_user(request).await?.into_inner())
     }
 
-    async fn restore(&self, org: &str, id: &str) -> Result<proto::RestoreUserResponse, Status> {
+    pub(crate) async fn restore(&self, org: &str, id: &str) -> Result<proto::RestoreUserResponse, Status> {
         self.restore_as(org, id, None).await
     }
 
@@ -44,21 +44,27 @@ impl World {
         self.identity.clone().list_deleted_users(request).await.expect("list").into_inner()
     }
 
-    async fn deleted(&self, org: &str) -> Vec<String> {
+    pub(crate) async fn deleted(&self, org: &str) -> Vec<String> {
         self.deleted_page(org, 0, "").await.users.into_iter().map(|user| user.id).collect()
     }
 
-    async fn policy(&self, org: &str, grace_days: u32) -> Result<proto::Organization, Status> {
+    pub(crate) async fn policy(
+        &self,
+        org: &str,
+        grace_days: Option<u32>,
+        hold_percent: Option<u32>,
+    ) -> Result<proto::Organization, Status> {
         let request = proto::SetDeletionPolicyRequest {
             caller: administrator(),
             organization_id: org.to_owned(),
-            grace_days: Some(grace_days),
+            grace_days,
+            hold_percent,
         };
         Ok(self.organizations.clone().set_deletion_policy(request).await?.into_inner())
     }
 
     /// The deltas of events of one type, once there are this many.
-    async fn told(&self, org: &str, kind: &str, at_least: usize) -> Vec<Value> {
+    pub(crate) async fn told(&self, org: &str, kind: &str, at_least: usize) -> Vec<Value> {
         for _ in 0..1000 {
             let events = self.events(org, 0).await;
             let deltas: Vec<Value> =
@@ -385,6 +391,32 @@ async fn what_a_call_left_of_memberships_is_moved_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_broke_off_goes_on_when_it_is_sent_again() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let kit_id = world.user(&org, "kit@x").await.id;
+        let ops = world.group(&org, "Ops", &[]).await.id;
+        world.service.shutdown().await;
+        world.delete(&org, &kit_id).await.expect("delete");
+        // One more group than it has left.
+        let [o, g, u] = [&org, &ops, &kit_id].map(|id| literal(&world, id));
+        sql(
+            &world,
+            &format!(
+                "INSERT INTO group_member (org, group_id, member_id, member_type) VALUES ({o}, {g}, {u}, 1); \
+                 INSERT INTO membership_move (org, user_id, direction, created) VALUES ({o}, {u}, 1, {{now}});"
+            ),
+        );
+        world.delete(&org, &kit_id).await.expect("goes on");
+        assert_eq!(world.members(&org, &ops).await, Vec::<String>::new());
+        assert_eq!(reason(world.delete(&org, &kit_id).await), Reason::UserNotFound);
+        let restored = world.restore(&org, &kit_id).await.expect("restore").user.expect("a user");
+        assert_eq!(names(&restored), ["Ops"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_several_restores_and_creates_of_one_name_one_succeeds() {
     on_both(async |world| {
         let org = world.organization("acme").await;
@@ -426,13 +458,16 @@ async fn after_the_days_of_grace_a_user_is_erased() {
     on_both(async |world| {
         let org = world.organization("acme").await;
         for wrong in [0, 3651] {
-            assert_eq!(reason(world.policy(&org, wrong).await), Reason::InvalidArgument);
+            assert_eq!(reason(world.policy(&org, Some(wrong), None).await), Reason::InvalidArgument);
         }
         let early = world.user(&org, "early@x").await.id;
         world.delete(&org, &early).await.expect("delete");
-        assert_eq!(world.policy(&org, 2).await.expect("policy").deletion_grace_days, 2);
+        assert_eq!(world.policy(&org, Some(2), None).await.expect("policy").deletion_grace_days, 2);
         let changed = world.told(&org, "organization.deletion_policy_changed", 1).await;
-        assert_eq!(changed[0], json!({"before": {"grace_days": 30}, "after": {"grace_days": 2}}));
+        assert_eq!(
+            changed[0],
+            json!({"before": {"grace_days": 30, "hold_percent": 20}, "after": {"grace_days": 2, "hold_percent": 20}})
+        );
         let kit_id = world.user(&org, "kit@x").await.id;
         groups_of(&world, &org, GROUPS, &[&kit_id]);
         world.delete(&org, &kit_id).await.expect("delete");

@@ -8,6 +8,7 @@ mod deletions;
 mod events;
 mod filters;
 mod groups;
+mod holds;
 mod idempotency;
 mod isolation;
 mod keys;

@@ -111,6 +111,9 @@ const TABLE: [(&str, Rpcs); 5] = [
             // Gone for every read but an administrator's.
             ("ListDeletedUsers", Scope::Administer),
             ("RestoreUser", Scope::Administer),
+            ("ListHolds", Scope::Administer),
+            ("ApproveHold", Scope::Administer),
+            ("RestoreHold", Scope::Administer),
             ("CreateGroup", Scope::Administer),
             ("GetGroup", Scope::IdentitiesRead),
             ("ListGroups", Scope::IdentitiesRead),

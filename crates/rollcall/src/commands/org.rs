@@ -53,11 +53,12 @@ async fn answer(
             let text = organization_text(settings, &changed) + &terms_changed(&before, &changed);
             return Ok((organization_json(&changed), text));
         }
-        OrgCommand::Deletion { org, grace_days } => {
+        OrgCommand::Deletion { org, grace_days, hold_percent } => {
             let request = SetDeletionPolicyRequest {
                 caller: caller()?,
                 organization_id: organization(settings, client, &org).await?.id,
-                grace_days: Some(grace_days),
+                grace_days,
+                hold_percent,
             };
             client.set_deletion_policy(request).await.map_err(|status| refused(&status))?.into_inner()
         }

@@ -52,7 +52,8 @@ pub(crate) async fn all(server: &Server, ours: &Subject, theirs: &Subject) {
 }
 
 /// Rpcs that name an organization and nothing in it, or that are told of one.
-const WITHOUT: [&str; 14] = [
+const WITHOUT: [&str; 15] = [
+    "ListHolds",
     "ListEvents",
     "SetDeletionPolicy",
     "SetScimEnabled",
@@ -252,6 +253,16 @@ fn cases() -> Vec<(&'static str, Case)> {
                     call!(server.identity, restore_user, request)
                 })
                 .into()
+        }),
+        ("ApproveHold", |server, ours, of| {
+            let organization_id = ours.organization.clone();
+            let request = proto::ApproveHoldRequest { organization_id, caller: administrator(), id: of.former.clone() };
+            vec![call!(server.identity, approve_hold, request)]
+        }),
+        ("RestoreHold", |server, ours, of| {
+            let organization_id = ours.organization.clone();
+            let request = proto::RestoreHoldRequest { organization_id, caller: administrator(), id: of.former.clone() };
+            vec![call!(server.identity, restore_hold, request)]
         }),
         ("ListDeletedUsers", |server, ours, of| {
             let request = proto::ListDeletedUsersRequest {

@@ -297,6 +297,81 @@ pub struct RestoreUserResponse {
     #[prost(message, repeated, tag = "2")]
     pub groups_gone: ::prost::alloc::vec::Vec<GroupReference>,
 }
+/// More users lost their access within an hour than the organization expects.
+/// It has been lost; but who was deleted is not erased before a decision.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Hold {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(enumeration = "HoldState", tag = "2")]
+    pub state: i32,
+    #[prost(message, optional, tag = "3")]
+    pub opened_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// It is about all who lost their access from then...
+    #[prost(message, optional, tag = "4")]
+    pub first_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// ...until then.
+    #[prost(message, optional, tag = "5")]
+    pub last_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// How often a user was deactivated.
+    #[prost(uint64, tag = "6")]
+    pub deactivated: u64,
+    #[prost(uint64, tag = "7")]
+    pub deleted: u64,
+    /// How many users there were.
+    #[prost(uint64, tag = "8")]
+    pub users: u64,
+    #[prost(message, optional, tag = "9")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// JSON: who decided, as in Event.actor_json.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub decided_by_json: ::prost::bytes::Bytes,
+    /// How many could not be restored, and the first 100 of them.
+    #[prost(uint64, tag = "11")]
+    pub failed: u64,
+    #[prost(message, repeated, tag = "12")]
+    pub failures: ::prost::alloc::vec::Vec<HoldFailure>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HoldFailure {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHoldsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListHoldsResponse {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub holds: ::prost::alloc::vec::Vec<Hold>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApproveHoldRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreHoldRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Group {
     /// UUID.
@@ -621,6 +696,42 @@ impl PatchOp {
             "PATCH_OP_ADD" => Some(Self::Add),
             "PATCH_OP_REMOVE" => Some(Self::Remove),
             "PATCH_OP_REPLACE" => Some(Self::Replace),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum HoldState {
+    Unspecified = 0,
+    /// It waits for a decision.
+    Open = 1,
+    Approved = 2,
+    Restoring = 3,
+    Restored = 4,
+}
+impl HoldState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HOLD_STATE_UNSPECIFIED",
+            Self::Open => "HOLD_STATE_OPEN",
+            Self::Approved => "HOLD_STATE_APPROVED",
+            Self::Restoring => "HOLD_STATE_RESTORING",
+            Self::Restored => "HOLD_STATE_RESTORED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HOLD_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "HOLD_STATE_OPEN" => Some(Self::Open),
+            "HOLD_STATE_APPROVED" => Some(Self::Approved),
+            "HOLD_STATE_RESTORING" => Some(Self::Restoring),
+            "HOLD_STATE_RESTORED" => Some(Self::Restored),
             _ => None,
         }
     }
@@ -1010,6 +1121,87 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The latest 100. Not for SCIM clients, as the next two.
+        pub async fn list_holds(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHoldsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/ListHolds",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("rollcall.identity.v1.IdentityService", "ListHolds"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Who was deleted is erased in time, as if there were no hold.
+        pub async fn approve_hold(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApproveHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/ApproveHold",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.IdentityService",
+                        "ApproveHold",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Restores and reactivates all that the hold is about, in the background.
+        pub async fn restore_hold(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/RestoreHold",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.IdentityService",
+                        "RestoreHold",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn create_group(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateGroupRequest>,
@@ -1331,6 +1523,24 @@ pub mod identity_service_server {
             tonic::Response<super::RestoreUserResponse>,
             tonic::Status,
         >;
+        /// The latest 100. Not for SCIM clients, as the next two.
+        async fn list_holds(
+            &self,
+            request: tonic::Request<super::ListHoldsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldsResponse>,
+            tonic::Status,
+        >;
+        /// Who was deleted is erased in time, as if there were no hold.
+        async fn approve_hold(
+            &self,
+            request: tonic::Request<super::ApproveHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status>;
+        /// Restores and reactivates all that the hold is about, in the background.
+        async fn restore_hold(
+            &self,
+            request: tonic::Request<super::RestoreHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status>;
         async fn create_group(
             &self,
             request: tonic::Request<super::CreateGroupRequest>,
@@ -1921,6 +2131,141 @@ pub mod identity_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/rollcall.identity.v1.IdentityService/ListHolds" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHoldsSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListHoldsRequest>
+                    for ListHoldsSvc<T> {
+                        type Response = super::ListHoldsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHoldsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_holds(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHoldsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.IdentityService/ApproveHold" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApproveHoldSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ApproveHoldRequest>
+                    for ApproveHoldSvc<T> {
+                        type Response = super::Hold;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApproveHoldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::approve_hold(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApproveHoldSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.IdentityService/RestoreHold" => {
+                    #[allow(non_camel_case_types)]
+                    struct RestoreHoldSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::RestoreHoldRequest>
+                    for RestoreHoldSvc<T> {
+                        type Response = super::Hold;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreHoldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::restore_hold(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RestoreHoldSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/rollcall.identity.v1.IdentityService/CreateGroup" => {
                     #[allow(non_camel_case_types)]
                     struct CreateGroupSvc<T: IdentityService>(pub Arc<T>);
@@ -2410,6 +2755,10 @@ pub struct Organization {
     /// Days in which a deleted user can be restored; then it is erased.
     #[prost(uint32, tag = "15")]
     pub deletion_grace_days: u32,
+    /// When more of a hundred users lose their access within an hour, those that
+    /// were deleted are not erased until an administrator decides. 0: never.
+    #[prost(uint32, tag = "16")]
+    pub hold_percent: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateOrganizationRequest {
@@ -2505,6 +2854,9 @@ pub struct SetDeletionPolicyRequest {
     /// 1 to 3650; absent: as it is. For users that are deleted from now on.
     #[prost(uint32, optional, tag = "3")]
     pub grace_days: ::core::option::Option<u32>,
+    /// 0 to 100; absent: as it is.
+    #[prost(uint32, optional, tag = "4")]
+    pub hold_percent: ::core::option::Option<u32>,
 }
 /// A schema that extends the users or groups of one organization.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
