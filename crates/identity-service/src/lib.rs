@@ -3,6 +3,7 @@
 //!
 //! Not here: REST, SCIM rendering and tokens. What a SCIM body means is the `scim` crate's.
 
+mod deletions;
 mod domain;
 mod error;
 mod expiry;
@@ -19,6 +20,7 @@ mod walks;
 
 pub use ::store::Clock;
 use ::store::{Db, Ids, Random};
+use deletions::Deletions;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use expiry::Expiry;
 use operations::{Core, TypesCache};
@@ -72,6 +74,7 @@ impl Service {
         let ids = Ids::new(clock.clone(), random.clone());
         let sequencer = Sequencer::start(db.clone());
         let expiry = Expiry::start(db.clone(), clock.clone());
+        let deletions = Deletions::start(db.clone(), clock.clone(), ids.clone(), sequencer.clone());
         let turns = Turns::new(db.backend());
         let plan_notices = PlanNotices::start(db.clone(), clock.clone(), ids.clone(), sequencer.clone());
         Ok(Self {
@@ -82,6 +85,7 @@ impl Service {
                 random,
                 sequencer,
                 expiry,
+                deletions,
                 turns,
                 plan_notices,
                 walks: Walks::default(),
@@ -111,6 +115,7 @@ impl Service {
     /// at the next start.
     pub async fn shutdown(&self) {
         self.core.expiry.stop().await;
+        self.core.deletions.stop().await;
         self.core.plan_notices.stop().await;
         self.core.sequencer.stop().await;
     }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::{
-    ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
+    ArgGroup, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
     parser::ValueSource,
 };
@@ -213,6 +213,12 @@ pub(crate) enum Command {
     /// The SCIM switch of an organization
     #[command(subcommand)]
     Scim(ScimCommand),
+    /// Deleted users of an organization, and their way back
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Many users of an organization that lost their access at once: what waits for a decision
+    #[command(subcommand)]
+    Hold(HoldCommand),
     /// What other services show to call gRPC
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -291,6 +297,19 @@ pub(crate) enum OrgCommand {
         #[arg(long, env = "ROLLCALL_OAUTH", value_name = "BOOL")]
         oauth: Option<bool>,
     },
+    /// Sets what becomes of deleted users; what is not given stays as it is
+    #[command(group = ArgGroup::new("what").args(["grace_days", "hold_percent"]).required(true).multiple(true))]
+    Deletion {
+        /// Slug or id
+        org: String,
+        /// In how many days a user that is deleted from now on can be restored, 1 to 3650; then it is erased
+        #[arg(long, env = "ROLLCALL_GRACE_DAYS", value_name = "N")]
+        grace_days: Option<u32>,
+        /// When more of a hundred users are deactivated or deleted within an hour, none of them is erased before an
+        /// administrator decides; 0: never
+        #[arg(long, env = "ROLLCALL_HOLD_PERCENT", value_name = "P")]
+        hold_percent: Option<u32>,
+    },
     /// Changes how many SCIM requests a second are taken; ten times as many, at least 100, may come at once
     Limit {
         /// Slug or id
@@ -334,6 +353,48 @@ pub(crate) enum SchemaCommand {
     List {
         /// Slug or id
         org: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum HoldCommand {
+    /// Lists the holds, newest first
+    List {
+        /// Slug or id
+        org: String,
+    },
+    /// Lets who was deleted be erased in time
+    Approve {
+        /// Slug or id
+        org: String,
+        /// The hold's id, as `rollcall hold list` shows it
+        id: uuid::Uuid,
+    },
+    /// Restores and reactivates all that the hold is about, in the background
+    Restore {
+        /// Slug or id
+        org: String,
+        /// The hold's id, as `rollcall hold list` shows it
+        id: uuid::Uuid,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum UserCommand {
+    /// Lists the deleted users that can be restored, newest first
+    Deleted {
+        /// Slug or id
+        org: String,
+    },
+    /// Restores a deleted user: the same id, in the groups that still exist
+    Restore {
+        /// Slug or id
+        org: String,
+        /// The user's id, as `rollcall user deleted` shows it
+        id: uuid::Uuid,
+        /// Under this userName, where its own is taken by now
+        #[arg(long, env = "ROLLCALL_USER_NAME", value_name = "TEXT")]
+        user_name: Option<String>,
     },
 }
 

@@ -7,7 +7,9 @@ use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 use wire::{
     Transport,
-    identity::organization_service_client::OrganizationServiceClient,
+    identity::{
+        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
+    },
     token::{
         o_auth_service_client::OAuthServiceClient, service_credential_service_client::ServiceCredentialServiceClient,
         token_service_client::TokenServiceClient,
@@ -37,7 +39,20 @@ impl<'a> Connection<'a> {
 
     /// Organizations. `create`: a data directory that is not there yet is made.
     pub(crate) async fn organizations(&mut self, create: bool) -> anyhow::Result<OrganizationServiceClient<Transport>> {
+        Ok(OrganizationServiceClient::new(self.identity_service(create).await?))
+    }
+
+    /// Users and groups. Ask for the organizations first.
+    pub(crate) async fn identities(&mut self) -> anyhow::Result<IdentityServiceClient<Transport>> {
+        let client = IdentityServiceClient::new(self.identity_service(false).await?);
+        Ok(client.max_decoding_message_size(wire::MAX_MESSAGE))
+    }
+
+    async fn identity_service(&mut self, create: bool) -> anyhow::Result<Transport> {
         let settings = self.settings;
+        if let Some(service) = &self.services.identity {
+            return Ok(compose::here(service.routes()));
+        }
         let transport = match self.running(Part::Identity, settings.identity_url.as_ref()).await? {
             Some(transport) => transport,
             None => {
@@ -46,7 +61,7 @@ impl<'a> Connection<'a> {
                 compose::here(service.routes())
             }
         };
-        Ok(OrganizationServiceClient::new(transport))
+        Ok(transport)
     }
 
     /// SCIM tokens.

@@ -53,6 +53,8 @@ async fn run(cli: Cli, place: String) -> anyhow::Result<()> {
         Command::Org(command) => commands::org(&settings, command).await,
         Command::Schema(command) => commands::schema(&settings, command).await,
         Command::Scim(command) => commands::scim(&settings, command).await,
+        Command::Hold(command) => commands::hold(&settings, command).await,
+        Command::User(command) => commands::user(&settings, command).await,
         Command::Service(command) => commands::service(&settings, command).await,
         Command::Token(command) => commands::token(&settings, command).await,
         Command::OAuth(command) => commands::oauth(&settings, command).await,
@@ -77,6 +79,8 @@ fn telemetry_config(globals: &Globals, command: &Command) -> telemetry::Config {
         Command::Org(_)
         | Command::Schema(_)
         | Command::Scim(_)
+        | Command::User(_)
+        | Command::Hold(_)
         | Command::Service(_)
         | Command::Token(_)
         | Command::OAuth(_) => ("rollcall-cli", "warn"),

@@ -597,3 +597,63 @@ fn what_is_wrong_with_an_address_is_told_apart() {
         assert!(errors.contains(&format!("--http {address} ")) && errors.contains(why), "{errors}");
     }
 }
+
+/// Deleted by mistake, the server ends at that very moment, and all is undone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_comes_back() {
+    let directory = directory();
+    let mut server = all_in_one(directory.path(), &[]);
+    ready(&server).await;
+    let (_, token) = provisioned(&server, "acme");
+    let mut users = Vec::new();
+    for n in 0..12 {
+        let created = create_user(&scim(&server, &token), &format!("user{n}@example.com")).await;
+        users.push(text(&created.json().expect("JSON")["id"]));
+    }
+    let run = |server: &Deployment, words: &[&str]| server.cli_json(words).expect("the command works");
+    assert_eq!(run(&server, &["user", "deleted", "acme"])["users"], json!([]));
+    assert_eq!(run(&server, &["hold", "list", "acme"])["holds"], json!([]));
+    let policy = ["org", "deletion", "acme", "--grace-days", "7"];
+    let policy = run(&server, &policy);
+    assert_eq!((&policy["deletion_grace_days"], &policy["hold_percent"]), (&json!(7), &json!(20)));
+    let nothing = server.cli(&["org", "deletion", "acme"]).expect("it runs");
+    assert_eq!(nothing.status.code(), Some(2), "{}", nothing.stderr);
+
+    let client = scim(&server, &token);
+    for id in &users {
+        let deleted = client.send(Method::DELETE, &format!("/Users/{id}"), None).await.expect("an answer");
+        assert_eq!(deleted.status, 204);
+    }
+    for process in server.servers.drain(..) {
+        process.kill().expect("killed");
+    }
+    let server = all_in_one(directory.path(), &[]);
+    ready(&server).await;
+    let listed = run(&server, &["user", "deleted", "acme"]);
+    assert_eq!(listed["users"].as_array().map(Vec::len), Some(12));
+    assert_eq!(listed["users"][0]["deleted_by"]["kind"], "scim_client");
+    within(20, "a hold", async || run(&server, &["hold", "list", "acme"])["holds"][0]["state"] == "open").await;
+
+    // One by hand, whose name is taken.
+    let client = scim(&server, &token);
+    create_user(&client, "user0@example.com").await;
+    let taken = server.cli(&["user", "restore", "acme", &users[0]]).expect("it runs");
+    assert_eq!((taken.status.code(), taken.stdout.as_str()), (Some(1), ""), "{}", taken.stderr);
+    assert!(taken.stderr.contains("--user-name NEW"), "{}", taken.stderr);
+    let restored = run(&server, &["user", "restore", "acme", &users[0], "--user-name", "back@example.com"]);
+    assert_eq!((&restored["id"], &restored["user_name"]), (&json!(users[0]), &json!("back@example.com")));
+
+    let hold = run(&server, &["hold", "list", "acme"])["holds"][0].clone();
+    assert_eq!((&hold["deleted"], &hold["deactivated"], &hold["failed"]), (&json!(12), &json!(0), &json!(0)));
+    let id = text(&hold["id"]);
+    assert_eq!(run(&server, &["hold", "restore", "acme", &id])["state"], "restoring");
+    within(20, "all", async || run(&server, &["hold", "list", "acme"])["holds"][0]["state"] == "restored").await;
+    assert_eq!(run(&server, &["user", "deleted", "acme"])["users"], json!([]));
+    for id in &users {
+        let shown = client.send(Method::GET, &format!("/Users/{id}"), None).await.expect("an answer");
+        assert_eq!(shown.status, 200);
+    }
+    let again = server.cli(&["hold", "approve", "acme", &id]).expect("it runs");
+    assert_eq!(again.status.code(), Some(1), "{}", again.stderr);
+    server.stop().expect("stopped");
+}

@@ -8,11 +8,12 @@ use crate::{
     Reason, Refusal,
     common::{Caller, InternalService, caller::Kind},
     identity::{
-        AddSchemaRequest, CreateGroupRequest, CreateOrganizationRequest, CreateUserRequest, DeleteGroupRequest,
-        DeleteUserRequest, GetGroupRequest, GetUserRequest, ListGroupsOfUserRequest, ListGroupsRequest,
-        ListMembersRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest, PatchGroupRequest,
-        PatchUserRequest, ReplaceGroupRequest, ReplaceUserRequest, SetPlanRequest, SetRequestLimitRequest,
-        SetScimEnabledRequest,
+        AddSchemaRequest, ApproveHoldRequest, CreateGroupRequest, CreateOrganizationRequest, CreateUserRequest,
+        DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetUserRequest, ListDeletedUsersRequest,
+        ListGroupsOfUserRequest, ListGroupsRequest, ListHoldsRequest, ListMembersRequest, ListResourcesRequest,
+        ListUsersRequest, LookUpUsersRequest, PatchGroupRequest, PatchUserRequest, ReplaceGroupRequest,
+        ReplaceUserRequest, RestoreHoldRequest, RestoreUserRequest, SetDeletionPolicyRequest, SetPlanRequest,
+        SetRequestLimitRequest, SetScimEnabledRequest,
     },
     token::{
         CreateOAuthApprovalRequest, CreateOAuthClientRequest, CreateScimTokenRequest, CreateServiceCredentialRequest,
@@ -53,6 +54,8 @@ called! {
     GetGroupRequest GetUserRequest ListGroupsOfUserRequest ListGroupsRequest ListMembersRequest ListResourcesRequest
     ListUsersRequest LookUpUsersRequest PatchGroupRequest PatchUserRequest ReplaceGroupRequest ReplaceUserRequest
     SetPlanRequest SetRequestLimitRequest SetScimEnabledRequest
+    ListDeletedUsersRequest RestoreUserRequest SetDeletionPolicyRequest
+    ApproveHoldRequest ListHoldsRequest RestoreHoldRequest
     CreateScimTokenRequest CreateServiceCredentialRequest RetireScimTokenRequest RetireServiceSecretRequest
     RevokeScimTokenRequest RevokeServiceCredentialRequest RotateScimTokenRequest RotateServiceCredentialRequest
     SetTokenPolicyRequest

@@ -8,7 +8,7 @@ const SERVICE_CREDENTIAL: &str =
     "service credentials are the installation's, and open no organization to a SCIM client";
 
 /// Functions that find an organization, or go through all of them, and why they may.
-const ACROSS: [(&str, &str); 27] = [
+const ACROSS: [(&str, &str); 32] = [
     ("organization_insert", "the organization is the row"),
     ("organization_settings", "the organization is the row"),
     ("organization_by_slug", "finds the organization"),
@@ -17,6 +17,11 @@ const ACROSS: [(&str, &str); 27] = [
     ("outbox_organizations", "a background task goes through all of them"),
     ("tombstone_next", "a background task goes through all of them"),
     ("key_organization_after", "a background task goes through all of them"),
+    ("move_next", "a background task goes through all of them"),
+    ("deleted_organization_after", "a background task goes through all of them"),
+    ("heads_page", "a background task goes through all of them"),
+    ("watched_between", "a background task goes through all of them"),
+    ("hold_organization_after", "a background task goes through all of them"),
     ("token_by_hash", "finds the organization of a token"),
     ("tokens_by_hash", "finds the organizations of tokens"),
     ("warnings_due", "a background task goes through all of them"),

@@ -31,10 +31,22 @@ pub(crate) enum Kind {
     PlanEnded,
     /// Changes were refused because of the plan.
     PlanRefused,
+    DeletionPolicyChanged,
     SchemaAdded,
     UserCreated,
     UserUpdated,
     UserDeleted,
+    /// A deleted user is there again.
+    UserRestored,
+    /// A deleted user is erased, and can be restored no more.
+    UserPurged,
+    /// Many users lost their access at once.
+    HoldOpened,
+    HoldApproved,
+    /// An administrator wants those it is about restored.
+    HoldRestoring,
+    /// They are, but for those that are named.
+    HoldRestored,
     GroupCreated,
     GroupUpdated,
     MembersChanged,
@@ -52,10 +64,17 @@ impl Kind {
             Self::PlanLapsed => "organization.plan_lapsed",
             Self::PlanEnded => "organization.plan_ended",
             Self::PlanRefused => "organization.plan_refused",
+            Self::DeletionPolicyChanged => "organization.deletion_policy_changed",
             Self::SchemaAdded => "organization.schema_added",
             Self::UserCreated => "user.created",
             Self::UserUpdated => "user.updated",
             Self::UserDeleted => "user.deleted",
+            Self::UserRestored => "user.restored",
+            Self::UserPurged => "user.purged",
+            Self::HoldOpened => "hold.opened",
+            Self::HoldApproved => "hold.approved",
+            Self::HoldRestoring => "hold.restoring",
+            Self::HoldRestored => "hold.restored",
             Self::GroupCreated => "group.created",
             Self::GroupUpdated => "group.updated",
             Self::MembersChanged => "group.members_changed",

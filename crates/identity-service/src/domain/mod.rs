@@ -5,8 +5,10 @@
 pub(crate) mod access;
 pub(crate) mod actor;
 pub(crate) mod cursor;
+pub(crate) mod deletion;
 pub(crate) mod event;
 pub(crate) mod group;
+pub(crate) mod hold;
 pub(crate) mod idempotency;
 pub(crate) mod list;
 pub(crate) mod organization;

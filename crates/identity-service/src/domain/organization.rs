@@ -26,6 +26,10 @@ pub(crate) struct Organization {
     pub(crate) requests_per_second: Option<u32>,
     /// Some group is or was a member of a group.
     pub(crate) nested_groups: bool,
+    /// Days in which a deleted user can be restored.
+    pub(crate) deletion_grace_days: u32,
+    /// More of a hundred users that lose their access within an hour are held; 0: never.
+    pub(crate) hold_percent: u32,
     pub(crate) created: Instant,
     pub(crate) modified: Instant,
 }

@@ -187,6 +187,8 @@ pub(super) fn organization(shown: ShownOrganization) -> proto::Organization {
         users: users.map(count),
         scim_enabled: this.scim_enabled,
         requests_per_second: this.requests_per_second,
+        deletion_grace_days: this.deletion_grace_days,
+        hold_percent: this.hold_percent,
         created_at: Some(instant(this.created)),
         modified_at: Some(instant(this.modified)),
     }

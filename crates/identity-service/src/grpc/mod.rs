@@ -3,8 +3,10 @@
 //! Not here: rules, transactions, credentials (whoever calls was authenticated before).
 
 mod convert;
+mod deleted_users;
 mod events;
 mod groups;
+mod holds;
 mod organizations;
 mod resources;
 mod users;
@@ -59,6 +61,29 @@ impl IdentityService for Identity {
         request: Request<proto::ListGroupsOfUserRequest>,
     ) -> Reply<proto::ListGroupsOfUserResponse> {
         reply(users::groups(&self.0, received(request)?).await)
+    }
+
+    async fn list_deleted_users(
+        &self,
+        request: Request<proto::ListDeletedUsersRequest>,
+    ) -> Reply<proto::ListDeletedUsersResponse> {
+        reply(deleted_users::list(&self.0, received(request)?).await)
+    }
+
+    async fn restore_user(&self, request: Request<proto::RestoreUserRequest>) -> Reply<proto::RestoreUserResponse> {
+        reply(deleted_users::restore(&self.0, received(request)?).await)
+    }
+
+    async fn list_holds(&self, request: Request<proto::ListHoldsRequest>) -> Reply<proto::ListHoldsResponse> {
+        reply(holds::list(&self.0, received(request)?).await)
+    }
+
+    async fn approve_hold(&self, request: Request<proto::ApproveHoldRequest>) -> Reply<proto::Hold> {
+        reply(holds::approve(&self.0, received(request)?).await)
+    }
+
+    async fn restore_hold(&self, request: Request<proto::RestoreHoldRequest>) -> Reply<proto::Hold> {
+        reply(holds::restore(&self.0, received(request)?).await)
     }
 
     async fn create_group(&self, request: Request<proto::CreateGroupRequest>) -> Reply<proto::Group> {

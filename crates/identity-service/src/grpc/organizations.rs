@@ -57,6 +57,13 @@ impl OrganizationService for Organizations {
         reply(set_plan(&self.0, received(request)?).await)
     }
 
+    async fn set_deletion_policy(
+        &self,
+        request: Request<proto::SetDeletionPolicyRequest>,
+    ) -> Reply<proto::Organization> {
+        reply(set_deletion_policy(&self.0, received(request)?).await)
+    }
+
     async fn add_schema(&self, request: Request<proto::AddSchemaRequest>) -> Reply<proto::SchemaExtension> {
         reply(add_schema(&self.0, received(request)?).await)
     }
@@ -126,6 +133,14 @@ async fn set_plan(core: &Core, request: proto::SetPlanRequest) -> Result<proto::
         ..included
     };
     core.plan_set(scope, plan, terms).await.map(organization)
+}
+
+async fn set_deletion_policy(
+    core: &Core,
+    request: proto::SetDeletionPolicyRequest,
+) -> Result<proto::Organization, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    core.deletion_policy_set(scope, request.grace_days, request.hold_percent).await.map(organization)
 }
 
 async fn add_schema(core: &Core, request: proto::AddSchemaRequest) -> Result<proto::SchemaExtension, Refusal> {

@@ -1,4 +1,6 @@
-//! Deleting one who is a member of groups: it leaves them first, a bounded number in each transaction.
+//! Deleting a group that is a member of groups: it leaves them first, a bounded number in each transaction.
+//!
+//! Not here: users, who are gone before they have left all of theirs (`deleted_users`).
 
 use std::sync::Arc;
 
@@ -10,7 +12,7 @@ use wire::Refusal;
 use super::{Core, Scope};
 use crate::{
     domain::{
-        OrgId,
+        GroupId, OrgId,
         event::{Kind, NewEvent},
     },
     error::Refused,
@@ -18,10 +20,10 @@ use crate::{
 };
 
 /// Groups left in one transaction: what it locks, and for how long, is bounded by this.
-const LEFT_AT_ONCE: usize = 1000;
+pub(super) const LEFT_AT_ONCE: usize = 1000;
 
 impl Core {
-    /// Takes a user or group out of its groups, and deletes it in the transaction in which it leaves the last of them.
+    /// Takes a group out of its groups, and deletes it in the transaction in which it leaves the last of them.
     ///
     /// `lock` locks and reads its row and checks that it may be deleted, in each transaction: a call that breaks off part
     /// of the way is simply made again. `delete` deletes what was read, and says by what event.
@@ -73,20 +75,21 @@ impl Core {
 }
 
 /// One more than are left at once, if there are that many.
-fn groups_with_member(conn: &mut AnyConnection, org: OrgId, member: Uuid) -> Result<Vec<Uuid>, Refused> {
+pub(super) fn groups_with_member(conn: &mut AnyConnection, org: OrgId, member: Uuid) -> Result<Vec<Uuid>, Error> {
     let limit = i64::try_from(LEFT_AT_ONCE).unwrap_or(i64::MAX).saturating_add(1);
-    Ok(member::groups_with_member(conn, org, member, limit)?)
+    member::groups_with_member(conn, org, member, limit)
 }
 
 /// The groups of one who is locked, so that it gets into no more. Those it got into before are not locked: to lock them
 /// now would be against the order, and wait for one who waits for us, so the transaction begins again.
-fn groups_of_locked(conn: &mut AnyConnection, org: OrgId, member: Uuid, locked: &[Uuid]) -> Result<Vec<Uuid>, Refused> {
+pub(super) fn groups_of_locked(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    member: Uuid,
+    locked: &[Uuid],
+) -> Result<Vec<Uuid>, Error> {
     let groups = groups_with_member(conn, org, member)?;
-    if groups.iter().all(|group| locked.binary_search(group).is_ok()) {
-        Ok(groups)
-    } else {
-        Err(Error::Serialization.into())
-    }
+    if groups.iter().all(|group| locked.binary_search(group).is_ok()) { Ok(groups) } else { Err(Error::Serialization) }
 }
 
 /// Takes a member out of locked groups, as so many events.
@@ -98,10 +101,14 @@ fn leave(
     now: Instant,
 ) -> Result<Vec<NewEvent>, Refused> {
     let left = member::memberships_delete(conn, org, member, groups)?;
-    let versions = group::groups_touch(conn, org, &left, now)?;
+    Ok(member_events("removed", member, group::groups_touch(conn, org, &left, now)?))
+}
+
+/// What became of one member of groups, which have these versions now.
+pub(super) fn member_events(what: &str, member: Uuid, versions: Vec<(GroupId, i64)>) -> Vec<NewEvent> {
     let event = |(group, version)| {
-        let delta = json!({"version": version, "removed": [member]});
+        let delta = json!({"version": version, what: [member]});
         NewEvent { kind: Kind::MembersChanged, subject: Uuid::from(group), delta }
     };
-    Ok(versions.into_iter().map(event).collect())
+    versions.into_iter().map(event).collect()
 }

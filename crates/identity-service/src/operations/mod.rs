@@ -2,7 +2,9 @@
 //!
 //! Not here: protobuf (`grpc`), SQL (`store`).
 
+mod deleted_users;
 mod groups;
+mod holds;
 mod leaving;
 mod lists;
 mod organizations;
@@ -14,10 +16,12 @@ use uuid::Uuid;
 use wire::{Reason, Refusal};
 
 use crate::{
+    deletions::Deletions,
     domain::{
         OrgId,
         access::Access,
         actor::Actor,
+        deletion::DEFAULT_GRACE_DAYS,
         event::NewEvent,
         idempotency::{IdempotencyKey, reused},
         organization::{Gate, Organization},
@@ -37,7 +41,9 @@ use crate::{
     walks::Walks,
 };
 
+pub(crate) use deleted_users::{Restored, leave_some, return_some};
 pub(crate) use groups::ShownGroup;
+pub(crate) use holds::{Given, ShownHold, give_back, hold_end, watch_some};
 pub(crate) use organizations::{NewOrganization, ShownOrganization, plan_delta};
 pub(crate) use schemas::{AddedSchema, TypesCache};
 pub(crate) use users::ShownUser;
@@ -51,6 +57,7 @@ pub(crate) struct Core {
     pub(crate) random: Random,
     pub(crate) sequencer: Sequencer,
     pub(crate) expiry: Expiry,
+    pub(crate) deletions: Deletions,
     pub(crate) turns: Turns,
     pub(crate) plan_notices: PlanNotices,
     pub(crate) walks: Walks,
@@ -68,6 +75,13 @@ impl Scope {
     /// Reads the organization and says what it allows. In the transaction of the work itself.
     fn enter(&self, conn: &mut AnyConnection, now: Instant) -> Result<Access, Refused> {
         self.access(organization::organization_gate(conn, self.org)?, now)
+    }
+
+    /// The same for a deletion: the days in which it can be undone.
+    fn enter_to_delete(&self, conn: &mut AnyConnection, now: Instant) -> Result<u32, Refused> {
+        let found = organization::organization_gate_to_delete(conn, self.org)?;
+        self.access(found.map(|(gate, _)| gate), now)?;
+        Ok(found.map_or(DEFAULT_GRACE_DAYS, |(_, days)| days))
     }
 
     /// The same for a read, which needs to know more of the organization.

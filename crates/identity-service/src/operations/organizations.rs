@@ -9,7 +9,9 @@ use crate::{
     domain::{
         OrgId,
         actor::Actor,
+        deletion::{DEFAULT_GRACE_DAYS, check_grace_days},
         event::{Kind, NewEvent},
+        hold::{DEFAULT_PERCENT, check_percent},
         list::Target,
         organization::{Organization, check_name, check_slug},
         plan::{Plan, Terms, plan_lapsed},
@@ -61,6 +63,8 @@ impl Core {
             scim_enabled: false,
             requests_per_second: None,
             nested_groups: false,
+            deletion_grace_days: DEFAULT_GRACE_DAYS,
+            hold_percent: DEFAULT_PERCENT,
             created: now,
             modified: now,
         };
@@ -166,6 +170,26 @@ impl Core {
         // Where it has ended already, the organization is told now.
         self.plan_notices.poke();
         Ok(changed)
+    }
+
+    /// Absent: as it is.
+    pub(crate) async fn deletion_policy_set(
+        &self,
+        scope: Scope,
+        grace_days: Option<u32>,
+        hold_percent: Option<u32>,
+    ) -> Result<ShownOrganization, Refusal> {
+        grace_days.map_or(Ok(()), check_grace_days)?;
+        hold_percent.map_or(Ok(()), check_percent)?;
+        self.setting(scope, Kind::DeletionPolicyChanged, move |organization, _| {
+            let shown =
+                |of: &Organization| json!({"grace_days": of.deletion_grace_days, "hold_percent": of.hold_percent});
+            let before = shown(organization);
+            organization.deletion_grace_days = grace_days.unwrap_or(organization.deletion_grace_days);
+            organization.hold_percent = hold_percent.unwrap_or(organization.hold_percent);
+            Ok(json!({"before": before, "after": shown(organization)}))
+        })
+        .await
     }
 
     /// Changes a setting. One that was so already is neither written nor recorded.

@@ -14,7 +14,7 @@ use wire::Refusal;
 use super::{Core, OPTIMISTIC_TRIES, Scope, contended};
 use crate::{
     domain::{
-        OrgId, Precondition, UserId,
+        Precondition, UserId,
         access::Access,
         event::{Kind, NewEvent},
         idempotency::{IdempotencyKey, digest, spent},
@@ -251,26 +251,6 @@ impl Core {
         let written = user::user_update(conn, scope.org, &self.author(scope, now), &change);
         let written = written.map_err(|error| taken(error, &content))?;
         Ok(written.map(|user| ShownUser { user, groups, changed: true }))
-    }
-
-    pub(crate) async fn user_delete(
-        &self,
-        scope: Scope,
-        id: UserId,
-        precondition: Option<Precondition>,
-    ) -> Result<(), Refusal> {
-        let lock = move |conn: &mut AnyConnection, org: OrgId, lock: Lock| {
-            let seen = user::user_lock(conn, org, id, lock)?.ok_or_else(not_found)?;
-            Precondition::check(precondition.as_ref(), seen.version).map_err(Refused::Refused)?;
-            Ok(seen)
-        };
-        let delete = move |conn: &mut AnyConnection, org: OrgId, _: Instant, seen: User| {
-            user::user_delete(conn, org, id)?;
-            let before = parse_stored(&seen.resource).map_err(Refused::Refused)?;
-            let delta = delta(Some(&before), None, &Notes::default());
-            Ok(((), NewEvent { kind: Kind::UserDeleted, subject: id.0, delta }))
-        };
-        self.leave_and_delete(scope, id.0, lock, delete).await
     }
 
     /// Direct groups first, then those reached through nesting.

@@ -579,14 +579,14 @@ fn listed(backend: Backend, ids: &[Uuid]) -> (String, Value) {
     }
 }
 
-fn id_type(backend: Backend) -> &'static str {
+pub(super) fn id_type(backend: Backend) -> &'static str {
     match backend {
         Backend::Postgres => "uuid",
         Backend::Sqlite => "blob",
     }
 }
 
-fn rows_of_ids(statement: Statement, conn: &mut AnyConnection) -> Result<Vec<Uuid>, store::Error> {
+pub(super) fn rows_of_ids(statement: Statement, conn: &mut AnyConnection) -> Result<Vec<Uuid>, store::Error> {
     let rows: Vec<IdRow> = statement.rows(conn)?;
     Ok(rows.into_iter().map(|row| row.id.0).collect())
 }

@@ -4,9 +4,11 @@
 //! Not here: rules (`domain`), pools and transactions (the `store` crate).
 
 pub(crate) mod cursor_key;
+pub(crate) mod deleted_user;
 pub(crate) mod event;
 pub(crate) mod filter_sql;
 pub(crate) mod group;
+pub(crate) mod hold;
 pub(crate) mod idempotency;
 pub(crate) mod joint;
 pub(crate) mod list;

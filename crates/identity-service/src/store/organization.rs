@@ -37,6 +37,8 @@ struct Row {
     scim_enabled: bool,
     requests_per_second: Option<i64>,
     nested_groups: bool,
+    deletion_grace_days: i64,
+    hold_percent: i64,
     created: Instant,
     modified: Instant,
 }
@@ -59,6 +61,8 @@ impl From<Row> for Organization {
             scim_enabled: row.scim_enabled,
             requests_per_second: row.requests_per_second.and_then(|n| u32::try_from(n).ok()),
             nested_groups: row.nested_groups,
+            deletion_grace_days: days(row.deletion_grace_days),
+            hold_percent: u32::try_from(row.hold_percent).unwrap_or(0),
             created: row.created,
             modified: row.modified,
         }
@@ -81,6 +85,8 @@ impl From<&Organization> for Row {
             scim_enabled: this.scim_enabled,
             requests_per_second: this.requests_per_second.map(i64::from),
             nested_groups: this.nested_groups,
+            deletion_grace_days: i64::from(this.deletion_grace_days),
+            hold_percent: i64::from(this.hold_percent),
             created: this.created,
             modified: this.modified,
         }
@@ -123,6 +129,23 @@ impl From<GateRow> for Gate {
 pub(crate) fn organization_gate(conn: &mut AnyConnection, org: OrgId) -> Result<Option<Gate>, store::Error> {
     let select = format!("SELECT {GATE} FROM organization o WHERE o.id = ?");
     Ok(Statement::new(select, [Value::id(org)]).row::<GateRow>(conn)?.map(Gate::from))
+}
+
+/// The same with the days in which a user that is deleted now can be restored.
+pub(crate) fn organization_gate_to_delete(
+    conn: &mut AnyConnection,
+    org: OrgId,
+) -> Result<Option<(Gate, u32)>, store::Error> {
+    #[derive(QueryableByName)]
+    struct DeletingRow {
+        #[diesel(embed)]
+        gate: GateRow,
+        #[diesel(sql_type = BigInt)]
+        deletion_grace_days: i64,
+    }
+    let select = format!("SELECT {GATE}, o.deletion_grace_days FROM organization o WHERE o.id = ?");
+    let row: Option<DeletingRow> = Statement::new(select, [Value::id(org)]).row(conn)?;
+    Ok(row.map(|row| (row.gate.into(), days(row.deletion_grace_days))))
 }
 
 /// A condition on the organization `o`: what [`Access`](crate::domain::access::Access) decides, for the statements that
@@ -210,6 +233,8 @@ pub(crate) fn organization_settings(conn: &mut AnyConnection, this: &Organizatio
         organization::plan_told.eq(this.plan_told),
         organization::scim_enabled.eq(this.scim_enabled),
         organization::requests_per_second.eq(this.requests_per_second.map(i64::from)),
+        organization::deletion_grace_days.eq(i64::from(this.deletion_grace_days)),
+        organization::hold_percent.eq(i64::from(this.hold_percent)),
         organization::modified.eq(this.modified),
     );
     diesel::update(organization::table.filter(organization::id.eq(this.id))).set(changes).execute(conn)?;

@@ -361,6 +361,8 @@ async fn the_gate_in_a_statement_is_the_gate_of_the_rules() {
                         scim_enabled: gate.scim_enabled,
                         requests_per_second: None,
                         nested_groups: gate.nested_groups,
+                        deletion_grace_days: 30,
+                        hold_percent: 20,
                         created: now,
                         modified: now,
                     };

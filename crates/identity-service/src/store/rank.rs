@@ -37,6 +37,7 @@ impl Step {
         let step = |target, n| Some(Self { resource_type: code(target), id: subject, n });
         match kind {
             kind if kind == Kind::UserCreated.as_str() => step(Target::User, 1),
+            kind if kind == Kind::UserRestored.as_str() => step(Target::User, 1),
             kind if kind == Kind::UserDeleted.as_str() => step(Target::User, -1),
             kind if kind == Kind::GroupCreated.as_str() => step(Target::Group, 1),
             kind if kind == Kind::GroupDeleted.as_str() => step(Target::Group, -1),
@@ -155,14 +156,14 @@ fn block_split(conn: &mut AnyConnection, org: OrgId, block: &BlockRow) -> Result
 /// What a pending change `p` adds.
 fn pending_n(target: Target) -> &'static str {
     match target {
-        Target::User => "CASE p.kind WHEN 'user.created' THEN 1 ELSE -1 END",
+        Target::User => "CASE p.kind WHEN 'user.deleted' THEN -1 ELSE 1 END",
         Target::Group => "CASE p.kind WHEN 'group.created' THEN 1 ELSE -1 END",
     }
 }
 
 fn pending_kinds(target: Target) -> &'static str {
     match target {
-        Target::User => "'user.created', 'user.deleted'",
+        Target::User => "'user.created', 'user.restored', 'user.deleted'",
         Target::Group => "'group.created', 'group.deleted'",
     }
 }

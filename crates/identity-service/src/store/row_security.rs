@@ -11,7 +11,7 @@ const OURS: OrgId = OrgId(Uuid::from_u128(1));
 const THEIRS: OrgId = OrgId(Uuid::from_u128(2));
 
 /// Each table with the column of its organization, and the values of a row of the organization `$org`.
-const TABLES: [(&str, &str, &str); 13] = [
+const TABLES: [(&str, &str, &str); 19] = [
     (
         "organization",
         "id",
@@ -32,6 +32,26 @@ const TABLES: [(&str, &str, &str); 13] = [
       ($org, $org, 'g', 'g', 1, now(), now(), '{}', '{}')",
     ),
     ("group_member", "org", "(org, group_id, member_id, member_type) VALUES ($org, $org, $org, 1)"),
+    (
+        "deleted_user",
+        "org",
+        "(org, id, version, created, modified, resource, deleted_at, purge_at, deleted_by) VALUES \
+      ($org, $org, 1, now(), now(), '{}', now(), now(), '{}')",
+    ),
+    ("deleted_user_group", "org", "(org, user_id, group_id, display_name) VALUES ($org, $org, $org, 'g')"),
+    ("loss_watch", "org", "(org, seq) VALUES ($org, 0)"),
+    (
+        "access_loss",
+        "org",
+        "(org, seq, user_id, kind, occurred, actor, state) VALUES ($org, 1, $org, 1, now(), '{}', 0)",
+    ),
+    (
+        "hold",
+        "org",
+        "(org, id, state, opened, first_at, last_at, users, deactivated, deleted, failed) VALUES \
+      ($org, $org, 1, now(), now(), now(), 0, 0, 0, 0)",
+    ),
+    ("membership_move", "org", "(org, user_id, direction, created) VALUES ($org, $org, 1, now())"),
     ("group_tombstone", "org", "(org, group_id, created) VALUES ($org, $org, now())"),
     (
         "outbox",

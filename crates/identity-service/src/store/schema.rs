@@ -20,6 +20,8 @@ diesel::table! {
         max_users -> Nullable<BigInt>,
         oauth_entitled -> Bool,
         plan_told -> Nullable<Instant>,
+        deletion_grace_days -> BigInt,
+        hold_percent -> BigInt,
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) enum Value {
     Boolean(bool),
     OptionalBoolean(Option<bool>),
     Instant(Instant),
+    OptionalInstant(Option<Instant>),
     Json(JsonText),
     Bytes(Vec<u8>),
 }
@@ -77,6 +78,7 @@ impl Value {
             Self::Boolean(value) => out.push_bind_param::<Bool, _>(value),
             Self::OptionalBoolean(value) => out.push_bind_param::<Nullable<Bool>, _>(value),
             Self::Instant(value) => out.push_bind_param::<InstantType, _>(value),
+            Self::OptionalInstant(value) => out.push_bind_param::<Nullable<InstantType>, _>(value),
             Self::Json(value) => out.push_bind_param::<Json, _>(value),
             Self::Bytes(value) => out.push_bind_param::<Binary, _>(value),
         }

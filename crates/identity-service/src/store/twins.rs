@@ -11,7 +11,13 @@ use testkit::TestDatabase;
 use uuid::Uuid;
 
 use super::{
+    deleted_user::{deleted_purge, is_held, move_delete, move_lock, move_of, purgeable_lock, saved_groups_purge},
     event::{blocks_split_alone, events_number},
+    hold::{
+        decided_until, deleted_between, events_after, first_loss, hold_counts, hold_in, hold_lock, hold_write, holds,
+        loss_done, losses_by, losses_failed, losses_pending, losses_purge, lost_between, watch_lock, watch_write,
+        watched_until,
+    },
     idempotency::keys_purge,
     statement::{Lock, Statement},
     tombstone::{tombstone_delete, tombstone_lock},
@@ -19,7 +25,12 @@ use super::{
     user_name::{name_key_update, names_page},
 };
 use crate::{
-    domain::{GroupId, OrgId, UserId, idempotency::KEPT_MICROS},
+    domain::{
+        GroupId, OrgId, UserId,
+        deletion::Direction,
+        hold::{HoldId, State},
+        idempotency::KEPT_MICROS,
+    },
     store::Count,
 };
 
@@ -74,12 +85,53 @@ fn rows(database: &TestDatabase) -> String {
     add("event_head (org, last_seq, last_hash, splits)", format!("({ours}, 0, {blob}, 0), ({theirs}, 0, {blob}, 1)"));
     if !database.is_sqlite() {
         // The ids of changes are the same, too.
-        let row = |org: &str, subject| {
+        let row = |org: &str, at: &str, subject| {
             format!("({org}, {}, {at}, 'user.created', {}, '{{}}', '{{}}')", id(STRANGER), id(subject))
         };
-        let pending = [row(&theirs, user(10)), row(&ours, user(310))].join(",");
+        let pending = [row(&theirs, epoch, user(10)), row(&ours, at, user(310))].join(",");
         add("outbox (org, id, occurred, kind, subject, actor, delta)", pending);
     }
+    let deleted = "deleted_user (org, id, version, created, modified, resource, deleted_at, purge_at, deleted_by)";
+    let second = if database.is_sqlite() { "1000000" } else { "CAST('1970-01-01 00:00:01Z' AS timestamptz)" };
+    let gone =
+        |org: &str, user: Uuid, at: &str| format!("({org}, {}, 1, {at}, {at}, '{{}}', {at}, {at}, '{{}}')", id(user));
+    let of_theirs = [gone(&theirs, user(1), epoch), gone(&theirs, STRANGER, second)];
+    add(deleted, [&of_theirs[..], &[gone(&ours, STRANGER, second)]].concat().join(","));
+    let saved = |org: &str, group: u128| format!("({org}, {}, {}, 'g')", id(STRANGER), id(Uuid::from_u128(group)));
+    let saved = [saved(&theirs, 1), saved(&theirs, 2), saved(&ours, 2)].join(",");
+    add("deleted_user_group (org, user_id, group_id, display_name)", saved);
+    let holds = "hold (org, id, state, opened, first_at, last_at, users, deactivated, deleted, failed)";
+    let third = if database.is_sqlite() { "3000000" } else { "CAST('1970-01-01 00:00:03Z' AS timestamptz)" };
+    let hold = |org: &str, hold: u128, state: u8, (from, to): (&str, &str)| {
+        let hold = id(Uuid::from_u128(hold));
+        format!("({org}, {hold}, {state}, {second}, {from}, {to}, 9, 0, 0, 0)")
+    };
+    let (long, short) = ((epoch, third), (second, second));
+    // Theirs are open where ours is decided, reach further, and hold who is not held here.
+    let of_both =
+        [hold(&theirs, 1, 1, long), hold(&theirs, 9, 3, long), hold(&theirs, 8, 2, long), hold(&ours, 1, 3, short)];
+    add(holds, of_both.join(","));
+    let loss = |org: &str, seq: i64, user: u128, kind: u8, at: &str, state: u8| {
+        format!("({org}, {seq}, {}, {kind}, {at}, '{{}}', {state})", id(Uuid::from_u128(user)))
+    };
+    let losses = [
+        loss(&theirs, 1, 1, 2, epoch, 0),
+        loss(&theirs, 2, 2, 2, second, 0),
+        loss(&theirs, 3, 3, 1, second, 2),
+        loss(&theirs, 4, 4, 1, second, 0),
+        loss(&theirs, 5, 4, 1, second, 0),
+        loss(&ours, 5, 5, 2, second, 0),
+        loss(&ours, 6, 6, 1, second, 2),
+    ];
+    add("access_loss (org, seq, user_id, kind, occurred, actor, state)", losses.join(","));
+    let event = |org: &str, seq: i64, at: &str| {
+        let any = id(STRANGER);
+        format!("({org}, {seq}, {any}, {at}, 'k', {any}, '{{}}', '{{}}', {blob})")
+    };
+    let events = [event(&theirs, 9, epoch), event(&ours, 5, second)].join(",");
+    add("event (org, seq, id, occurred, kind, subject, actor, delta, hash)", events);
+    add("loss_watch (org, seq)", format!("({theirs}, 7), ({ours}, 3)"));
+    add("membership_move (org, user_id, direction, created)", format!("({theirs}, {}, 1, {at})", id(STRANGER)));
     add("group_tombstone (org, group_id, created)", format!("({theirs}, {}, {at})", id(STRANGER)));
     let key = |org: &str, key: &str| format!("({org}, 'c', '{key}', {}, {blob}, {epoch})", id(STRANGER));
     let keys = [key(&ours, "a"), key(&theirs, "a"), key(&theirs, "0"), key(&theirs, "b")];
@@ -89,6 +141,40 @@ fn rows(database: &TestDatabase) -> String {
 
 fn count(conn: &mut AnyConnection, text: &str) -> Result<i64, store::Error> {
     Ok(Statement::new(text.to_owned(), []).row::<Count>(conn)?.map_or(0, |row| row.n))
+}
+
+/// Holds, and what they are made of.
+fn held(conn: &mut AnyConnection) -> Result<(), store::Error> {
+    let (from, to) = (Instant::from_micros(0), Instant::from_micros(1_000_000));
+    assert_eq!(watch_lock(conn, OURS)?, 3);
+    assert!(watched_until(conn, OURS, from)?, "though there is one of theirs");
+    assert!(!watched_until(conn, OURS, to)?, "though theirs are read further");
+    let seen: Vec<i64> = events_after(conn, OURS, 0, 10)?.iter().map(|event| event.seq).collect();
+    assert_eq!(seen, [5]);
+    watch_write(conn, OURS, 4)?;
+    assert_eq!((lost_between(conn, OURS, from, to)?, deleted_between(conn, OURS, from, to)?), (2, 1));
+    assert_eq!(first_loss(conn, OURS, from)?, Some(to));
+    assert_eq!(losses_by(conn, OURS, from, to)?, [("{}".to_owned(), 2)]);
+    assert_eq!(decided_until(conn, OURS)?, Some(to));
+    assert_eq!(hold_in(conn, OURS, State::Open)?, None, "one of theirs");
+    assert_eq!(hold_in(conn, OURS, State::Approved)?, None, "one of theirs");
+    assert_eq!(holds(conn, OURS, 10)?.len(), 1);
+    assert_eq!(hold_lock(conn, OURS, HoldId(Uuid::from_u128(9)))?, None, "one of theirs");
+    let mut hold = hold_lock(conn, OURS, HoldId(Uuid::from_u128(1)))?.expect("one of ours");
+    assert_eq!(hold.state, State::Restoring);
+    let counts = hold_counts(conn, OURS, &hold)?;
+    assert_eq!((counts.deactivated, counts.deleted, counts.failed), (1, 1, 1));
+    let pending: Vec<i64> = losses_pending(conn, OURS, &hold, 10)?.iter().map(|lost| lost.seq).collect();
+    assert_eq!((pending, losses_failed(conn, OURS, &hold, 10)?.len()), (vec![5], 1));
+    loss_done(conn, OURS, 5, None)?;
+    loss_done(conn, OURS, 2, None)?;
+    hold.state = State::Approved;
+    hold_write(conn, OURS, &hold)?;
+    // What is left of ours is what failed; theirs that are earlier stay.
+    let later = Instant::from_micros(2_000_000);
+    assert_eq!(losses_purge(conn, OURS, later, 1)?, 1, "ours, though theirs are first");
+    assert_eq!(lost_between(conn, OURS, from, to)?, 1);
+    Ok(())
 }
 
 /// All of it, for ours.
@@ -101,6 +187,14 @@ fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
     tombstone_delete(conn, OURS, theirs)?;
     let now = Instant::from_micros(KEPT_MICROS + 1);
     assert_eq!(keys_purge(conn, OURS, now, 1)?, 1, "ours, though theirs are as old");
+    assert_eq!(move_of(conn, OURS, UserId(STRANGER))?, None, "one of theirs that leaves");
+    assert!(!move_lock(conn, OURS, UserId(STRANGER), Direction::Out)?, "one of theirs that leaves");
+    move_delete(conn, OURS, UserId(STRANGER))?;
+    held(conn)?;
+    assert!(!is_held(conn, OURS, UserId(STRANGER))?, "by a hold of theirs");
+    assert_eq!(purgeable_lock(conn, OURS, now, 1)?, [STRANGER], "ours, though one of theirs is first");
+    assert_eq!(saved_groups_purge(conn, OURS, &[STRANGER], 1)?, 1, "ours, though one of theirs is first");
+    deleted_purge(conn, OURS, &[STRANGER])?;
     let names = names_page(conn, OURS, UserId(Uuid::nil()), 10)?;
     assert_eq!(names.len(), 1, "one of ours is beyond ASCII");
     name_key_update(conn, OURS, &names[0], "new")?;
@@ -131,8 +225,21 @@ async fn kept(database: &TestDatabase) {
     let db = Db::open(&config, crate::SQLITE, crate::POSTGRES).await.expect("open");
     database.execute(&rows(database)).expect("rows");
     let theirs = || {
-        ["scim_user", "rank_block", "event_head", "outbox", "group_tombstone", "idempotency_key"]
-            .map(|table| database.rows_of(table, &THEIRS.0.to_string()).expect("rows"))
+        [
+            "scim_user",
+            "rank_block",
+            "event_head",
+            "outbox",
+            "group_tombstone",
+            "idempotency_key",
+            "deleted_user",
+            "deleted_user_group",
+            "membership_move",
+            "hold",
+            "access_loss",
+            "loss_watch",
+        ]
+        .map(|table| database.rows_of(table, &THEIRS.0.to_string()).expect("rows"))
     };
     let before = theirs();
     db.of(OURS).write(|conn| Ok::<_, Failure<String>>(work(conn)?)).await.expect("work");

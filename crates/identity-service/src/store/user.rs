@@ -111,9 +111,19 @@ pub(crate) fn user_insert(
     content: &UserContent,
     now: Instant,
 ) -> Result<(), store::Error> {
+    user_insert_as(conn, org, &content.created(id, now), content)
+}
+
+/// The same with the version and the instants of a user that was there before.
+pub(crate) fn user_insert_as(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    user: &User,
+    content: &UserContent,
+) -> Result<(), store::Error> {
     let row = NewRow {
         org,
-        id,
+        id: user.id,
         user_name: &content.user_name,
         user_name_key: &content.user_name_key,
         external_id: content.external_id.as_deref(),
@@ -124,15 +134,15 @@ pub(crate) fn user_insert(
         family_name_key: content.family_name_key.as_deref(),
         primary_email: content.primary_email.as_deref(),
         primary_email_key: content.primary_email_key.as_deref(),
-        version: 1,
-        created: now,
-        modified: now,
+        version: user.version,
+        created: user.created,
+        modified: user.modified,
         resource: &content.resource_text,
         search: JsonText(content.search_text.clone()),
     };
     diesel::insert_into(scim_user::table).values(row).execute(conn)?;
     for email in &content.email_keys {
-        user_key_insert(conn, org, id, email)?;
+        user_key_insert(conn, org, user.id, email)?;
     }
     Ok(())
 }
@@ -347,12 +357,10 @@ pub(crate) fn user_lock(
     Ok(row.map(User::from))
 }
 
-/// Deletes the row and its keys.
-pub(crate) fn user_delete(conn: &mut AnyConnection, org: OrgId, id: UserId) -> Result<(), store::Error> {
-    for text in ["DELETE FROM user_key WHERE org = ? AND user_id = ?", "DELETE FROM scim_user WHERE org = ? AND id = ?"]
-    {
-        Statement::new(text, [Value::id(org), Value::id(id)]).run(conn)?;
-    }
+/// Deletes the keys that a user is found by, before the user itself.
+pub(crate) fn user_keys_delete(conn: &mut AnyConnection, org: OrgId, id: UserId) -> Result<(), store::Error> {
+    let text = "DELETE FROM user_key WHERE org = ? AND user_id = ?";
+    Statement::new(text, [Value::id(org), Value::id(id)]).run(conn)?;
     Ok(())
 }
 

@@ -4,9 +4,11 @@
 
 mod concurrency;
 mod cost;
+mod deletions;
 mod events;
 mod filters;
 mod groups;
+mod holds;
 mod idempotency;
 mod isolation;
 mod keys;

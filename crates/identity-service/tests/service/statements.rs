@@ -24,12 +24,15 @@ pub(crate) fn data(statements: &[String]) -> Vec<&str> {
 }
 
 /// The statements of each transaction, or one that stood alone, without those that begin and end it: each looks at the
-/// organization first. SQLite's writer begins transactions by itself, for several calls.
+/// organization first, but for those that go on with the groups of a user, which look at where it is on its way. SQLite's
+/// writer begins transactions by itself, for several calls.
 pub(crate) fn transactions(statements: &[String]) -> Vec<Vec<&str>> {
+    let begun = statements.iter().any(|statement| statement.starts_with("BEGIN"));
     let mut all: Vec<Vec<&str>> = vec![Vec::new()];
     for statement in statements {
         let ends = ["BEGIN", "COMMIT"].iter().any(|word| statement.starts_with(word));
-        if ends || statement.contains("FROM organization o") {
+        let goes_on = !begun && statement.contains("AND t.direction = ?");
+        if ends || goes_on || statement.contains("FROM organization o") {
             all.push(Vec::new());
         }
         if !ends && let Some(last) = all.last_mut() {

@@ -1,11 +1,13 @@
 //! The administrative commands: one or two calls each, and how their answers look.
 
+mod hold;
 mod oauth;
 mod org;
 mod schema;
 mod scim;
 mod service;
 mod token;
+mod user;
 
 use std::fmt::Write as _;
 
@@ -22,8 +24,8 @@ use wire::{
 };
 
 pub(crate) use self::{
-    oauth::run as oauth, org::run as org, schema::run as schema, scim::run as scim, service::run as service,
-    token::run as token,
+    hold::run as hold, oauth::run as oauth, org::run as org, schema::run as schema, scim::run as scim,
+    service::run as service, token::run as token, user::run as user,
 };
 use crate::settings::Settings;
 
@@ -104,6 +106,8 @@ fn organization_json(organization: &Organization) -> Value {
         "oauth_entitled": organization.oauth_entitled,
         "scim_enabled": organization.scim_enabled,
         "requests_per_second": organization.requests_per_second,
+        "deletion_grace_days": organization.deletion_grace_days,
+        "hold_percent": organization.hold_percent,
         "created_at": instant(organization.created_at.as_ref()),
         "modified_at": instant(organization.modified_at.as_ref()),
     })
@@ -125,6 +129,11 @@ fn organization_text(settings: &Settings, organization: &Organization) -> String
     line("SCIM", if organization.scim_enabled { "enabled" } else { "disabled" });
     line("OAuth", if organization.oauth_entitled { "part of the plan" } else { "not part of the plan" });
     line("Rate limit", &limit_text(organization));
+    let held = match organization.hold_percent {
+        0 => String::new(),
+        percent => format!("; held where more than {percent} % lose their access within an hour"),
+    };
+    line("Deleted", &format!("restorable for {} days{held}", organization.deletion_grace_days));
     if let Some(notice) = plan_notice(settings, organization, now()) {
         out.push_str(&notice);
         out.push('\n');

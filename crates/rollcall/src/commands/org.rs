@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use wire::{
     Transport,
     identity::{
-        CreateOrganizationRequest, ListOrganizationsRequest, Organization, SetPlanRequest, SetRequestLimitRequest,
-        organization_service_client::OrganizationServiceClient,
+        CreateOrganizationRequest, ListOrganizationsRequest, Organization, SetDeletionPolicyRequest, SetPlanRequest,
+        SetRequestLimitRequest, organization_service_client::OrganizationServiceClient,
     },
 };
 
@@ -52,6 +52,15 @@ async fn answer(
             let changed = client.set_plan(request).await.map_err(|status| refused(&status))?.into_inner();
             let text = organization_text(settings, &changed) + &terms_changed(&before, &changed);
             return Ok((organization_json(&changed), text));
+        }
+        OrgCommand::Deletion { org, grace_days, hold_percent } => {
+            let request = SetDeletionPolicyRequest {
+                caller: caller()?,
+                organization_id: organization(settings, client, &org).await?.id,
+                grace_days,
+                hold_percent,
+            };
+            client.set_deletion_policy(request).await.map_err(|status| refused(&status))?.into_inner()
         }
         OrgCommand::Limit { org, requests_per_second } => {
             let request = SetRequestLimitRequest {

@@ -10,14 +10,17 @@ pub(crate) const GONE: &str = "22222222-2222-7222-8222-222222222222";
 pub(crate) const STRANGER: &str = "11111111-1111-7111-8111-111111111111";
 
 /// Tables with rows that other rows or requests refer to by id.
-const TABLES: [&str; 4] = ["scim_user", "user_key", "scim_group", "group_member"];
+const TABLES: [&str; 6] = ["scim_user", "user_key", "scim_group", "group_member", "deleted_user", "deleted_user_group"];
 /// Those that no call on another organization may touch.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 14] = [
     "scim_user",
     "user_key",
     "scim_group",
     "group_member",
     "group_tombstone",
+    "deleted_user",
+    "deleted_user_group",
+    "membership_move",
     "rank_block",
     "cursor_key",
     "schema_extension",
@@ -108,6 +111,12 @@ pub(crate) async fn twin(server: &Server, ours: &Subject, twin: &str) {
             "INSERT INTO group_member (org, group_id, member_id, member_type) SELECT {twin}, g.id, h.id, 2 FROM scim_group g \
              CROSS JOIN scim_group h WHERE g.org = {twin} AND h.org = {twin} AND g.id <> h.id ON CONFLICT DO NOTHING"
         ),
+        // Who was deleted was in more groups, and others were deleted later.
+        format!(
+            "INSERT INTO deleted_user_group (org, user_id, group_id, display_name) SELECT {twin}, d.id, {stranger}, 'Twin' \
+             FROM deleted_user d WHERE d.org = {twin}"
+        ),
+        copied(server, "deleted_user", &org, &twin, &[("id", &stranger), ("version", "7")]),
         // Everybody has everybody's addresses.
         format!(
             "INSERT INTO user_key (org, attr, key, user_id) SELECT {twin}, k.attr, k.key, u.id FROM user_key k \

@@ -52,8 +52,10 @@ pub(crate) async fn all(server: &Server, ours: &Subject, theirs: &Subject) {
 }
 
 /// Rpcs that name an organization and nothing in it, or that are told of one.
-const WITHOUT: [&str; 13] = [
+const WITHOUT: [&str; 15] = [
+    "ListHolds",
     "ListEvents",
+    "SetDeletionPolicy",
     "SetScimEnabled",
     "SetRequestLimit",
     "SetPlan",
@@ -241,6 +243,35 @@ fn cases() -> Vec<(&'static str, Case)> {
                     call!(server.identity, delete_user, request)
                 })
                 .into()
+        }),
+        ("RestoreUser", |server, ours, of| {
+            [of.former.clone(), of.user_id()]
+                .map(|id| {
+                    let organization_id = ours.organization.clone();
+                    let request =
+                        proto::RestoreUserRequest { organization_id, caller: administrator(), id, user_name: None };
+                    call!(server.identity, restore_user, request)
+                })
+                .into()
+        }),
+        ("ApproveHold", |server, ours, of| {
+            let organization_id = ours.organization.clone();
+            let request = proto::ApproveHoldRequest { organization_id, caller: administrator(), id: of.former.clone() };
+            vec![call!(server.identity, approve_hold, request)]
+        }),
+        ("RestoreHold", |server, ours, of| {
+            let organization_id = ours.organization.clone();
+            let request = proto::RestoreHoldRequest { organization_id, caller: administrator(), id: of.former.clone() };
+            vec![call!(server.identity, restore_hold, request)]
+        }),
+        ("ListDeletedUsers", |server, ours, of| {
+            let request = proto::ListDeletedUsersRequest {
+                organization_id: ours.organization.clone(),
+                caller: administrator(),
+                page_size: 1,
+                page_token: format!("{}.{}", i64::MAX / 1000, of.former),
+            };
+            vec![call!(server.identity, list_deleted_users, request)]
         }),
         ("ListGroupsOfUser", |server, ours, of| {
             let request = proto::ListGroupsOfUserRequest {

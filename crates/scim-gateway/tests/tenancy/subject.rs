@@ -27,6 +27,8 @@ pub(crate) struct Subject {
     pub(crate) empty: String,
     /// A user who is in the outer group only, and one who is in the inner one only.
     pub(crate) apart: [String; 2],
+    /// A user that was deleted, out of the inner group.
+    pub(crate) former: String,
     pub(crate) urn: String,
     pub(crate) user_etag: String,
     pub(crate) group_etag: String,
@@ -88,13 +90,15 @@ impl Subject {
         let created = server.post("/Users", &user).await.is(201);
         let id = text(&created.json()["id"]);
         let inside = server.user(&format!("inside-{tag}@example.com")).await;
+        let former = server.user(&format!("former-{tag}@example.com")).await;
         let inner = json!({
             "schemas": [scim::schema::GROUP],
             "displayName": format!("Inner {tag}"),
             "externalId": format!("group-{tag}"),
-            "members": [{"value": id}, {"value": inside}],
+            "members": [{"value": id}, {"value": inside}, {"value": former}],
         });
         let inner = text(&server.post("/Groups", &inner).await.is(201).json()["id"]);
+        server.delete(&format!("/Users/{former}")).await.is(204);
         let outside = server.user(&format!("outside-{tag}@example.com")).await;
         let members = [id.as_str(), &outside, &inner];
         let outer = server.group(&format!("Outer {tag}"), if nested { &members } else { &members[..2] }).await;
@@ -121,6 +125,7 @@ impl Subject {
             inner,
             empty,
             apart: [outside, inside],
+            former,
             urn,
             cursor: text(&page["nextCursor"]),
         }
@@ -128,7 +133,8 @@ impl Subject {
 
     /// The same with other ids and texts, which nobody has: what is compared with.
     pub(crate) fn nobody(&self) -> Self {
-        let all = json!([self.user, self.group, self.inner, self.urn, self.empty, self.apart[0], self.apart[1]]);
+        let all =
+            json!([self.user, self.group, self.inner, self.urn, self.empty, self.apart[0], self.apart[1], self.former]);
         let mut text = serde_json::to_string(&all).expect("JSON");
         for known in self.known() {
             text = text.replace(&known, &shuffled(&known));
@@ -141,6 +147,7 @@ impl Subject {
             urn: value[3].as_str().expect("urn").to_owned(),
             empty: value[4].as_str().expect("empty").to_owned(),
             apart: [5, 6].map(|n| value[n].as_str().expect("apart").to_owned()),
+            former: value[7].as_str().expect("former").to_owned(),
             // As long, and sealed by nobody.
             cursor: self.cursor.chars().rev().collect(),
             organization: new_id().to_string(),
@@ -161,7 +168,17 @@ impl Subject {
         let tag = self.urn.split(':').nth(2).expect("a tag").to_owned();
         let manager = self.manager();
         let [outside, inside] = self.apart.clone();
-        vec![self.user_id(), self.group_id(), self.inner.clone(), manager, tag, self.empty.clone(), outside, inside]
+        vec![
+            self.user_id(),
+            self.group_id(),
+            self.inner.clone(),
+            manager,
+            tag,
+            self.empty.clone(),
+            outside,
+            inside,
+            self.former.clone(),
+        ]
     }
 
     pub(crate) fn user_id(&self) -> String {

@@ -8,7 +8,7 @@ use wire::identity as proto;
 
 use crate::{
     filters,
-    harness::{Server, text},
+    harness::{Server, administrator, text},
     plant,
     probes::{Probe, encoded, group_body, patch, send, shown},
     subject::Subject,
@@ -66,6 +66,11 @@ async fn script(server: &Server, of: &Subject, nested: bool, twin: Option<&str>)
     told.push(ends(server, of).await);
     if let (Some(twin), Some(before)) = (twin, &before) {
         assert!(plant::rows(server, twin) == *before, "a deletion of users changed rows of another organization");
+    }
+    told.push(stored(server, of));
+    told.extend(restores(server, of).await);
+    if let (Some(twin), Some(before)) = (twin, &before) {
+        assert!(plant::rows(server, twin) == *before, "a restored user changed rows of another organization");
     }
     told.push(stored(server, of));
     told.extend(events(server, of).await);
@@ -262,6 +267,27 @@ async fn ends(server: &Server, of: &Subject) -> String {
     delete(&fourth).await;
     let (ends, _) = page(&third["previousCursor"]).await;
     format!("{begins} {ends}")
+}
+
+/// Who was deleted comes back, after the list of all of them.
+async fn restores(server: &Server, of: &Subject) -> Vec<String> {
+    let list = proto::ListDeletedUsersRequest {
+        organization_id: of.organization.clone(),
+        caller: administrator(),
+        ..Default::default()
+    };
+    let listed = server.identity.clone().list_deleted_users(list).await.expect("list").into_inner();
+    let names: Vec<String> = listed.users.into_iter().map(|user| format!("{} {}", user.id, user.user_name)).collect();
+    let mut told = vec![without_ids(&of.anonymous(&names.join("\n")))];
+    for id in [of.user_id(), of.former.clone()] {
+        let organization_id = of.organization.clone();
+        let request = proto::RestoreUserRequest { organization_id, caller: administrator(), id, user_name: None };
+        let restored = server.identity.clone().restore_user(request).await.expect("restored").into_inner();
+        let user = restored.user.expect("a user");
+        let line = format!("{} {} {:?} {:?}", user.id, user.version, user.groups, restored.groups_gone);
+        told.push(without_ids(&of.anonymous(&line)));
+    }
+    told
 }
 
 /// Without the ids that the server has made on the way.

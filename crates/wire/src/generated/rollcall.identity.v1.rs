@@ -230,6 +230,148 @@ pub struct ListGroupsOfUserResponse {
     #[prost(message, repeated, tag = "1")]
     pub groups: ::prost::alloc::vec::Vec<GroupReference>,
 }
+/// A user that can be restored.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeletedUser {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user_name: ::prost::alloc::string::String,
+    #[prost(string, optional, tag = "3")]
+    pub external_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// As it was, and will be.
+    #[prost(bool, optional, tag = "4")]
+    pub active: ::core::option::Option<bool>,
+    #[prost(string, tag = "5")]
+    pub display_name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "6")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "7")]
+    pub deleted_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// From then on it is erased.
+    #[prost(message, optional, tag = "8")]
+    pub restorable_until: ::core::option::Option<::prost_types::Timestamp>,
+    /// JSON: who deleted it, as in Event.actor_json.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub deleted_by_json: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeletedUsersRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    /// 1 to 1000; 0: 100.
+    #[prost(uint32, tag = "3")]
+    pub page_size: u32,
+    #[prost(string, tag = "4")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDeletedUsersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<DeletedUser>,
+    /// Empty: the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreUserRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+    /// Instead of the one it had.
+    #[prost(string, optional, tag = "4")]
+    pub user_name: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RestoreUserResponse {
+    #[prost(message, optional, tag = "1")]
+    pub user: ::core::option::Option<User>,
+    /// Groups that it was in and that were deleted since, by their names at the
+    /// time it was deleted.
+    #[prost(message, repeated, tag = "2")]
+    pub groups_gone: ::prost::alloc::vec::Vec<GroupReference>,
+}
+/// More users lost their access within an hour than the organization expects.
+/// It has been lost; but who was deleted is not erased before a decision.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Hold {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(enumeration = "HoldState", tag = "2")]
+    pub state: i32,
+    #[prost(message, optional, tag = "3")]
+    pub opened_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// It is about all who lost their access from then...
+    #[prost(message, optional, tag = "4")]
+    pub first_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// ...until then.
+    #[prost(message, optional, tag = "5")]
+    pub last_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// How often a user was deactivated.
+    #[prost(uint64, tag = "6")]
+    pub deactivated: u64,
+    #[prost(uint64, tag = "7")]
+    pub deleted: u64,
+    /// How many users there were.
+    #[prost(uint64, tag = "8")]
+    pub users: u64,
+    #[prost(message, optional, tag = "9")]
+    pub decided_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// JSON: who decided, as in Event.actor_json.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub decided_by_json: ::prost::bytes::Bytes,
+    /// How many could not be restored, and the first 100 of them.
+    #[prost(uint64, tag = "11")]
+    pub failed: u64,
+    #[prost(message, repeated, tag = "12")]
+    pub failures: ::prost::alloc::vec::Vec<HoldFailure>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HoldFailure {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub why: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHoldsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListHoldsResponse {
+    /// Newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub holds: ::prost::alloc::vec::Vec<Hold>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ApproveHoldRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RestoreHoldRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Group {
     /// UUID.
@@ -560,6 +702,42 @@ impl PatchOp {
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
+pub enum HoldState {
+    Unspecified = 0,
+    /// It waits for a decision.
+    Open = 1,
+    Approved = 2,
+    Restoring = 3,
+    Restored = 4,
+}
+impl HoldState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "HOLD_STATE_UNSPECIFIED",
+            Self::Open => "HOLD_STATE_OPEN",
+            Self::Approved => "HOLD_STATE_APPROVED",
+            Self::Restoring => "HOLD_STATE_RESTORING",
+            Self::Restored => "HOLD_STATE_RESTORED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "HOLD_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "HOLD_STATE_OPEN" => Some(Self::Open),
+            "HOLD_STATE_APPROVED" => Some(Self::Approved),
+            "HOLD_STATE_RESTORING" => Some(Self::Restoring),
+            "HOLD_STATE_RESTORED" => Some(Self::Restored),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
 pub enum MemberType {
     Unspecified = 0,
     User = 1,
@@ -824,6 +1002,7 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Gone for every read; kept for RestoreUser until the days of grace are over.
         pub async fn delete_user(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteUserRequest>,
@@ -876,6 +1055,149 @@ pub mod identity_service_client {
                     GrpcMethod::new(
                         "rollcall.identity.v1.IdentityService",
                         "ListGroupsOfUser",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Newest first, keyset pages. Not for SCIM clients.
+        pub async fn list_deleted_users(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDeletedUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeletedUsersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/ListDeletedUsers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.IdentityService",
+                        "ListDeletedUsers",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Undoes DeleteUser: the same id, in the groups that still exist. UNIQUENESS
+        /// when another user has the userName by now; PLAN_LAPSED when the plan is
+        /// full. Not for SCIM clients.
+        pub async fn restore_user(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RestoreUserResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/RestoreUser",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.IdentityService",
+                        "RestoreUser",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The latest 100. Not for SCIM clients, as the next two.
+        pub async fn list_holds(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHoldsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/ListHolds",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("rollcall.identity.v1.IdentityService", "ListHolds"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Who was deleted is erased in time, as if there were no hold.
+        pub async fn approve_hold(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ApproveHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/ApproveHold",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.IdentityService",
+                        "ApproveHold",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Restores and reactivates all that the hold is about, in the background.
+        pub async fn restore_hold(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RestoreHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/RestoreHold",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.IdentityService",
+                        "RestoreHold",
                     ),
                 );
             self.inner.unary(req, path, codec).await
@@ -1167,6 +1489,7 @@ pub mod identity_service_server {
             &self,
             request: tonic::Request<super::PatchUserRequest>,
         ) -> std::result::Result<tonic::Response<super::User>, tonic::Status>;
+        /// Gone for every read; kept for RestoreUser until the days of grace are over.
         async fn delete_user(
             &self,
             request: tonic::Request<super::DeleteUserRequest>,
@@ -1182,6 +1505,42 @@ pub mod identity_service_server {
             tonic::Response<super::ListGroupsOfUserResponse>,
             tonic::Status,
         >;
+        /// Newest first, keyset pages. Not for SCIM clients.
+        async fn list_deleted_users(
+            &self,
+            request: tonic::Request<super::ListDeletedUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDeletedUsersResponse>,
+            tonic::Status,
+        >;
+        /// Undoes DeleteUser: the same id, in the groups that still exist. UNIQUENESS
+        /// when another user has the userName by now; PLAN_LAPSED when the plan is
+        /// full. Not for SCIM clients.
+        async fn restore_user(
+            &self,
+            request: tonic::Request<super::RestoreUserRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RestoreUserResponse>,
+            tonic::Status,
+        >;
+        /// The latest 100. Not for SCIM clients, as the next two.
+        async fn list_holds(
+            &self,
+            request: tonic::Request<super::ListHoldsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldsResponse>,
+            tonic::Status,
+        >;
+        /// Who was deleted is erased in time, as if there were no hold.
+        async fn approve_hold(
+            &self,
+            request: tonic::Request<super::ApproveHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status>;
+        /// Restores and reactivates all that the hold is about, in the background.
+        async fn restore_hold(
+            &self,
+            request: tonic::Request<super::RestoreHoldRequest>,
+        ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status>;
         async fn create_group(
             &self,
             request: tonic::Request<super::CreateGroupRequest>,
@@ -1666,6 +2025,232 @@ pub mod identity_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListGroupsOfUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.IdentityService/ListDeletedUsers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDeletedUsersSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListDeletedUsersRequest>
+                    for ListDeletedUsersSvc<T> {
+                        type Response = super::ListDeletedUsersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDeletedUsersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_deleted_users(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDeletedUsersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.IdentityService/RestoreUser" => {
+                    #[allow(non_camel_case_types)]
+                    struct RestoreUserSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::RestoreUserRequest>
+                    for RestoreUserSvc<T> {
+                        type Response = super::RestoreUserResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreUserRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::restore_user(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RestoreUserSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.IdentityService/ListHolds" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHoldsSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListHoldsRequest>
+                    for ListHoldsSvc<T> {
+                        type Response = super::ListHoldsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHoldsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_holds(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHoldsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.IdentityService/ApproveHold" => {
+                    #[allow(non_camel_case_types)]
+                    struct ApproveHoldSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ApproveHoldRequest>
+                    for ApproveHoldSvc<T> {
+                        type Response = super::Hold;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ApproveHoldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::approve_hold(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ApproveHoldSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.IdentityService/RestoreHold" => {
+                    #[allow(non_camel_case_types)]
+                    struct RestoreHoldSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::RestoreHoldRequest>
+                    for RestoreHoldSvc<T> {
+                        type Response = super::Hold;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RestoreHoldRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::restore_hold(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RestoreHoldSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -2167,6 +2752,13 @@ pub struct Organization {
     /// How many users there are; in answers to GetOrganization only.
     #[prost(uint64, optional, tag = "14")]
     pub users: ::core::option::Option<u64>,
+    /// Days in which a deleted user can be restored; then it is erased.
+    #[prost(uint32, tag = "15")]
+    pub deletion_grace_days: u32,
+    /// When more of a hundred users lose their access within an hour, those that
+    /// were deleted are not erased until an administrator decides. 0: never.
+    #[prost(uint32, tag = "16")]
+    pub hold_percent: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateOrganizationRequest {
@@ -2252,6 +2844,19 @@ pub struct SetPlanRequest {
     /// Absent: as the plan has it.
     #[prost(bool, optional, tag = "7")]
     pub oauth: ::core::option::Option<bool>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetDeletionPolicyRequest {
+    #[prost(message, optional, tag = "1")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, tag = "2")]
+    pub organization_id: ::prost::alloc::string::String,
+    /// 1 to 3650; absent: as it is. For users that are deleted from now on.
+    #[prost(uint32, optional, tag = "3")]
+    pub grace_days: ::core::option::Option<u32>,
+    /// 0 to 100; absent: as it is.
+    #[prost(uint32, optional, tag = "4")]
+    pub hold_percent: ::core::option::Option<u32>,
 }
 /// A schema that extends the users or groups of one organization.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2535,6 +3140,33 @@ pub mod organization_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What becomes of deleted users.
+        pub async fn set_deletion_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetDeletionPolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::Organization>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.OrganizationService/SetDeletionPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.OrganizationService",
+                        "SetDeletionPolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// A schema stays as it is added. INVALID_VALUE names what is wrong with it;
         /// UNIQUENESS: the organization has one of this URN.
         pub async fn add_schema(
@@ -2642,6 +3274,11 @@ pub mod organization_service_server {
         async fn set_plan(
             &self,
             request: tonic::Request<super::SetPlanRequest>,
+        ) -> std::result::Result<tonic::Response<super::Organization>, tonic::Status>;
+        /// What becomes of deleted users.
+        async fn set_deletion_policy(
+            &self,
+            request: tonic::Request<super::SetDeletionPolicyRequest>,
         ) -> std::result::Result<tonic::Response<super::Organization>, tonic::Status>;
         /// A schema stays as it is added. INVALID_VALUE names what is wrong with it;
         /// UNIQUENESS: the organization has one of this URN.
@@ -3009,6 +3646,55 @@ pub mod organization_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetPlanSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.OrganizationService/SetDeletionPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetDeletionPolicySvc<T: OrganizationService>(pub Arc<T>);
+                    impl<
+                        T: OrganizationService,
+                    > tonic::server::UnaryService<super::SetDeletionPolicyRequest>
+                    for SetDeletionPolicySvc<T> {
+                        type Response = super::Organization;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetDeletionPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as OrganizationService>::set_deletion_policy(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetDeletionPolicySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
