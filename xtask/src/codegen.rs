@@ -7,8 +7,9 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result, ensure};
 use prost::Message as _;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "rollcall/common/v1/common.proto",
+    "rollcall/identity/v1/console.proto",
     "rollcall/identity/v1/identity.proto",
     "rollcall/identity/v1/organization.proto",
     "rollcall/token/v1/oauth.proto",

@@ -8,7 +8,8 @@ use tonic::transport::Endpoint;
 use wire::{
     Transport,
     identity::{
-        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
+        console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
+        organization_service_client::OrganizationServiceClient,
     },
     token::{
         o_auth_service_client::OAuthServiceClient, service_credential_service_client::ServiceCredentialServiceClient,
@@ -42,26 +43,15 @@ impl<'a> Connection<'a> {
         Ok(OrganizationServiceClient::new(self.identity_service(create).await?))
     }
 
+    /// Administrators, and how they sign in. After organizations, which says where they are.
+    pub(crate) async fn console(&mut self) -> anyhow::Result<ConsoleServiceClient<Transport>> {
+        Ok(ConsoleServiceClient::new(self.identity_service(false).await?))
+    }
+
     /// Users and groups. Ask for the organizations first.
     pub(crate) async fn identities(&mut self) -> anyhow::Result<IdentityServiceClient<Transport>> {
         let client = IdentityServiceClient::new(self.identity_service(false).await?);
         Ok(client.max_decoding_message_size(wire::MAX_MESSAGE))
-    }
-
-    async fn identity_service(&mut self, create: bool) -> anyhow::Result<Transport> {
-        let settings = self.settings;
-        if let Some(service) = &self.services.identity {
-            return Ok(compose::here(service.routes()));
-        }
-        let transport = match self.running(Part::Identity, settings.identity_url.as_ref()).await? {
-            Some(transport) => transport,
-            None => {
-                self.open(Part::Identity, &settings.identity_database, create).await?;
-                let service = self.services.identity.as_ref().context("identity-service is not open")?;
-                compose::here(service.routes())
-            }
-        };
-        Ok(transport)
     }
 
     /// SCIM tokens.
@@ -78,6 +68,19 @@ impl<'a> Connection<'a> {
     /// Service credentials.
     pub(crate) async fn service_credentials(&mut self) -> anyhow::Result<ServiceCredentialServiceClient<Transport>> {
         Ok(ServiceCredentialServiceClient::new(self.token_service(false).await?))
+    }
+
+    async fn identity_service(&mut self, create: bool) -> anyhow::Result<Transport> {
+        let settings = self.settings;
+        if let Some(service) = &self.services.identity {
+            return Ok(compose::here(service.routes()));
+        }
+        if let Some(transport) = self.running(Part::Identity, settings.identity_url.as_ref()).await? {
+            return Ok(transport);
+        }
+        self.open(Part::Identity, &settings.identity_database, create).await?;
+        let service = self.services.identity.as_ref().context("identity-service is not open")?;
+        Ok(compose::here(service.routes()))
     }
 
     async fn token_service(&mut self, create: bool) -> anyhow::Result<Transport> {

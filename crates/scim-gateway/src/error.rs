@@ -145,7 +145,8 @@ pub(crate) fn kind(reason: Reason) -> ErrorKind {
         // Okta retries 429 and gives up on 503 and 409.
         Reason::Contended | Reason::Busy => ErrorKind::TooManyRequests,
         Reason::Unavailable => ErrorKind::Unavailable,
-        // The gateway's own mistakes: a malformed call, its own credential refused, an answer to OAuth that came to SCIM.
+        // The gateway's own mistakes: a malformed call, its own credential refused, an answer to OAuth or to the console that
+        // came to SCIM.
         Reason::ClientInvalid
         | Reason::ApprovalInvalid
         | Reason::GrantInvalid
@@ -157,6 +158,15 @@ pub(crate) fn kind(reason: Reason) -> ErrorKind {
         | Reason::CallerNotAllowed
         | Reason::CredentialNotFound
         | Reason::CredentialState
+        | Reason::AdminNotFound
+        | Reason::AdminState
+        | Reason::AdminInviteInvalid
+        | Reason::SignInNotFound
+        | Reason::SignInState
+        | Reason::SignInInvalid
+        | Reason::SignInRefused
+        | Reason::SessionInvalid
+        | Reason::SessionNotFound
         | Reason::Internal => ErrorKind::Internal,
     }
 }

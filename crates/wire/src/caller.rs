@@ -8,12 +8,13 @@ use crate::{
     Reason, Refusal,
     common::{Caller, InternalService, caller::Kind},
     identity::{
-        AddSchemaRequest, ApproveHoldRequest, CreateGroupRequest, CreateOrganizationRequest, CreateUserRequest,
-        DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetUserRequest, ListDeletedUsersRequest,
-        ListGroupsOfUserRequest, ListGroupsRequest, ListHoldsRequest, ListMembersRequest, ListResourcesRequest,
-        ListUsersRequest, LookUpUsersRequest, PatchGroupRequest, PatchUserRequest, ReplaceGroupRequest,
-        ReplaceUserRequest, RestoreHoldRequest, RestoreUserRequest, SetDeletionPolicyRequest, SetPlanRequest,
-        SetRequestLimitRequest, SetScimEnabledRequest,
+        AddSchemaRequest, ApproveHoldRequest, CreateAdminInviteRequest, CreateGroupRequest, CreateOrganizationRequest,
+        CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetUserRequest,
+        ListDeletedUsersRequest, ListGroupsOfUserRequest, ListGroupsRequest, ListHoldsRequest, ListMembersRequest,
+        ListResourcesRequest, ListUsersRequest, LookUpUsersRequest, PatchGroupRequest, PatchUserRequest,
+        RemoveAdminRequest, RemoveSignInProviderRequest, ReplaceGroupRequest, ReplaceUserRequest, RestoreHoldRequest,
+        RestoreUserRequest, RevokeSessionRequest, SetAdminRoleRequest, SetDeletionPolicyRequest, SetPlanRequest,
+        SetRequestLimitRequest, SetScimEnabledRequest, SetSignInProviderRequest,
     },
     token::{
         CreateOAuthApprovalRequest, CreateOAuthClientRequest, CreateScimTokenRequest, CreateServiceCredentialRequest,
@@ -56,6 +57,8 @@ called! {
     SetPlanRequest SetRequestLimitRequest SetScimEnabledRequest
     ListDeletedUsersRequest RestoreUserRequest SetDeletionPolicyRequest
     ApproveHoldRequest ListHoldsRequest RestoreHoldRequest
+    CreateAdminInviteRequest RemoveAdminRequest RemoveSignInProviderRequest RevokeSessionRequest SetAdminRoleRequest
+    SetSignInProviderRequest
     CreateScimTokenRequest CreateServiceCredentialRequest RetireScimTokenRequest RetireServiceSecretRequest
     RevokeScimTokenRequest RevokeServiceCredentialRequest RotateScimTokenRequest RotateServiceCredentialRequest
     SetTokenPolicyRequest

@@ -89,6 +89,24 @@ reasons! {
     GrantNotAllowed = "GRANT_NOT_ALLOWED", PermissionDenied;
     /// The OAuth client may not have this scope.
     ScopeInvalid = "SCOPE_INVALID", PermissionDenied;
+    /// No such administrator or invitation in this organization.
+    AdminNotFound = "ADMIN_NOT_FOUND", NotFound;
+    /// The organization's administrators do not allow this.
+    AdminState = "ADMIN_STATE", FailedPrecondition;
+    /// The invitation is unknown, used or expired: one answer for all.
+    AdminInviteInvalid = "ADMIN_INVITE_INVALID", Unauthenticated;
+    /// The organization has no sign-in provider.
+    SignInNotFound = "SIGN_IN_NOT_FOUND", NotFound;
+    /// The sign-in provider is not as it has to be for this: its client secret cannot be read any more.
+    SignInState = "SIGN_IN_STATE", FailedPrecondition;
+    /// No sign-in that has begun, or not any more: one answer for unknown, used and expired.
+    SignInInvalid = "SIGN_IN_INVALID", FailedPrecondition;
+    /// The provider named nobody who may sign in.
+    SignInRefused = "SIGN_IN_REFUSED", PermissionDenied;
+    /// The console session is unknown, ended, idle for too long or too old: one answer for all.
+    SessionInvalid = "SESSION_INVALID", Unauthenticated;
+    /// No such console session in this organization.
+    SessionNotFound = "SESSION_NOT_FOUND", NotFound;
     /// If-Match names no current version.
     VersionMismatch = "VERSION_MISMATCH", FailedPrecondition;
     /// The organization's SCIM switch is off.

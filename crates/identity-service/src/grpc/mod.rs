@@ -2,6 +2,7 @@
 //!
 //! Not here: rules, transactions, credentials (whoever calls was authenticated before).
 
+mod console;
 mod convert;
 mod deleted_users;
 mod events;
@@ -19,6 +20,7 @@ use wire::{
 
 use crate::operations::Core;
 
+pub(crate) use console::Console;
 pub(crate) use organizations::Organizations;
 
 /// `rollcall.identity.v1.IdentityService`.

@@ -34,6 +34,7 @@ pub(crate) enum Value {
     OptionalInstant(Option<Instant>),
     Json(JsonText),
     Bytes(Vec<u8>),
+    OptionalBytes(Option<Vec<u8>>),
 }
 
 impl Value {
@@ -81,6 +82,7 @@ impl Value {
             Self::OptionalInstant(value) => out.push_bind_param::<Nullable<InstantType>, _>(value),
             Self::Json(value) => out.push_bind_param::<Json, _>(value),
             Self::Bytes(value) => out.push_bind_param::<Binary, _>(value),
+            Self::OptionalBytes(value) => out.push_bind_param::<Nullable<Binary>, _>(value),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The administrative commands: one or two calls each, and how their answers look.
 
+mod admin;
 mod hold;
 mod oauth;
 mod org;
 mod schema;
 mod scim;
 mod service;
+mod sign_in;
 mod token;
 mod user;
 
@@ -24,8 +26,8 @@ use wire::{
 };
 
 pub(crate) use self::{
-    hold::run as hold, oauth::run as oauth, org::run as org, schema::run as schema, scim::run as scim,
-    service::run as service, token::run as token, user::run as user,
+    admin::run as admin, hold::run as hold, oauth::run as oauth, org::run as org, schema::run as schema,
+    scim::run as scim, service::run as service, sign_in::run as sign_in, token::run as token, user::run as user,
 };
 use crate::settings::Settings;
 

@@ -24,7 +24,8 @@ use wire::{
     common::{Administrator, Caller, caller::Kind},
     identity::{
         AddSchemaRequest, CreateOrganizationRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
-        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
+        console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
+        organization_service_client::OrganizationServiceClient,
     },
     token::{
         CreateScimTokenRequest, CreateScimTokenResponse, RevokeScimTokenRequest,
@@ -42,6 +43,7 @@ pub(crate) struct Server {
     pub(crate) tokens: TokenServiceClient<Transport>,
     pub(crate) oauth: OAuthServiceClient<Transport>,
     pub(crate) identity: IdentityServiceClient<Transport>,
+    pub(crate) console: ConsoleServiceClient<Transport>,
     /// To identity-service and to token-service.
     pub(crate) transports: [Transport; 2],
     /// Microseconds by which the gateway's clock is ahead.
@@ -120,7 +122,11 @@ impl Server {
     ) -> Self {
         let [identity_url, token_url] = urls;
         let clock = store::Clock::system();
-        let config = identity_service::Config { database_url: identity_url, pool_size: 4 };
+        let config = identity_service::Config {
+            database_url: identity_url,
+            pool_size: 4,
+            sealing_key: Arc::new(|| Ok([7; 32])),
+        };
         let identity = identity_service::Service::open(&config, clock.clone()).await.expect("identity-service");
         let config = token_service::Config { database_url: token_url, pool_size: 4 };
         let token = token_service::Service::open(&config, clock.clone()).await.expect("token-service");
@@ -145,6 +151,7 @@ impl Server {
             router,
             organizations: OrganizationServiceClient::new(identity.clone()),
             identity: IdentityServiceClient::new(identity.clone()),
+            console: ConsoleServiceClient::new(identity.clone()),
             tokens: TokenServiceClient::new(token.clone()),
             oauth: OAuthServiceClient::new(token.clone()),
             transports: [identity, token],
@@ -164,6 +171,7 @@ impl Server {
         Self {
             router: scim_gateway::router(config, self.transports[0].clone(), token, now),
             identity: self.identity.clone(),
+            console: self.console.clone(),
             organizations: self.organizations.clone(),
             tokens: self.tokens.clone(),
             oauth: self.oauth.clone(),
