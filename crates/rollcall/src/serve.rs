@@ -19,6 +19,7 @@ use crate::{
     grpc::{self, Trust},
     output,
     runtime::{self, Lock, Part, Running, RuntimeFile},
+    sealing,
     settings::{Settings, reachable},
     tls,
 };
@@ -122,6 +123,9 @@ fn check(settings: &Settings, parts: &[Part]) -> anyhow::Result<()> {
     }
     if settings.credential_file.is_some() {
         AdminCredential::load(settings)?;
+    }
+    if parts.contains(&Part::Identity) {
+        sealing::check(settings)?;
     }
     Ok(())
 }
