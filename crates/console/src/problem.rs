@@ -88,6 +88,7 @@ impl From<Status> for Problem {
             | Reason::AdminState
             | Reason::CredentialState
             | Reason::SignInInvalid
+            | Reason::SignInState
             | Reason::GrantInvalid
             | Reason::VersionMismatch => (StatusCode::CONFLICT, "This cannot be done as things are"),
             Reason::ScimDisabled | Reason::PlanLapsed => (StatusCode::FORBIDDEN, "The plan does not include this"),

@@ -33,13 +33,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
 /// The same with `pages` beside it, which have `/` and what else they want below other paths. Each of their requests has its
 /// id in `x-request-id` and its client's address, an `IpAddr`, among its extensions; its span, its line in the log, its deadline.
 /// How they answer is theirs.
-pub fn router_with(
-    config: Config,
-    identity: Transport,
-    token: Transport,
-    clock: Clock,
-    pages: Router,
-) -> Router {
+pub fn router_with(config: Config, identity: Transport, token: Transport, clock: Clock, pages: Router) -> Router {
     around(config, identity, token, clock, pages.with_state(()))
 }
 
