@@ -162,7 +162,7 @@ fn sign_in_first(visit: &Visit, request: &Request) -> Result<Response> {
         return Err(Problem::new(StatusCode::FORBIDDEN, "Nothing was changed", text).next("/sign-in", "Sign in"));
     }
     let site = &visit.console.site;
-    let prefix = site.root.trim_end_matches("/console");
+    let prefix = site.root.strip_suffix("/console").unwrap_or_default();
     let here = format!("{prefix}{}", request.uri().path_and_query().map_or("", |path| path.as_str()));
     let mut query = form_urlencoded::Serializer::new(String::new());
     match site.path_or_root(&here) {

@@ -16,7 +16,7 @@ use wire::token::{
 
 use super::{
     Confirm, Line, Secret, made_before, said, scim_shell, see, status,
-    tokens::{ScopeBox, chosen_scopes, deadline, scope_boxes},
+    tokens::{ScopeBox, chosen_scopes, deadline, may, scope_boxes},
 };
 use crate::{
     form::Form,
@@ -99,7 +99,7 @@ impl ClientRow {
             id: client.id,
             name: client.name,
             redirect_uris: client.redirect_uris,
-            scopes: client.scopes.join(", "),
+            scopes: may(&client.scopes),
             cidrs: client.allowed_cidrs.join(", "),
             issuer: client.trust.map(|trust| trust.issuer).unwrap_or_default(),
             has_secret: client.has_secret,

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 use http::StatusCode;
 use wire::{
-    identity::{ListGroupsRequest, ListQuery},
+    identity::{ListGroupsRequest, ListQuery, ListUsersRequest},
     token::ListOAuthGrantsRequest,
 };
 
@@ -47,10 +47,18 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
         query: Some(ListQuery { count: Some(0), ..ListQuery::default() }),
         mask: None,
     };
+    let count_users = ListUsersRequest {
+        organization_id: signed_in.organization_id(),
+        caller: signed_in.caller(),
+        query: Some(ListQuery { count: Some(0), ..ListQuery::default() }),
+        mask: None,
+    };
     let grants = ListOAuthGrantsRequest { organization_id: signed_in.organization_id() };
-    let (mut identity, mut oauth) = (clients.identity.clone(), clients.oauth.clone());
+    let (mut identity, mut users, mut oauth) =
+        (clients.identity.clone(), clients.identity.clone(), clients.oauth.clone());
     let provider = super::provider::of(&signed_in);
-    let (groups, tokens, grants, provider) = futures::join!(
+    let (users, groups, tokens, grants, provider) = futures::join!(
+        users.list_users(signed_in.call(count_users)),
         identity.list_groups(signed_in.call(count)),
         tokens::all(&signed_in),
         oauth.list_o_auth_grants(signed_in.call(grants)),
@@ -68,7 +76,7 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
         plan_ends: When::of(organization.plan_expires_at.as_ref(), now),
         scim_enabled: organization.scim_enabled,
         scim_entitled: organization.scim_entitled,
-        users: organization.users.map_or_else(|| "unknown".to_owned(), grouped),
+        users: grouped(u64::try_from(users?.into_inner().total_results).unwrap_or_default()),
         max_users: organization.max_users.map(grouped),
         groups: grouped(u64::try_from(groups?.into_inner().total_results).unwrap_or_default()),
         last_contact: last.map(|at| When::new(at, now)),

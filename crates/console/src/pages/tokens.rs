@@ -93,7 +93,7 @@ impl TokenRow {
             last_used: When::of(token.last_used_at.as_ref(), now),
             expires: expires.map(|at| When::new(at, now)),
             created: When::of(token.created_at.as_ref(), now),
-            scopes: token.scopes.join(", "),
+            scopes: may(&token.scopes),
             cidrs: token.allowed_cidrs.join(", "),
             id: token.id,
             description: token.description,
@@ -152,6 +152,11 @@ pub(super) struct ScopeBox {
     pub(super) name: &'static str,
     pub(super) means: &'static str,
     pub(super) chosen: bool,
+}
+
+/// Empty: everything.
+pub(super) fn may(scopes: &[String]) -> String {
+    if scopes.len() == SCOPES.len() { String::new() } else { scopes.join(", ") }
 }
 
 /// `chosen`: None before anything was.

@@ -142,7 +142,7 @@ fn registration<'a>(provider: &'a SignInProvider, redirect_uri: &'a str) -> Regi
 }
 
 fn not_signed_in(Wrong(text): Wrong) -> Problem {
-    Problem::new(StatusCode::BAD_GATEWAY, "You are not signed in", text).next("/sign-in", "Begin anew")
+    Problem::new(StatusCode::FORBIDDEN, "You are not signed in", text).next("/sign-in", "Begin anew")
 }
 
 fn begin_anew(text: &'static str) -> Problem {

@@ -28,6 +28,9 @@ const FRESH: Duration = Duration::from_secs(600);
 /// By so much its clock may differ.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 
+/// Told from a token that has expired, for which `openidconnect` has the same error.
+const FUTURE: &str = "issued in the future";
+
 /// With a key of the provider's; never with the client's secret.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
     CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
@@ -178,7 +181,7 @@ impl Providers {
                 .set_allowed_algs(ALGORITHMS)
                 .set_time_fn(move || earlier.into())
                 .set_issue_time_verifier_fn(move |issued| {
-                    if SystemTime::from(issued) > later { Err("issued in the future".to_owned()) } else { Ok(()) }
+                    if SystemTime::from(issued) > later { Err(FUTURE.to_owned()) } else { Ok(()) }
                 });
             token.claims(&verifier, &nonce).cloned()
         };
@@ -282,13 +285,13 @@ where
 fn unverified(error: &ClaimsVerificationError) -> Wrong {
     tracing::info!(%error, "an ID token was refused");
     Wrong::new(match error {
+        ClaimsVerificationError::Expired(why) if why == FUTURE => {
+            "The ID token is of the future. The clocks of this server and of the provider differ: whoever runs Rollcall has to set \
+             this one right."
+        }
         ClaimsVerificationError::Expired(_) => {
             "The ID token has expired already. The clocks of this server and of the provider differ, or the sign-in took too long: \
              begin anew."
-        }
-        ClaimsVerificationError::Other(_) => {
-            "The ID token is of the future. The clocks of this server and of the provider differ: whoever runs Rollcall has to set \
-             this one right."
         }
         ClaimsVerificationError::InvalidAudience(_) => {
             "The ID token is for another client. An owner has to check the client id under Sign-in."

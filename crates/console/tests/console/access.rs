@@ -92,7 +92,11 @@ async fn each_role_may_change_what_it_may_and_see_everything() {
             assert!(matches!(answer.status.as_u16(), 200 | 404), "{role:?} {page}: {}", answer.status);
             assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
             assert!(answer.body.len() < 100_000, "{page} is {} bytes", answer.body.len());
-            assert!(!answer.body.contains("<style") && !answer.body.contains(" style=") && !answer.body.contains(" onclick"));
+            assert!(
+                !answer.body.contains("<style")
+                    && !answer.body.contains(" style=")
+                    && !answer.body.contains(" onclick")
+            );
         }
         for (path, least) in CHANGES {
             let page = browser.get("/console/scim/tokens/new").await.is(200);
@@ -109,7 +113,13 @@ async fn each_role_may_change_what_it_may_and_see_everything() {
 async fn a_viewer_is_told_why_buttons_are_missing() {
     let world = World::start().await;
     let mut viewer = world.signed_in("viewer@example.com", AdminRole::Viewer).await;
-    for page in ["/console/scim", "/console/scim/tokens", "/console/scim/clients", "/console/administrators", "/console/sign-in-provider"] {
+    for page in [
+        "/console/scim",
+        "/console/scim/tokens",
+        "/console/scim/clients",
+        "/console/administrators",
+        "/console/sign-in-provider",
+    ] {
         viewer.get(page).await.is(200).says("id=\"role-hint\"");
     }
     let page = viewer.get("/console/scim").await.is(200);
@@ -141,8 +151,8 @@ async fn a_change_is_sent_by_a_form_of_this_browser_in_this_session_from_here() 
         ("multipart", Some("same-origin"), Some(ORIGIN), "multipart/form-data; boundary=x", on(&mine)),
     ] {
         let mut headers = vec![("content-type", media_type)];
-        site.map(|site| headers.push(("sec-fetch-site", site)));
-        origin.map(|origin| headers.push(("origin", origin)));
+        headers.extend(site.map(|site| ("sec-fetch-site", site)));
+        headers.extend(origin.map(|origin| ("origin", origin)));
         let answer = browser.send(Method::POST, "/console/scim/enabled", &headers, body).await;
         assert_eq!(answer.status, 403, "{what}");
         answer.says("Nothing was changed");
@@ -150,7 +160,10 @@ async fn a_change_is_sent_by_a_form_of_this_browser_in_this_session_from_here() 
     browser.get("/console/scim").await.is(200).says("aria-checked=\"false\"");
     // An old browser, which has only `Origin`.
     let headers = [("content-type", FORM), ("origin", ORIGIN)];
-    browser.send(Method::POST, "/console/scim/enabled", &headers, on(&mine)).await.goes_to("/console/scim?done=scim-on");
+    browser
+        .send(Method::POST, "/console/scim/enabled", &headers, on(&mine))
+        .await
+        .goes_to("/console/scim?done=scim-on");
     // Too large.
     let large = format!("{}&x={}", on(&mine), "a".repeat(70_000));
     browser.send_form("/console/scim/enabled", large).await.is(413);
@@ -164,12 +177,23 @@ async fn every_answer_keeps_to_itself_and_cookies_are_of_this_host_alone() {
     let invite = format!("/console/invite/{secret}");
     let mut answers = vec![browser.get(&invite).await];
     answers.push(browser.post(&invite, &[]).await);
-    for page in PAGES.iter().chain(&["/console/sign-in", "/console/sign-in/start?organization=nobody", "/console/sign-in/callback?state=x", "/console/assets/x.css", "/console/users/%ff", "/console/invite/x"]) {
+    for page in PAGES.iter().chain(&[
+        "/console/sign-in",
+        "/console/sign-in/start?organization=nobody",
+        "/console/sign-in/callback?state=x",
+        "/console/assets/x.css",
+        "/console/users/%ff",
+        "/console/invite/x",
+    ]) {
         answers.push(browser.get(&real(page)).await);
     }
     answers.push(browser.send(Method::DELETE, "/console/scim", &[], String::new()).await);
     for answer in &answers {
-        assert!(answer.header("content-security-policy").starts_with("default-src 'none'; style-src 'self'; script-src 'self';"));
+        assert!(
+            answer
+                .header("content-security-policy")
+                .starts_with("default-src 'none'; style-src 'self'; script-src 'self';")
+        );
         assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'; base-uri 'none'"));
         for (name, value) in [
             ("cache-control", "no-store"),
@@ -198,7 +222,9 @@ async fn style_and_script_are_found_by_their_content_and_kept() {
     let world = World::start().await;
     let mut browser = world.browser();
     let page = browser.get("/console/sign-in").await.is(200).body;
-    for (attribute, media_type) in [("href=\"/console/assets/", "text/css"), ("src=\"/console/assets/", "text/javascript")] {
+    for (attribute, media_type) in
+        [("href=\"/console/assets/", "text/css"), ("src=\"/console/assets/", "text/javascript")]
+    {
         let file = page.split(attribute).nth(1).and_then(|rest| rest.split('"').next()).expect("linked");
         let asset = browser.get(&format!("/console/assets/{file}")).await.is(200);
         assert!(asset.header("content-type").starts_with(media_type));

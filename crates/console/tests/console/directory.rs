@@ -1,8 +1,8 @@
 //! Users and groups, and that nobody's name is more than a name.
 
 use wire::{
-    ids,
     identity::{AdminRole, CreateGroupRequest, CreateUserRequest, MemberIds},
+    ids,
     token::{CreateScimTokenRequest, OAuthGrantType},
 };
 
@@ -80,7 +80,14 @@ async fn users_are_found_by_parts_of_their_names_and_paged() {
     assert_eq!(rows(&back.body), 50);
 
     // As text of a filter's string, whatever it holds.
-    for (words, found) in [("user00", 10), ("PERSON 11", 11), ("the%5Ckey", 1), ("%22the", 1), ("%22+or+userName+pr+or+x+eq+%22", 0), ("%25", 0)] {
+    for (words, found) in [
+        ("user00", 10),
+        ("PERSON 11", 11),
+        ("the%5Ckey", 1),
+        ("%22the", 1),
+        ("%22+or+userName+pr+or+x+eq+%22", 0),
+        ("%25", 0),
+    ] {
         let page = viewer.get(&format!("/console/users?q={words}")).await.is(200);
         assert_eq!(rows(&page.body), found, "{words}");
     }
@@ -107,7 +114,8 @@ async fn members_are_paged() {
     let first = viewer.get(&format!("/console/groups/{group}")).await.is(200);
     let rows = |page: &str| page.matches("<tr><th scope=\"row\">").count();
     assert_eq!(rows(&first.body), 50);
-    let next = first.body.split("id=\"next-page\" href=\"").nth(1).and_then(|rest| rest.split('"').next()).map(unescape);
+    let next =
+        first.body.split("id=\"next-page\" href=\"").nth(1).and_then(|rest| rest.split('"').next()).map(unescape);
     let second = viewer.get(&next.expect("next")).await.is(200).says("First page");
     assert_eq!(rows(&second.body), 10);
 }
@@ -190,12 +198,18 @@ fn tags_are_ours(page: &str, path: &str) {
         let tag = tag.split('>').next().unwrap_or_default();
         let name = tag.trim_start_matches('/').split([' ', '\n']).next().unwrap_or_default();
         assert!(!matches!(name, "svg" | "img" | "b&gt;" | "i" | "!--"), "{path}: <{tag}>");
-        assert!(name != "script" || tag.starts_with("script type=\"module\" src=\"/console/assets/") || tag == "/script", "{path}: <{tag}>");
+        assert!(
+            name != "script" || tag.starts_with("script type=\"module\" src=\"/console/assets/") || tag == "/script",
+            "{path}: <{tag}>"
+        );
         for attribute in tag.split(['"', '\'']).step_by(2) {
             assert!(!attribute.contains(" on") && !attribute.contains("javascript:"), "{path}: <{tag}>");
         }
         for address in tag.split("href=\"").skip(1).chain(tag.split("action=\"").skip(1)) {
-            assert!(address.starts_with("/console") || address.starts_with("#main") || address.starts_with("data:,"), "{path}: <{tag}>");
+            assert!(
+                address.starts_with("/console") || address.starts_with("#main") || address.starts_with("data:,"),
+                "{path}: <{tag}>"
+            );
         }
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) tokens: TokenServiceClient<Transport>,
     pub(crate) oauth: OAuthServiceClient<Transport>,
     pub(crate) organization: String,
+    /// To identity-service and to token-service.
+    pub(crate) transports: [Transport; 2],
     ahead: Arc<AtomicI64>,
     databases: Arc<[TestDatabase; 2]>,
 }
@@ -57,9 +59,8 @@ impl World {
         let databases = [testkit::sqlite(), testkit::sqlite()];
         let ahead = Arc::new(AtomicI64::new(0));
         let (offset, system) = (Arc::clone(&ahead), Clock::system());
-        let clock = Clock::from_fn(move || {
-            Instant::from_micros(system.now().as_micros() + offset.load(Ordering::Relaxed))
-        });
+        let clock =
+            Clock::from_fn(move || Instant::from_micros(system.now().as_micros() + offset.load(Ordering::Relaxed)));
         let config = identity_service::Config {
             database_url: databases[0].url().to_owned(),
             pool_size: 4,
@@ -73,6 +74,7 @@ impl World {
         let now = Arc::new(move || Timestamp::from_microsecond(clock.now().as_micros()).expect("instant"));
         let random = Arc::new(|bytes: &mut [u8; 32]| getrandom::fill(bytes).expect("randomness"));
         let router = console::router(Config::new(public_url), identity.clone(), token.clone(), now, random);
+        let transports = [identity.clone(), token.clone()];
         let mut world = Self {
             router,
             admins: ConsoleServiceClient::new(identity.clone()),
@@ -81,6 +83,7 @@ impl World {
             tokens: TokenServiceClient::new(token.clone()),
             oauth: OAuthServiceClient::new(token),
             organization: String::new(),
+            transports,
             ahead,
             databases: Arc::new(databases),
         };
@@ -98,6 +101,7 @@ impl World {
             tokens: world.tokens.clone(),
             oauth: world.oauth.clone(),
             organization: world.organization.clone(),
+            transports: world.transports.clone(),
             ahead: Arc::clone(&world.ahead),
             databases: Arc::clone(&world.databases),
         }

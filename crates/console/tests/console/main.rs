@@ -1,6 +1,7 @@
 //! The console over its router, with the real services in this process, on SQLite.
 
 mod access;
+mod beside;
 mod directory;
 mod harness;
 mod people;

@@ -39,7 +39,12 @@ async fn a_form_that_made_a_secret_makes_no_other() {
     let mut owner = world.signed_in("owner@example.com", AdminRole::Owner).await;
     owner.get("/console/administrators/invite").await.is(200);
     let (token, once) = (owner.hidden("_token"), owner.hidden("_once"));
-    let body = crate::harness::encode(&[("_token", &*token), ("_once", &*once), ("email", "a@example.com"), ("role", "admin")]);
+    let body = crate::harness::encode(&[
+        ("_token", &*token),
+        ("_once", &*once),
+        ("email", "a@example.com"),
+        ("role", "admin"),
+    ]);
     owner.send_form("/console/administrators/invite", body.clone()).await.is(200);
     owner.send_form("/console/administrators/invite", body).await.goes_to("/console/administrators?done=made");
 }
@@ -55,7 +60,11 @@ async fn a_role_that_is_changed_holds_at_once_and_there_is_always_an_owner() {
         row.split('"').next().expect("id").to_owned()
     };
     let (owners, admins) = (id("owner@example.com"), id("admin@example.com"));
-    owner.post(&format!("/console/administrators/{owners}/role"), &[("role", "viewer")]).await.is(422).says("role=\"alert\"");
+    owner
+        .post(&format!("/console/administrators/{owners}/role"), &[("role", "viewer")])
+        .await
+        .is(422)
+        .says("role=\"alert\"");
     owner.get("/console/administrators").await.is(200);
     owner.post(&format!("/console/administrators/{admins}/role"), &[("role", "viewer")]).await.is(303);
     admin.get("/console/scim").await.is(200).says("id=\"role-hint\"");
@@ -75,7 +84,8 @@ async fn another_organizations_administrators_and_sessions_are_nobodys() {
     let page = theirs.get("/console/administrators").await.is(200);
     let admin = page.body.split("id=\"admin-").nth(1).and_then(|rest| rest.split('"').next()).expect("id").to_owned();
     let page = theirs.get("/console/sessions").await.is(200);
-    let session = page.body.split("id=\"session-").nth(1).and_then(|rest| rest.split('"').next()).expect("id").to_owned();
+    let session =
+        page.body.split("id=\"session-").nth(1).and_then(|rest| rest.split('"').next()).expect("id").to_owned();
     for path in [
         format!("/console/administrators/{admin}/role"),
         format!("/console/administrators/{admin}/remove"),

@@ -143,20 +143,25 @@ async fn discovery(State(provider): State<Provider>) -> Json<Value> {
 
 async fn keys() -> Json<Value> {
     let point = KEYS.ec.public_key().as_ref();
-    let public = KEYS.rsa.public();
+    let public = signature::RsaPublicKeyComponents::<Vec<u8>>::from(KEYS.rsa.public());
     Json(json!({"keys": [
         {"kty": "EC", "crv": "P-256", "kid": "e", "use": "sig", "alg": "ES256",
          "x": BASE64.encode(&point[1..33]), "y": BASE64.encode(&point[33..])},
         {"kty": "RSA", "kid": "r", "use": "sig", "alg": "RS256",
-         "n": BASE64.encode(public.modulus().big_endian_without_leading_zero()),
-         "e": BASE64.encode(public.exponent().big_endian_without_leading_zero())},
+         "n": BASE64.encode(public.n),
+         "e": BASE64.encode(public.e)},
     ]}))
 }
 
-async fn token(State(provider): State<Provider>, headers: HeaderMap, Form(form): Form<HashMap<String, String>>) -> Response {
+async fn token(
+    State(provider): State<Provider>,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
     let refused = |error: &str| (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response();
     // RFC 6749 section 2.3.1: both are form-encoded first.
-    let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:hush+%26+hush")));
+    let basic =
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:hush+%26+hush")));
     if headers.get("authorization").is_none_or(|value| value.as_bytes() != basic.as_bytes()) {
         return refused("invalid_client");
     }

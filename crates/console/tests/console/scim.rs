@@ -35,7 +35,8 @@ async fn the_switch_is_turned_and_the_change_names_who_did() {
     let mut admin = world.signed_in("admin@example.com", AdminRole::Admin).await;
     admin.get("/console/scim").await.is(200).says("aria-checked=\"false\"").says("https://scim.example.com/scim/v2");
     admin.post("/console/scim/enabled", &[("enabled", "true")]).await.goes_to("/console/scim?done=scim-on");
-    let page = admin.get("/console/scim?done=scim-on").await.is(200).says("aria-checked=\"true\"").says("id=\"notice\"");
+    let page =
+        admin.get("/console/scim?done=scim-on").await.is(200).says("aria-checked=\"true\"").says("id=\"notice\"");
     assert!(!page.body.contains("disabled"));
     let request = GetOrganizationRequest { key: Some(Key::Id(world.organization.clone())) };
     let organization = world.organizations.clone().get_organization(request).await.expect("organization");
@@ -86,7 +87,8 @@ async fn a_token_is_shown_once_and_a_reload_makes_no_other() {
     assert!(world.valid(&secret).await);
     // Reloaded.
     admin.send_form("/console/scim/tokens", body).await.goes_to("/console/scim/tokens?done=made");
-    let listed = admin.get("/console/scim/tokens").await.is(200).says("Okta &#60;prod&#62;").says("admin@example.com (console)");
+    let listed =
+        admin.get("/console/scim/tokens").await.is(200).says("Okta &#60;prod&#62;").says("admin@example.com (console)");
     assert!(!listed.body.contains("rc_scim_"));
     let tokens = world.list().await;
     assert_eq!(tokens.len(), 1);
@@ -111,7 +113,8 @@ async fn what_is_wrong_with_a_token_is_said_beside_what_was_typed() {
         }
     }
     assert!(world.list().await.is_empty());
-    let fields = [("description", "Narrow"), ("ttl_days", ""), ("scope", "users:read"), ("cidrs", "203.0.113.0/24\n10.0.0.0/8")];
+    let fields =
+        [("description", "Narrow"), ("ttl_days", ""), ("scope", "users:read"), ("cidrs", "203.0.113.0/24\n10.0.0.0/8")];
     create(&mut admin, &fields).await.is(200);
     let token = &world.list().await[0];
     assert_eq!((&*token.scopes, token.allowed_cidrs.len()), (&["users:read".to_owned()][..], 2));
@@ -125,7 +128,7 @@ async fn a_token_gives_way_to_its_successor_and_is_revoked_after_a_question() {
     fields.extend(ALL);
     let first = create(&mut admin, &fields).await.is(200).field("secret");
     let id = world.list().await[0].id.clone();
-    admin.get(&format!("/console/scim/tokens/{id}/rotate")).await.is(200).says("Rotate &#34;Okta&#34;");
+    admin.get(&format!("/console/scim/tokens/{id}/rotate")).await.is(200).says("Rotate \"Okta\"");
     let fields = [("ttl_days", "30"), ("deadline_hours", "24")];
     let second = admin.post(&format!("/console/scim/tokens/{id}/rotate"), &fields).await.is(200).field("secret");
     assert!(world.valid(&first).await);
@@ -140,7 +143,10 @@ async fn a_token_gives_way_to_its_successor_and_is_revoked_after_a_question() {
     let successor = &tokens.iter().find(|token| token.id != id).expect("successor").id;
     admin.get(&format!("/console/scim/tokens/{successor}/revoke")).await.is(200).says("Okta");
     assert!(world.valid(&second).await, "a question changes nothing");
-    admin.post(&format!("/console/scim/tokens/{successor}/revoke"), &[]).await.goes_to("/console/scim/tokens?done=token-revoked");
+    admin
+        .post(&format!("/console/scim/tokens/{successor}/revoke"), &[])
+        .await
+        .goes_to("/console/scim/tokens?done=token-revoked");
     assert!(!world.valid(&second).await);
 }
 
@@ -168,7 +174,8 @@ async fn an_oauth_client_is_made_approved_rotated_and_revoked() {
     let mut admin = world.signed_in("admin@example.com", AdminRole::Admin).await;
     admin.get("/console/scim/clients").await.is(200).says("new-authorization_code");
     admin.get("/console/scim/clients/new?kind=authorization_code").await.is(200).says("Redirect URIs");
-    let mut fields = vec![("kind", "authorization_code"), ("name", "Okta"), ("redirect_uris", "https://okta.example/callback")];
+    let mut fields =
+        vec![("kind", "authorization_code"), ("name", "Okta"), ("redirect_uris", "https://okta.example/callback")];
     fields.extend(ALL);
     let made = admin.post("/console/scim/clients", &fields).await.is(200);
     assert!(made.field("secret").starts_with("rc_oauth_"));
@@ -185,7 +192,10 @@ async fn an_oauth_client_is_made_approved_rotated_and_revoked() {
     admin.get(&format!("/console/scim/clients/{id}/retire")).await.is(200);
     admin.post(&format!("/console/scim/clients/{id}/retire"), &[("force", "true")]).await.is(303);
     admin.get(&format!("/console/scim/clients/{id}/revoke")).await.is(200).says("Okta");
-    admin.post(&format!("/console/scim/clients/{id}/revoke"), &[]).await.goes_to("/console/scim/clients?done=client-revoked");
+    admin
+        .post(&format!("/console/scim/clients/{id}/revoke"), &[])
+        .await
+        .goes_to("/console/scim/clients?done=client-revoked");
     admin.get("/console/scim/clients").await.is(200).says("revoked");
 
     // By assertions: without a secret.
@@ -204,7 +214,17 @@ async fn each_guide_has_this_servers_values_in_the_providers_words() {
     let world = World::start().await;
     let mut viewer = world.signed_in("viewer@example.com", AdminRole::Viewer).await;
     for (provider, words) in [
-        ("okta", &["SCIM connector base URL", "Unique identifier field for users", "<b>email</b>", "HTTP Header", "Push New Users", "Test Connector Configuration"][..]),
+        (
+            "okta",
+            &[
+                "SCIM connector base URL",
+                "Unique identifier field for users",
+                "<b>email</b>",
+                "HTTP Header",
+                "Push New Users",
+                "Test Connector Configuration",
+            ][..],
+        ),
         ("entra", &["Tenant URL", "Secret Token", "Test Connection", "objectId"]),
         ("jumpcloud", &["Base URL", "Token Key", "Test User Email", "Activate"]),
         ("onelogin", &["SCIM Base URL", "SCIM Bearer Token", "Enable provisioning"]),
