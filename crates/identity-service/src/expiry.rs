@@ -1,5 +1,5 @@
-//! The background task that deletes what nobody is shown any more: idempotency keys that have expired, and the members
-//! of deleted groups.
+//! The background task that deletes what nobody is shown any more: idempotency keys, invitations, sessions of the console and
+//! sign-ins that have expired, and the members of deleted groups.
 
 use std::{
     convert::Infallible,
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{GroupId, OrgId},
-    store::{idempotency, member, tombstone},
+    store::{admin, idempotency, member, session, sign_in, tombstone},
 };
 
 /// An expired key counts as none from its moment on, so its row may stay for a while.
@@ -63,6 +63,7 @@ async fn run(db: Db, clock: Clock, poke: Arc<Notify>, stop: CancellationToken) {
         let purged = async {
             if keys {
                 purge(&db, clock.now(), &stop).await?;
+                purge_consoles(&db, clock.now(), &stop).await?;
             }
             sweep(&db, &stop).await
         };
@@ -123,6 +124,32 @@ async fn purge(db: &Db, now: Instant, stop: &CancellationToken) -> Result<usize,
             if i64::try_from(count).unwrap_or(i64::MAX) < BATCH {
                 break;
             }
+        }
+    }
+    Ok(purged)
+}
+
+/// Goes through the organizations whose console has something that ends. How many rows were deleted.
+async fn purge_consoles(db: &Db, now: Instant, stop: &CancellationToken) -> Result<usize, store::Error> {
+    let mut org = OrgId(Uuid::nil());
+    let mut purged = 0;
+    while let Some(next) =
+        db.across().read(move |conn| Ok(sign_in::console_organization_after(conn, org)?)).await.map_err(only)?
+    {
+        org = next;
+        let mut more = true;
+        while more && !stop.is_cancelled() {
+            let some = db.of(org).write(move |conn| {
+                let invites = admin::invites_purge(conn, org, now)?;
+                let sessions = session::sessions_purge(conn, org, now, BATCH)?;
+                Ok((invites, sessions, sign_in::attempts_purge(conn, org, now, BATCH)?))
+            });
+            let (invites, sessions, attempts) = some.await.map_err(only)?;
+            purged += sessions + attempts + invites;
+            more = [sessions, attempts].iter().any(|count| i64::try_from(*count).is_ok_and(|count| count >= BATCH));
+        }
+        if stop.is_cancelled() {
+            return Ok(purged);
         }
     }
     Ok(purged)

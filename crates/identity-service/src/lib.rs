@@ -1,4 +1,4 @@
-//! Organizations, users, groups, members and their events, over gRPC (`proto/rollcall/identity/v1`) on SQLite or
+//! Organizations, users, groups, members, administrators and their events, over gRPC (`proto/rollcall/identity/v1`) on SQLite or
 //! PostgreSQL.
 //!
 //! Not here: REST, SCIM rendering and tokens. What a SCIM body means is the `scim` crate's.
@@ -20,6 +20,8 @@ mod walks;
 pub use ::store::Clock;
 use ::store::{Db, Ids, Random};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use domain::sealing::SealingKey;
+pub use domain::sealing::SealingKeySource;
 use expiry::Expiry;
 use operations::{Core, TypesCache};
 use plan_notices::PlanNotices;
@@ -27,7 +29,8 @@ use sequencer::Sequencer;
 use turns::Turns;
 use walks::Walks;
 use wire::identity::{
-    identity_service_server::IdentityServiceServer, organization_service_server::OrganizationServiceServer,
+    console_service_server::ConsoleServiceServer, identity_service_server::IdentityServiceServer,
+    organization_service_server::OrganizationServiceServer,
 };
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -40,6 +43,9 @@ pub struct Config {
     pub database_url: String,
     /// PostgreSQL connections of this process, at least 1. Ignored on SQLite.
     pub pool_size: u32,
+    /// What has to be read again, such as the client secret of a sign-in provider, is sealed by this key: random, kept
+    /// elsewhere than the database, and the same for all replicas.
+    pub sealing_key: SealingKeySource,
 }
 
 impl std::fmt::Debug for Config {
@@ -86,13 +92,15 @@ impl Service {
                 plan_notices,
                 walks: Walks::default(),
                 types_cache: TypesCache::default(),
+                sealing_key: SealingKey(config.sealing_key.clone()),
             },
         })
     }
 
-    /// Both gRPC services, for a server or an in-process transport.
+    /// Its gRPC services, for a server or an in-process transport.
     pub fn routes(&self) -> tonic::service::Routes {
         let identity = IdentityServiceServer::new(grpc::Identity(self.core.clone()));
+        let console = ConsoleServiceServer::new(grpc::Console(self.core.clone()));
         let organizations = OrganizationServiceServer::new(grpc::Organizations(self.core.clone()));
         tonic::service::Routes::new(
             identity.max_decoding_message_size(wire::MAX_MESSAGE).max_encoding_message_size(wire::MAX_MESSAGE),
@@ -100,6 +108,7 @@ impl Service {
         .add_service(
             organizations.max_decoding_message_size(wire::MAX_MESSAGE).max_encoding_message_size(wire::MAX_MESSAGE),
         )
+        .add_service(console)
     }
 
     /// Whether the database answers.

@@ -32,7 +32,7 @@ impl Cli {
 }
 
 /// Those that say where something is.
-const PLACES: [&str; 10] = [
+const PLACES: [&str; 11] = [
     "data_dir",
     "public_url",
     "identity_database_url",
@@ -40,6 +40,7 @@ const PLACES: [&str; 10] = [
     "identity_url",
     "token_url",
     "admin_credential_file",
+    "sealing_key_file",
     "grpc_ca",
     "grpc_client_cert",
     "grpc_client_key",
@@ -119,6 +120,10 @@ pub(crate) struct Globals {
     /// The credential of Rollcall's own parts and commands over gRPC [default: admin-credential in the data directory, made at the first start]
     #[arg(long, global = true, env = "ROLLCALL_ADMIN_CREDENTIAL_FILE", value_name = "FILE")]
     pub(crate) admin_credential_file: Option<PathBuf>,
+    /// The key that identity-service seals the client secrets of sign-in providers with; replicas share one [default:
+    /// sealing.key in the data directory, made when it is first needed]
+    #[arg(long, global = true, env = "ROLLCALL_SEALING_KEY_FILE", value_name = "FILE", value_parser = path())]
+    pub(crate) sealing_key_file: Option<PathBuf>,
     /// Certificate of the gRPC listener, PEM with its chain: gRPC then speaks TLS [default: plain, for a private network]
     #[arg(long, global = true, env = "ROLLCALL_GRPC_CERT", value_name = "FILE", value_parser = path())]
     pub(crate) grpc_cert: Option<PathBuf>,
@@ -204,6 +209,12 @@ pub(crate) enum Command {
         #[arg(value_enum, env = "ROLLCALL_ROLE")]
         role: Option<Role>,
     },
+    /// Who may use an organization's console
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// The OpenID provider by which an organization's administrators sign in
+    #[command(subcommand)]
+    SignIn(SignInCommand),
     /// Organizations: their plan and limits
     #[command(subcommand)]
     Org(OrgCommand),
@@ -232,6 +243,85 @@ pub(crate) enum Role {
     Identity,
     /// SCIM tokens and service credentials, over gRPC
     Token,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AdminRole {
+    /// Administrators and sign-in, too
+    Owner,
+    /// The switch, tokens, clients, users and groups
+    Admin,
+    /// Looks, changes nothing
+    Viewer,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AdminCommand {
+    /// Makes a link, good once, by which a person becomes an administrator; or, who is one already, signs in
+    Invite {
+        /// Slug or id
+        org: String,
+        /// The address that the person signs in with
+        #[arg(long, env = "ROLLCALL_EMAIL", value_name = "ADDRESS")]
+        email: String,
+        /// What the person may do [default: owner while there is no administrator, then admin]
+        #[arg(long, env = "ROLLCALL_ADMIN_ROLE", value_enum)]
+        role: Option<AdminRole>,
+        /// Hours until the link is void, up to 168 [default: 24]
+        #[arg(long, env = "ROLLCALL_TTL_HOURS", value_name = "N")]
+        ttl_hours: Option<u32>,
+    },
+    /// Lists administrators and invitations
+    List {
+        /// Slug or id
+        org: String,
+    },
+    /// Sets what an administrator may do; open sessions follow at once
+    Role {
+        /// Slug or id
+        org: String,
+        /// Id or e-mail address, as `rollcall admin list` shows it
+        admin: String,
+        /// What the person may do
+        #[arg(value_enum)]
+        role: AdminRole,
+    },
+    /// Removes an administrator with its sessions, or an invitation
+    Remove {
+        /// Slug or id
+        org: String,
+        /// Id or e-mail address, as `rollcall admin list` shows it
+        admin: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum SignInCommand {
+    /// Sets the provider, in the place of the one that there was
+    Set {
+        /// Slug or id
+        org: String,
+        /// Its issuer, exactly as in its /.well-known/openid-configuration
+        #[arg(long, env = "ROLLCALL_ISSUER", value_name = "URL")]
+        issuer: String,
+        /// What it calls this application
+        #[arg(long, env = "ROLLCALL_CLIENT_ID", value_name = "ID")]
+        client_id: String,
+        /// A file with the client secret, or - for standard input [default: the stored one, while issuer and client stay;
+        /// else none, which is for public clients]
+        #[arg(long, env = "ROLLCALL_CLIENT_SECRET_FILE", value_name = "FILE")]
+        client_secret_file: Option<PathBuf>,
+    },
+    /// Shows the provider, without the client secret
+    Show {
+        /// Slug or id
+        org: String,
+    },
+    /// Removes the provider: who is signed in stays so, and from then on only invitations let anybody in
+    Remove {
+        /// Slug or id
+        org: String,
+    },
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -686,6 +776,8 @@ mod tests {
         fn check(command: &clap::Command) {
             for arg in command.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
                 let Some(flag) = arg.get_long() else { continue };
+                // ROLLCALL_ROLE is that of a server, and set wherever one runs.
+                let flag = if flag == "role" { "admin-role" } else { flag };
                 let expected = format!("ROLLCALL_{}", flag.replace('-', "_").to_uppercase());
                 let env = arg.get_env().unwrap_or_default().to_string_lossy();
                 assert_eq!(env, expected, "--{flag} of {}", command.get_name());

@@ -9,7 +9,7 @@ use tonic::{service::Routes, transport::Endpoint};
 use tower::Layer as _;
 use wire::Transport;
 
-use crate::{credential::AdminCredential, runtime::Part, settings::Settings, tls};
+use crate::{credential::AdminCredential, runtime::Part, sealing, settings::Settings, tls};
 
 /// The services that run in this process.
 #[derive(Clone, Default)]
@@ -24,7 +24,9 @@ impl Services {
     pub(crate) async fn open(&mut self, settings: &Settings, parts: &[Part], postgres: bool) -> anyhow::Result<()> {
         let pool_size = settings.pool_size;
         if parts.contains(&Part::Identity) && settings.identity_database.is_postgres() == postgres {
-            let config = identity_service::Config { database_url: settings.identity_database.url()?, pool_size };
+            let sealing_key = sealing::source(settings);
+            let database_url = settings.identity_database.url()?;
+            let config = identity_service::Config { database_url, pool_size, sealing_key };
             let opened = identity_service::Service::open(&config, identity_service::Clock::system()).await;
             self.identity = Some(opened?);
         }

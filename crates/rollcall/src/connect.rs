@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 use wire::{
     Transport,
-    identity::organization_service_client::OrganizationServiceClient,
+    identity::{console_service_client::ConsoleServiceClient, organization_service_client::OrganizationServiceClient},
     token::{
         o_auth_service_client::OAuthServiceClient, service_credential_service_client::ServiceCredentialServiceClient,
         token_service_client::TokenServiceClient,
@@ -37,16 +37,12 @@ impl<'a> Connection<'a> {
 
     /// Organizations. `create`: a data directory that is not there yet is made.
     pub(crate) async fn organizations(&mut self, create: bool) -> anyhow::Result<OrganizationServiceClient<Transport>> {
-        let settings = self.settings;
-        let transport = match self.running(Part::Identity, settings.identity_url.as_ref()).await? {
-            Some(transport) => transport,
-            None => {
-                self.open(Part::Identity, &settings.identity_database, create).await?;
-                let service = self.services.identity.as_ref().context("identity-service is not open")?;
-                compose::here(service.routes())
-            }
-        };
-        Ok(OrganizationServiceClient::new(transport))
+        Ok(OrganizationServiceClient::new(self.identity_service(create).await?))
+    }
+
+    /// Administrators, and how they sign in. After organizations, which says where they are.
+    pub(crate) async fn console(&mut self) -> anyhow::Result<ConsoleServiceClient<Transport>> {
+        Ok(ConsoleServiceClient::new(self.identity_service(false).await?))
     }
 
     /// SCIM tokens.
@@ -63,6 +59,19 @@ impl<'a> Connection<'a> {
     /// Service credentials.
     pub(crate) async fn service_credentials(&mut self) -> anyhow::Result<ServiceCredentialServiceClient<Transport>> {
         Ok(ServiceCredentialServiceClient::new(self.token_service(false).await?))
+    }
+
+    async fn identity_service(&mut self, create: bool) -> anyhow::Result<Transport> {
+        let settings = self.settings;
+        if let Some(service) = &self.services.identity {
+            return Ok(compose::here(service.routes()));
+        }
+        if let Some(transport) = self.running(Part::Identity, settings.identity_url.as_ref()).await? {
+            return Ok(transport);
+        }
+        self.open(Part::Identity, &settings.identity_database, create).await?;
+        let service = self.services.identity.as_ref().context("identity-service is not open")?;
+        Ok(compose::here(service.routes()))
     }
 
     async fn token_service(&mut self, create: bool) -> anyhow::Result<Transport> {

@@ -12,6 +12,7 @@ mod credential;
 mod grpc;
 mod output;
 mod runtime;
+mod sealing;
 mod serve;
 mod settings;
 mod tls;
@@ -50,6 +51,8 @@ async fn run(cli: Cli, place: String) -> anyhow::Result<()> {
     std::panic::set_hook(Box::new(log_panic));
     let result = match cli.command {
         Command::Serve { role } => serve::run(&settings, role).await,
+        Command::Admin(command) => commands::admin(&settings, command).await,
+        Command::SignIn(command) => commands::sign_in(&settings, command).await,
         Command::Org(command) => commands::org(&settings, command).await,
         Command::Schema(command) => commands::schema(&settings, command).await,
         Command::Scim(command) => commands::scim(&settings, command).await,
@@ -74,7 +77,9 @@ fn telemetry_config(globals: &Globals, command: &Command) -> telemetry::Config {
         Command::Serve { role: Some(Role::Gateway) } => ("rollcall-gateway", "info"),
         Command::Serve { role: Some(Role::Identity) } => ("rollcall-identity", "info"),
         Command::Serve { role: Some(Role::Token) } => ("rollcall-token", "info"),
-        Command::Org(_)
+        Command::Admin(_)
+        | Command::SignIn(_)
+        | Command::Org(_)
         | Command::Schema(_)
         | Command::Scim(_)
         | Command::Service(_)

@@ -19,6 +19,7 @@ use crate::{
     grpc::{self, Trust},
     output,
     runtime::{self, Lock, Part, Running, RuntimeFile},
+    sealing,
     settings::{Settings, reachable},
     tls,
 };
@@ -123,6 +124,9 @@ fn check(settings: &Settings, parts: &[Part]) -> anyhow::Result<()> {
     if settings.credential_file.is_some() {
         AdminCredential::load(settings)?;
     }
+    if parts.contains(&Part::Identity) {
+        sealing::check(settings)?;
+    }
     Ok(())
 }
 
@@ -154,7 +158,9 @@ fn gateway(
     let identity = compose::identity(services, settings, credential)?;
     let token = compose::token(services, settings, credential)?;
     let proxies = config.trusted_proxies.clone();
-    let router = scim_gateway::router(config, identity, token, clock());
+    let pages =
+        console::router(console::Config::new(public_url), identity.clone(), token.clone(), clock(), Arc::new(random));
+    let router = scim_gateway::router_with(config, identity, token, clock(), pages);
     Ok(async move {
         let served = scim_gateway::serve(listener, router, proxies, stop.cancelled_owned()).await;
         served.context("the HTTP listener failed")
@@ -164,6 +170,14 @@ fn gateway(
 #[expect(clippy::disallowed_methods, reason = "the clock of the listeners is handed in here")]
 fn clock() -> scim_gateway::Clock {
     Arc::new(jiff::Timestamp::now)
+}
+
+/// The process ends if there is none: no session may begin without it.
+fn random(bytes: &mut [u8; 32]) {
+    if let Err(error) = getrandom::fill(bytes) {
+        tracing::error!(%error, "the operating system gives no randomness");
+        std::process::abort();
+    }
 }
 
 /// SIGTERM or SIGINT. The second one ends the process at once.
@@ -214,7 +228,7 @@ async fn supervise(mut listeners: JoinSet<anyhow::Result<()>>, stop: &Cancellati
 }
 
 async fn announce(settings: &Settings, services: &Services, running: &Running) -> io::Result<()> {
-    let console = running.public_url.as_ref().map(|url| format!("{url}/"));
+    let console = running.public_url.as_ref().map(|url| format!("{url}/console"));
     let scim = running.public_url.as_ref().map(|url| scim_url(url));
     let data_dir = std::path::absolute(&settings.data_dir).unwrap_or_else(|_| settings.data_dir.clone());
     let document = json!({
@@ -233,7 +247,7 @@ async fn announce(settings: &Settings, services: &Services, running: &Running) -
         }
     };
     line("SCIM URL", scim);
-    line("Web page", console);
+    line("Console", console);
     line("gRPC", running.grpc.map(|address| format!("{address}{}", if running.grpc_tls { " (TLS)" } else { "" })));
     line("Data", Some(data_dir.display().to_string()));
     if running.role == "all" && has_no_organization(services).await {

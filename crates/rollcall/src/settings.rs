@@ -77,6 +77,7 @@ pub(crate) struct Settings {
     pub(crate) identity_url: Option<Endpoint>,
     pub(crate) token_url: Option<Endpoint>,
     pub(crate) credential_file: Option<PathBuf>,
+    pub(crate) sealing_key_file: Option<PathBuf>,
     pub(crate) listener_tls: Option<ListenerTls>,
     pub(crate) caller_tls: Option<CallerTls>,
     pub(crate) default_requests_per_second: u32,
@@ -106,6 +107,7 @@ impl Settings {
             identity_url: given(&globals.identity_url).map(|url| endpoint(&url, "--identity-url")).transpose()?,
             token_url: given(&globals.token_url).map(|url| endpoint(&url, "--token-url")).transpose()?,
             credential_file: file(&globals.admin_credential_file),
+            sealing_key_file: file(&globals.sealing_key_file),
             listener_tls: listener_tls(globals)?,
             caller_tls: caller_tls(globals)?,
             default_requests_per_second: globals.default_requests_per_second,
@@ -133,6 +135,10 @@ impl Settings {
 
     pub(crate) fn credential_path(&self) -> PathBuf {
         self.credential_file.clone().unwrap_or_else(|| self.data_dir.join("admin-credential"))
+    }
+
+    pub(crate) fn sealing_key_path(&self) -> PathBuf {
+        self.sealing_key_file.clone().unwrap_or_else(|| self.data_dir.join("sealing.key"))
     }
 
     pub(crate) fn run_dir(&self) -> PathBuf {

@@ -496,7 +496,7 @@ fn serve_prints_one_document_and_says_what_to_do_next() {
     assert!(child.wait().expect("it ends").success());
     let http = text(&document["http"]);
     assert_eq!(document["scim_url"], json!(format!("http://{http}/scim/v2")));
-    assert_eq!(document["console_url"], json!(format!("http://{http}/")));
+    assert_eq!(document["console_url"], json!(format!("http://{http}/console")));
     assert!(document["grpc"].is_string() && document["data_dir"].is_string());
 }
 

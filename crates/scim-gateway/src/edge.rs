@@ -51,6 +51,11 @@ pub(crate) async fn edge(State(gateway): State<Gateway>, mut request: Request, n
     let address = ClientAddress::of(request.extensions(), request.headers(), &gateway.trusted_proxies);
     if let Some(address) = address {
         request.extensions_mut().insert(address);
+        // For pages beside the gateway, which know none of its types.
+        request.extensions_mut().insert(address.0);
+    }
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        request.headers_mut().insert(REQUEST_ID, id);
     }
 
     let mut response = answer(&gateway, request, next).instrument(span.clone()).await;
@@ -60,7 +65,7 @@ pub(crate) async fn edge(State(gateway): State<Gateway>, mut request: Request, n
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }

@@ -162,6 +162,7 @@ pub(crate) fn kind(reason: Reason) -> ErrorKind {
         | Reason::AdminState
         | Reason::AdminInviteInvalid
         | Reason::SignInNotFound
+        | Reason::SignInState
         | Reason::SignInInvalid
         | Reason::SignInRefused
         | Reason::SessionInvalid

@@ -3,7 +3,7 @@
 //! A request passes `edge` (request id, span, deadline, panics), then `auth` (token, SCIM switch, rate limit),
 //! then `scopes`, then its handler in `routes`, which makes one call and renders the answer.
 //!
-//! `oauth` answers OAuth 2.0 beside it, in OAuth's own words.
+//! `oauth` answers OAuth 2.0 beside it, in OAuth's own words; the console's pages may stand beside both (`router_with`).
 //!
 //! Not here: what a SCIM value means (the `scim` crate), data and its rules (identity-service), tokens (token-service),
 //! TLS (a proxy in front).
@@ -36,7 +36,7 @@ use std::{sync::Arc, time::Duration};
 pub use connections::{Addresses, Entered};
 pub use ipnet::IpNet;
 pub use refusals::{Crowded, LookUp, Refusals, Turn};
-pub use router::{router, scim_paths};
+pub use router::{router, router_with, scim_paths};
 pub use serve::serve;
 
 /// The wall clock, as a parameter: UTC.

@@ -26,6 +26,18 @@ type Routes = MethodRouter<Gateway>;
 /// at `/`. `identity` and `token` are where
 /// the two services are reached; `clock` tells token expiry and dates request ids.
 pub fn router(config: Config, identity: Transport, token: Transport, clock: Clock) -> Router {
+    let home = Router::new().route("/", only(get(status::home), "GET, HEAD, OPTIONS"));
+    around(config, identity, token, clock, home)
+}
+
+/// The same with `pages` beside it, which have `/` and what else they want below other paths. Each of their requests has its
+/// id in `x-request-id` and its client's address, an `IpAddr`, among its extensions; its span, its line in the log, its deadline.
+/// How they answer is theirs.
+pub fn router_with(config: Config, identity: Transport, token: Transport, clock: Clock, pages: Router) -> Router {
+    around(config, identity, token, clock, pages.with_state(()))
+}
+
+fn around(config: Config, identity: Transport, token: Transport, clock: Clock, pages: Router<Gateway>) -> Router {
     let gateway = Gateway::new(&config, identity, token, clock);
 
     let mut scim = Router::new();
@@ -45,7 +57,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         .route("/oauth/token", only(post(oauth::token), "OPTIONS, POST"))
         .route("/oauth/revoke", only(post(oauth::revoke), "OPTIONS, POST"))
         .route("/.well-known/oauth-authorization-server", only(get(oauth::metadata), "GET, HEAD, OPTIONS"))
-        .route("/", only(get(status::home), "GET, HEAD, OPTIONS"))
+        .merge(pages)
         .fallback(async || no_such_path())
         .layer(middleware::from_fn_with_state(gateway.clone(), edge))
         .with_state(gateway)

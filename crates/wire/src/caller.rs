@@ -8,11 +8,12 @@ use crate::{
     Reason, Refusal,
     common::{Caller, InternalService, caller::Kind},
     identity::{
-        AddSchemaRequest, CreateGroupRequest, CreateOrganizationRequest, CreateUserRequest, DeleteGroupRequest,
-        DeleteUserRequest, GetGroupRequest, GetUserRequest, ListGroupsOfUserRequest, ListGroupsRequest,
-        ListMembersRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest, PatchGroupRequest,
-        PatchUserRequest, ReplaceGroupRequest, ReplaceUserRequest, SetPlanRequest, SetRequestLimitRequest,
-        SetScimEnabledRequest,
+        AddSchemaRequest, CreateAdminInviteRequest, CreateGroupRequest, CreateOrganizationRequest, CreateUserRequest,
+        DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetUserRequest, ListGroupsOfUserRequest,
+        ListGroupsRequest, ListMembersRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest,
+        PatchGroupRequest, PatchUserRequest, RemoveAdminRequest, RemoveSignInProviderRequest, ReplaceGroupRequest,
+        ReplaceUserRequest, RevokeSessionRequest, SetAdminRoleRequest, SetPlanRequest, SetRequestLimitRequest,
+        SetScimEnabledRequest, SetSignInProviderRequest,
     },
     token::{
         CreateOAuthApprovalRequest, CreateOAuthClientRequest, CreateScimTokenRequest, CreateServiceCredentialRequest,
@@ -53,6 +54,8 @@ called! {
     GetGroupRequest GetUserRequest ListGroupsOfUserRequest ListGroupsRequest ListMembersRequest ListResourcesRequest
     ListUsersRequest LookUpUsersRequest PatchGroupRequest PatchUserRequest ReplaceGroupRequest ReplaceUserRequest
     SetPlanRequest SetRequestLimitRequest SetScimEnabledRequest
+    CreateAdminInviteRequest RemoveAdminRequest RemoveSignInProviderRequest RevokeSessionRequest SetAdminRoleRequest
+    SetSignInProviderRequest
     CreateScimTokenRequest CreateServiceCredentialRequest RetireScimTokenRequest RetireServiceSecretRequest
     RevokeScimTokenRequest RevokeServiceCredentialRequest RotateScimTokenRequest RotateServiceCredentialRequest
     SetTokenPolicyRequest

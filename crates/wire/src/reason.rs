@@ -97,6 +97,8 @@ reasons! {
     AdminInviteInvalid = "ADMIN_INVITE_INVALID", Unauthenticated;
     /// The organization has no sign-in provider.
     SignInNotFound = "SIGN_IN_NOT_FOUND", NotFound;
+    /// The sign-in provider is not as it has to be for this: its client secret cannot be read any more.
+    SignInState = "SIGN_IN_STATE", FailedPrecondition;
     /// No sign-in that has begun, or not any more: one answer for unknown, used and expired.
     SignInInvalid = "SIGN_IN_INVALID", FailedPrecondition;
     /// The provider named nobody who may sign in.

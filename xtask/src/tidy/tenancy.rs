@@ -8,7 +8,7 @@ const SERVICE_CREDENTIAL: &str =
     "service credentials are the installation's, and open no organization to a SCIM client";
 
 /// Functions that find an organization, or go through all of them, and why they may.
-const ACROSS: [(&str, &str); 27] = [
+const ACROSS: [(&str, &str); 31] = [
     ("organization_insert", "the organization is the row"),
     ("organization_settings", "the organization is the row"),
     ("organization_by_slug", "finds the organization"),
@@ -35,6 +35,10 @@ const ACROSS: [(&str, &str); 27] = [
     ("credential_used", SERVICE_CREDENTIAL),
     ("credential_event_insert", SERVICE_CREDENTIAL),
     ("client_by_id", "finds the organization of an OAuth client"),
+    ("invite_by_hash", "finds the organization of an invitation"),
+    ("session_by_hash", "finds the organization of a session of the console"),
+    ("attempt_by_state", "finds the organization of a sign-in that has begun"),
+    ("console_organization_after", "a background task goes through all of them"),
     ("purge_organization", "a background task finds which of them have something that has expired"),
 ];
 

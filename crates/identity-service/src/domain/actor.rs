@@ -22,6 +22,14 @@ impl Actor {
         matches!(self.kind, ActorKind::ScimClient { .. })
     }
 
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        match &self.kind {
+            ActorKind::ScimClient { token_id } => token_id,
+            ActorKind::Administrator { name } | ActorKind::InternalService { name } => name,
+        }
+    }
+
     /// Tells callers apart where something is kept for each, such as idempotency keys.
     pub(crate) fn key(&self) -> String {
         match &self.kind {

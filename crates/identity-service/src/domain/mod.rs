@@ -4,6 +4,7 @@
 
 pub(crate) mod access;
 pub(crate) mod actor;
+pub(crate) mod admin;
 pub(crate) mod cursor;
 pub(crate) mod event;
 pub(crate) mod group;
@@ -11,6 +12,10 @@ pub(crate) mod idempotency;
 pub(crate) mod list;
 pub(crate) mod organization;
 pub(crate) mod plan;
+pub(crate) mod sealing;
+pub(crate) mod secret;
+pub(crate) mod session;
+pub(crate) mod sign_in;
 pub(crate) mod user;
 
 use uuid::Uuid;
@@ -27,6 +32,18 @@ store::typed_id! {
 store::typed_id! {
     /// A group.
     pub(crate) struct GroupId;
+}
+store::typed_id! {
+    /// An administrator of an organization's console.
+    pub(crate) struct AdminId;
+}
+store::typed_id! {
+    /// An invitation to become one.
+    pub(crate) struct InviteId;
+}
+store::typed_id! {
+    /// A session of one.
+    pub(crate) struct SessionId;
 }
 store::typed_id! {
     /// A user or a group, as a member of a group.

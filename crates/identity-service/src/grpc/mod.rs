@@ -2,6 +2,7 @@
 //!
 //! Not here: rules, transactions, credentials (whoever calls was authenticated before).
 
+mod console;
 mod convert;
 mod events;
 mod groups;
@@ -17,6 +18,7 @@ use wire::{
 
 use crate::operations::Core;
 
+pub(crate) use console::Console;
 pub(crate) use organizations::Organizations;
 
 /// `rollcall.identity.v1.IdentityService`.

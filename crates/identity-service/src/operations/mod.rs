@@ -2,11 +2,14 @@
 //!
 //! Not here: protobuf (`grpc`), SQL (`store`).
 
+mod admins;
 mod groups;
 mod leaving;
 mod lists;
 mod organizations;
 mod schemas;
+mod sessions;
+mod sign_in;
 mod users;
 
 use ::store::{AnyConnection, Clock, Db, Ids, Instant, Random};
@@ -21,6 +24,7 @@ use crate::{
         event::NewEvent,
         idempotency::{IdempotencyKey, reused},
         organization::{Gate, Organization},
+        sealing::SealingKey,
     },
     error::{Refused, refusal, refused},
     expiry::Expiry,
@@ -37,9 +41,11 @@ use crate::{
     walks::Walks,
 };
 
+pub(crate) use admins::{NewInvite, admin_not_found};
 pub(crate) use groups::ShownGroup;
 pub(crate) use organizations::{NewOrganization, ShownOrganization, plan_delta};
 pub(crate) use schemas::{AddedSchema, TypesCache};
+pub(crate) use sign_in::NewProvider;
 pub(crate) use users::ShownUser;
 
 /// What every operation needs. Clones share it.
@@ -55,6 +61,7 @@ pub(crate) struct Core {
     pub(crate) plan_notices: PlanNotices,
     pub(crate) walks: Walks,
     pub(crate) types_cache: TypesCache,
+    pub(crate) sealing_key: SealingKey,
 }
 
 /// Who does something, where, and when: the first things that each unit of work is about.

@@ -1,8 +1,10 @@
 //! The tables and every statement on them. The organization is the first argument of each function, and of each key but
-//! the organization's own slug and the walks of the background tasks over all organizations.
+//! the organization's own slug, the hashes that find it (of an invitation, a session, the state of a sign-in) and the walks
+//! of the background tasks over all organizations.
 //!
 //! Not here: rules (`domain`), pools and transactions (the `store` crate).
 
+pub(crate) mod admin;
 pub(crate) mod cursor_key;
 pub(crate) mod event;
 pub(crate) mod filter_sql;
@@ -19,6 +21,8 @@ pub(crate) mod rank;
 mod row_security;
 pub(crate) mod schema;
 pub(crate) mod schema_extension;
+pub(crate) mod session;
+pub(crate) mod sign_in;
 pub(crate) mod statement;
 pub(crate) mod tombstone;
 #[cfg(test)]

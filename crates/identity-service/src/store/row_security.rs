@@ -11,7 +11,7 @@ const OURS: OrgId = OrgId(Uuid::from_u128(1));
 const THEIRS: OrgId = OrgId(Uuid::from_u128(2));
 
 /// Each table with the column of its organization, and the values of a row of the organization `$org`.
-const TABLES: [(&str, &str, &str); 13] = [
+const TABLES: [(&str, &str, &str); 18] = [
     (
         "organization",
         "id",
@@ -57,6 +57,30 @@ const TABLES: [(&str, &str, &str); 13] = [
         "org",
         "(org, caller, key, resource, digest, created) VALUES ($org, 'c', 'k', $org, '', now())",
     ),
+    (
+        "console_admin",
+        "org",
+        "(org, id, email, email_key, name, role, created) VALUES ($org, $org, 'e', 'e', '', 'owner', now())",
+    ),
+    (
+        "admin_invite",
+        "org",
+        "(org, id, email, email_key, role, secret_sha256, created, created_by, expires) VALUES \
+      ($org, $org, 'e', 'e', 'owner', sha256(CAST(CAST($org AS text) AS bytea)), now(), 'c', now())",
+    ),
+    (
+        "console_session",
+        "org",
+        "(org, id, admin_id, secret_sha256, rotated, created, last_used, expires, address, user_agent) VALUES \
+      ($org, $org, $org, sha256(CAST(CAST($org AS text) AS bytea)), now(), now(), now(), now(), '', '')",
+    ),
+    (
+        "sign_in_attempt",
+        "org",
+        "(org, state_sha256, nonce, pkce_verifier, return_to, issuer, expires) VALUES \
+      ($org, sha256(CAST(CAST($org AS text) AS bytea)), 'n', 'v', '/', 'i', now())",
+    ),
+    ("sign_in_provider", "org", "(org, issuer, client_id, modified) VALUES ($org, 'i', 'c', now())"),
 ];
 
 fn insert(table: &str, values: &str, org: OrgId) -> String {

@@ -155,3 +155,87 @@ diesel::table! {
         created -> Instant,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::{Nullable, Text};
+    use store::sql_types::{Id, Instant};
+
+    console_admin (org, id) {
+        org -> Id,
+        id -> Id,
+        email -> Text,
+        email_key -> Text,
+        name -> Text,
+        role -> Text,
+        created -> Instant,
+        last_signed_in -> Nullable<Instant>,
+        issuer -> Nullable<Text>,
+        subject -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Binary, Text};
+    use store::sql_types::{Id, Instant};
+
+    admin_invite (org, id) {
+        org -> Id,
+        id -> Id,
+        email -> Text,
+        email_key -> Text,
+        role -> Text,
+        secret_sha256 -> Binary,
+        created -> Instant,
+        created_by -> Text,
+        expires -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Binary, Nullable, Text};
+    use store::sql_types::{Id, Instant};
+
+    console_session (org, id) {
+        org -> Id,
+        id -> Id,
+        admin_id -> Id,
+        secret_sha256 -> Binary,
+        rotated -> Instant,
+        previous_sha256 -> Nullable<Binary>,
+        previous_expires -> Nullable<Instant>,
+        created -> Instant,
+        last_used -> Instant,
+        expires -> Instant,
+        revoked -> Nullable<Instant>,
+        address -> Text,
+        user_agent -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Binary, Text};
+    use store::sql_types::{Id, Instant};
+
+    sign_in_attempt (org, state_sha256) {
+        org -> Id,
+        state_sha256 -> Binary,
+        nonce -> Text,
+        pkce_verifier -> Text,
+        return_to -> Text,
+        issuer -> Text,
+        expires -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::{Binary, Nullable, Text};
+    use store::sql_types::{Id, Instant};
+
+    sign_in_provider (org) {
+        org -> Id,
+        issuer -> Text,
+        client_id -> Text,
+        sealed_secret -> Nullable<Binary>,
+        modified -> Instant,
+    }
+}

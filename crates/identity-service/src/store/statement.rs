@@ -33,6 +33,7 @@ pub(crate) enum Value {
     Instant(Instant),
     Json(JsonText),
     Bytes(Vec<u8>),
+    OptionalBytes(Option<Vec<u8>>),
 }
 
 impl Value {
@@ -79,6 +80,7 @@ impl Value {
             Self::Instant(value) => out.push_bind_param::<InstantType, _>(value),
             Self::Json(value) => out.push_bind_param::<Json, _>(value),
             Self::Bytes(value) => out.push_bind_param::<Binary, _>(value),
+            Self::OptionalBytes(value) => out.push_bind_param::<Nullable<Binary>, _>(value),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! Without row-level security, which would hide what is wrong. With the feature `mutants` (`cargo xtask mutate`) tenant
 //! predicates are taken out, one at a time.
 
+mod console;
+
 use std::fmt::Write as _;
 
 use store::{AnyConnection, Backend, Config, Db, Failure, Instant};
@@ -104,6 +106,7 @@ fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
     let names = names_page(conn, OURS, UserId(Uuid::nil()), 10)?;
     assert_eq!(names.len(), 1, "one of ours is beyond ASCII");
     name_key_update(conn, OURS, &names[0], "new")?;
+    console::work(conn)?;
     blocks_split_alone(conn, OURS)?;
     if conn.backend() == Backend::Postgres {
         assert_eq!(events_number(conn, OURS, 10)?.events, 1, "a change of ours");
@@ -130,9 +133,11 @@ async fn kept(database: &TestDatabase) {
     let config = Config { url: database.direct().to_owned(), pool_size: 2 };
     let db = Db::open(&config, crate::SQLITE, crate::POSTGRES).await.expect("open");
     database.execute(&rows(database)).expect("rows");
+    database.execute(&console::rows(database)).expect("rows of consoles");
     let theirs = || {
-        ["scim_user", "rank_block", "event_head", "outbox", "group_tombstone", "idempotency_key"]
-            .map(|table| database.rows_of(table, &THEIRS.0.to_string()).expect("rows"))
+        let tables = ["scim_user", "rank_block", "event_head", "outbox", "group_tombstone", "idempotency_key"];
+        let rows = |table: &str| database.rows_of(table, &THEIRS.0.to_string()).expect("rows");
+        tables.into_iter().chain(console::TABLES).map(rows).collect::<Vec<_>>()
     };
     let before = theirs();
     db.of(OURS).write(|conn| Ok::<_, Failure<String>>(work(conn)?)).await.expect("work");

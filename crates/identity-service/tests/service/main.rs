@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 
+mod admins;
 mod concurrency;
 mod cost;
 mod events;
@@ -17,6 +18,8 @@ mod pagination;
 mod plans;
 mod schema;
 mod schemas;
+mod sessions;
+mod sign_in;
 mod statements;
 mod users;
 mod world;

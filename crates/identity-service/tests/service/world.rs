@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use identity_service::{Config, Service};
+use identity_service::{Config, SealingKeySource, Service};
 use serde_json::{Value, json};
 use store::{Clock, Instant};
 use testkit::TestDatabase;
@@ -15,8 +15,8 @@ use wire::{
     Reason, Transport,
     common::{Administrator, Caller, ScimClient, caller::Kind},
     identity::{
-        self as proto, group_change::Change, identity_service_client::IdentityServiceClient,
-        organization_service_client::OrganizationServiceClient,
+        self as proto, console_service_client::ConsoleServiceClient, group_change::Change,
+        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
     },
 };
 
@@ -29,6 +29,7 @@ pub(crate) struct World {
     pub(crate) service: Service,
     pub(crate) identity: IdentityServiceClient<Transport>,
     pub(crate) organizations: OrganizationServiceClient<Transport>,
+    pub(crate) console: ConsoleServiceClient<Transport>,
     now: Arc<AtomicI64>,
 }
 
@@ -56,6 +57,10 @@ fn proto_client(token_id: String) -> ScimClient {
 pub(crate) fn administrator() -> Option<Caller> {
     let kind = Kind::Administrator(Administrator { name: "ada".to_owned() });
     Some(Caller { kind: Some(kind), request_id: "req-2".to_owned() })
+}
+
+pub(crate) fn sealing_key(byte: u8) -> SealingKeySource {
+    Arc::new(move || Ok([byte; 32]))
 }
 
 /// Why a call was refused, and what it says.
@@ -118,7 +123,7 @@ pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
 impl World {
     pub(crate) async fn open(database: TestDatabase) -> Self {
         let now = Arc::new(AtomicI64::new(NOW));
-        let config = Config { database_url: database.url().to_owned(), pool_size: 8 };
+        let config = Config { database_url: database.url().to_owned(), pool_size: 8, sealing_key: sealing_key(7) };
         let service = Service::open(&config, clock(&now)).await.expect("open");
         let transport = Transport::in_process(service.routes());
         Self {
@@ -127,14 +132,15 @@ impl World {
             identity: IdentityServiceClient::new(transport.clone())
                 .max_decoding_message_size(wire::MAX_MESSAGE)
                 .max_encoding_message_size(wire::MAX_MESSAGE),
-            organizations: OrganizationServiceClient::new(transport),
+            organizations: OrganizationServiceClient::new(transport.clone()),
+            console: ConsoleServiceClient::new(transport),
             now,
         }
     }
 
     /// A second process on the same database.
     pub(crate) async fn reopen(&self) -> Service {
-        let config = Config { database_url: self.database.url().to_owned(), pool_size: 2 };
+        let config = Config { database_url: self.database.url().to_owned(), pool_size: 2, sealing_key: sealing_key(7) };
         Service::open(&config, clock(&self.now)).await.expect("open again")
     }
 

@@ -1,10 +1,12 @@
 //! The administrative commands: one or two calls each, and how their answers look.
 
+mod admin;
 mod oauth;
 mod org;
 mod schema;
 mod scim;
 mod service;
+mod sign_in;
 mod token;
 
 use std::fmt::Write as _;
@@ -22,8 +24,8 @@ use wire::{
 };
 
 pub(crate) use self::{
-    oauth::run as oauth, org::run as org, schema::run as schema, scim::run as scim, service::run as service,
-    token::run as token,
+    admin::run as admin, oauth::run as oauth, org::run as org, schema::run as schema, scim::run as scim,
+    service::run as service, sign_in::run as sign_in, token::run as token,
 };
 use crate::settings::Settings;
 

@@ -120,7 +120,11 @@ impl Server {
     ) -> Self {
         let [identity_url, token_url] = urls;
         let clock = store::Clock::system();
-        let config = identity_service::Config { database_url: identity_url, pool_size: 4 };
+        let config = identity_service::Config {
+            database_url: identity_url,
+            pool_size: 4,
+            sealing_key: Arc::new(|| Ok([7; 32])),
+        };
         let identity = identity_service::Service::open(&config, clock.clone()).await.expect("identity-service");
         let config = token_service::Config { database_url: token_url, pool_size: 4 };
         let token = token_service::Service::open(&config, clock.clone()).await.expect("token-service");

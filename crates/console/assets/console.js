@@ -1,0 +1,52 @@
+// Saves clicks. Everything works without it.
+
+// Beside a field with `data-copy`: a button that copies it.
+for (const field of document.querySelectorAll("input[data-copy]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Copy";
+  button.setAttribute("aria-label", `Copy ${field.dataset.copy}`);
+  const said = document.createElement("span");
+  said.className = "unseen";
+  said.setAttribute("role", "status");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(field.value);
+    } catch {
+      field.select();
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+    said.textContent = `${field.dataset.copy} copied`;
+    setTimeout(() => {
+      button.textContent = "Copy";
+      said.textContent = "";
+    }, 2000);
+  });
+  field.after(button, said);
+  field.addEventListener("focus", () => field.select());
+}
+
+// A form is sent once.
+for (const form of document.querySelectorAll("form[method=post]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
+    form.dataset.sent = "yes";
+    // A page that is come back to may be sent again.
+    addEventListener("pageshow", () => delete form.dataset.sent, { once: true });
+  });
+}
+
+// Instants in the reader's own time zone.
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const at = new Date(time.dateTime);
+  if (!Number.isNaN(at.getTime())) {
+    time.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "short" });
+  }
+}
+
+// What is wrong with a form is read first.
+document.querySelector("[data-focus]")?.focus();

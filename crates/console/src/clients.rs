@@ -1,0 +1,36 @@
+//! The gRPC clients, built on the transports that the composition hands in.
+
+use tonic::{Request, Status, service::interceptor::InterceptedService};
+use wire::{
+    Transport,
+    identity::{
+        console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
+        organization_service_client::OrganizationServiceClient,
+    },
+    token::{o_auth_service_client::OAuthServiceClient, token_service_client::TokenServiceClient},
+};
+
+type Traced = InterceptedService<Transport, fn(Request<()>) -> Result<Request<()>, Status>>;
+
+/// One of each; cloned per call, which is cheap.
+#[derive(Clone)]
+pub(crate) struct Clients {
+    pub(crate) admins: ConsoleServiceClient<Traced>,
+    pub(crate) identity: IdentityServiceClient<Traced>,
+    pub(crate) organizations: OrganizationServiceClient<Traced>,
+    pub(crate) tokens: TokenServiceClient<Traced>,
+    pub(crate) oauth: OAuthServiceClient<Traced>,
+}
+
+impl Clients {
+    pub(crate) fn new(identity: Transport, token: Transport) -> Self {
+        let traced = |transport| InterceptedService::new(transport, telemetry::inject as fn(_) -> _);
+        Self {
+            admins: ConsoleServiceClient::new(traced(identity.clone())),
+            identity: IdentityServiceClient::new(traced(identity.clone())),
+            organizations: OrganizationServiceClient::new(traced(identity)),
+            tokens: TokenServiceClient::new(traced(token.clone())),
+            oauth: OAuthServiceClient::new(traced(token)),
+        }
+    }
+}

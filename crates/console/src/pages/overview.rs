@@ -1,0 +1,103 @@
+//! Overview: the organization, how many users and groups it has, and what wants attention.
+
+use askama::Template;
+use axum::response::Response;
+use http::StatusCode;
+use wire::{
+    identity::{ListGroupsRequest, ListQuery},
+    token::ListOAuthGrantsRequest,
+};
+
+use super::tokens::{self, TokenRow};
+use crate::{
+    page::{self, Section, Shell},
+    problem::Result,
+    session::SignedIn,
+    time::{When, instant},
+};
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview {
+    shell: Shell,
+    name: String,
+    slug: String,
+    plan: String,
+    plan_ends: Option<When>,
+    scim_enabled: bool,
+    scim_entitled: bool,
+    users: String,
+    max_users: Option<String>,
+    groups: String,
+    last_contact: Option<When>,
+    /// Valid ones that expire soon, or were rotated and not retired.
+    attention: Vec<TokenRow>,
+    no_token: bool,
+    no_provider: bool,
+}
+
+/// `GET /console`
+pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
+    let organization = &signed_in.organization;
+    let now = signed_in.visit.console.now();
+    let clients = &signed_in.visit.console.clients;
+    let count = ListGroupsRequest {
+        organization_id: signed_in.organization_id(),
+        caller: signed_in.caller(),
+        query: Some(ListQuery { count: Some(0), ..ListQuery::default() }),
+        mask: None,
+    };
+    let grants = ListOAuthGrantsRequest { organization_id: signed_in.organization_id() };
+    let (mut identity, mut oauth) = (clients.identity.clone(), clients.oauth.clone());
+    let provider = super::provider::of(&signed_in);
+    let (groups, tokens, grants, provider) = futures::join!(
+        identity.list_groups(signed_in.call(count)),
+        tokens::all(&signed_in),
+        oauth.list_o_auth_grants(signed_in.call(grants)),
+        provider
+    );
+    let (tokens, grants) = (tokens?, grants?.into_inner().grants);
+    let used = tokens.iter().map(|token| token.last_used_at.as_ref());
+    let last = used.chain(grants.iter().map(|grant| grant.last_used_at.as_ref())).filter_map(instant).max();
+    let rows: Vec<_> = tokens.into_iter().map(|token| TokenRow::new(token, now)).filter(|token| token.valid).collect();
+    let page = Overview {
+        shell: Shell::new(&signed_in, Section::Overview, "Overview"),
+        name: organization.name.clone(),
+        slug: organization.slug.clone(),
+        plan: organization.plan.clone(),
+        plan_ends: When::of(organization.plan_expires_at.as_ref(), now),
+        scim_enabled: organization.scim_enabled,
+        scim_entitled: organization.scim_entitled,
+        users: organization.users.map_or_else(|| "unknown".to_owned(), grouped),
+        max_users: organization.max_users.map(grouped),
+        groups: grouped(u64::try_from(groups?.into_inner().total_results).unwrap_or_default()),
+        last_contact: last.map(|at| When::new(at, now)),
+        no_token: rows.is_empty() && grants.iter().all(|grant| grant.revoked_at.is_some()),
+        attention: rows.into_iter().filter(|token| token.tone != "good").collect(),
+        no_provider: provider?.is_none(),
+    };
+    page::html(StatusCode::OK, &page)
+}
+
+/// 1234567 as `1,234,567`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(super::grouped(number), text);
+        }
+    }
+}
