@@ -55,6 +55,8 @@ pub(super) async fn play(
     stage.oauth().await?;
     transcript.step("Service credentials, and wrong ones");
     stage.services().await?;
+    transcript.step("The console: a client secret, an invitation, a session");
+    stage.console().await?;
     transcript.step("Users and groups: passwords, names, addresses, in bodies, filters and paths");
     stage.resources(&tokens.valid).await?;
     transcript.step("Every kind of refusal");

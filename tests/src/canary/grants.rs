@@ -1,11 +1,16 @@
-//! Canaries of OAuth and of service credentials: what the product hands out, and wrong ones of each kind.
+//! Canaries of OAuth, of service credentials and of the console: what the product hands out, and wrong ones of each kind.
 
 use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Method;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use testkit::client::{Client, Reply, form_encode};
-use wire::identity::{ListOrganizationsRequest, organization_service_client::OrganizationServiceClient};
+use wire::identity::{
+    AcceptAdminInviteRequest, GetSignInProviderRequest, ListOrganizationsRequest, RotateSessionRequest,
+    VerifySessionRequest, console_service_client::ConsoleServiceClient,
+    organization_service_client::OrganizationServiceClient,
+};
 
 use super::{
     Kind,
@@ -109,6 +114,51 @@ impl Stage<'_> {
         self.form("/oauth/token", None, &[&own[..], &exchange].concat(), 400).await?;
         self.command(&["oauth", "client", "list", SLUG])?;
         self.command(&["oauth", "grant", "list", SLUG])?;
+        Ok(())
+    }
+
+    pub(super) async fn console(&mut self) -> Result<()> {
+        let client_secret = self.secret("a sign-in provider's client secret")?;
+        let directory = tempfile::tempdir()?;
+        let file = directory.path().join("client-secret");
+        std::fs::write(&file, &client_secret)?;
+        let file = file.to_string_lossy().into_owned();
+        let set = ["sign-in", "set", SLUG, "--issuer", "https://idp.example", "--client-id", "canary"];
+        self.command(&[&set[..], &["--client-secret-file", &file]].concat())?;
+        self.command(&["sign-in", "show", SLUG])?;
+        let key = std::fs::read_to_string(self.deployment.data_dir().join("sealing.key")).context("the sealing key")?;
+        self.canaries.keep(Kind::Secret, "the sealing key", key.trim());
+
+        let words = ["admin", "invite", SLUG, "--email", "canary@idp.example"];
+        let finished = self.cli(&[&words[..], &["--output", "json"]].concat())?;
+        let made = finished.json().context("rollcall admin invite")?;
+        let link = made["link"].as_str().context("no link")?;
+        let before = format!("{}/console/invite/", self.deployment.http());
+        let invite = link.strip_prefix(&before).with_context(|| format!("not below {before}"))?.to_owned();
+        self.shown_once("an invitation", &finished, &invite)?;
+        for path in [format!("/console/invite/{invite}"), format!("/console/invite/{}", self.secret("a wrong one")?)] {
+            let reply = Client::new(self.deployment.http()).send(Method::GET, &path, None).await?;
+            self.answers.extend(&reply.body);
+        }
+        let sha256 = |secret: &str| -> bytes::Bytes { Sha256::digest(secret).to_vec().into() };
+        let mut console =
+            ConsoleServiceClient::new(self.channel("identity", &self.deployment.admin_credential()?).await?);
+        let accept = AcceptAdminInviteRequest { secret_sha256: sha256(&invite), ..Default::default() };
+        let session = console.accept_admin_invite(accept).await?.into_inner();
+        let rotate = RotateSessionRequest { secret_sha256: sha256(&session.secret) };
+        let rotated = console.rotate_session(rotate).await?.into_inner();
+        for (name, secret) in [("a session", &session.secret), ("its next secret", &rotated.secret)] {
+            self.transcript.hide(secret);
+            self.canaries.keep(Kind::Secret, name, secret);
+            let verify = VerifySessionRequest { secret_sha256: sha256(secret), browser: None };
+            self.answers.extend(format!("{:?}", console.verify_session(verify).await?).into_bytes());
+        }
+        // The one answer with the client secret is the console's own.
+        let organization_id = session.session.and_then(|session| session.admin).context("no one")?.organization_id;
+        let get = GetSignInProviderRequest { organization_id, with_client_secret: true };
+        let shown = console.get_sign_in_provider(get).await?.into_inner();
+        ensure!(shown.client_secret == client_secret, "another client secret");
+        self.command(&["admin", "list", SLUG])?;
         Ok(())
     }
 

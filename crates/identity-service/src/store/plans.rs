@@ -12,6 +12,7 @@ use super::{
     member::{self, Membership},
     organization,
     rank::Spot,
+    session,
     statement::{Statement, Value},
     user::{self, Nesting, UserKey},
 };
@@ -22,6 +23,7 @@ use crate::domain::{
     list::{Edge, ListQuery, Position, Start, Target},
     organization::{Gate, Organization},
     plan::{Plan, Terms},
+    secret::Hash,
 };
 
 const USERS: i64 = 3000;
@@ -481,4 +483,44 @@ fn rows_touched(conn: &mut AnyConnection, statement: Statement) -> Result<String
     explain.append(statement);
     let lines = explain.shaped().rows::<PostgresLine>(conn)?;
     Ok(lines.into_iter().map(|row| row.line).collect::<Vec<_>>().join("\n"))
+}
+
+/// Each request to the console asks for one.
+#[tokio::test]
+async fn a_session_is_found_by_its_hash_whoever_else_has_one() {
+    for database in [testkit::sqlite(), testkit::postgres()] {
+        let config = Config { url: database.url().to_owned(), pool_size: 2 };
+        let db = Db::open(&config, crate::SQLITE, crate::POSTGRES).await.expect("open");
+        let (id, hash, instant, analyze) = if database.is_sqlite() {
+            ("unhex(printf('%032x', i))", "randomblob(32)", "0", "SELECT 1")
+        } else {
+            ("CAST(lpad(to_hex(i), 32, '0') AS uuid)", "sha256(CAST(CAST(i AS text) AS bytea))", "now()", "ANALYZE")
+        };
+        let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {USERS})");
+        let org = database.literal(&ORG.0.to_string());
+        let rows = [
+            format!(
+                "{numbers} INSERT INTO console_admin (org, id, email, email_key, name, role, created) SELECT {org}, {id}, \
+                 'a' || i, 'a' || i, '', 'viewer', {instant} FROM n"
+            ),
+            format!(
+                "{numbers} INSERT INTO console_session (org, id, admin_id, secret_sha256, rotated, created, last_used, \
+                 expires, address, user_agent) SELECT {org}, {id}, {id}, {hash}, {instant}, {instant}, {instant}, \
+                 {instant}, '', '' FROM n"
+            ),
+            analyze.to_owned(),
+        ];
+        for text in rows {
+            database.execute(&text).expect("rows");
+        }
+        let found = db.across().read(|conn| Ok::<_, Failure<String>>(plan(conn, session::by_hash(Hash([7; 32])))?));
+        let plan = found.await.expect("plan");
+        assert!(!plan.contains("SCAN") && !plan.contains("Seq Scan"), "{plan}");
+        let indexes = if database.is_sqlite() {
+            ["(secret_sha256=?)", "(previous_sha256=?)"]
+        } else {
+            ["console_session_secret_sha256_key", "console_session_previous_sha256_key"]
+        };
+        assert!(indexes.iter().all(|index| plan.contains(index)), "{plan}");
+    }
 }

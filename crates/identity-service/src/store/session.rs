@@ -109,10 +109,13 @@ const SESSION: &str = "SELECT s.org, s.id, s.secret_sha256, s.rotated, s.previou
 
 /// By the hash of its secret, or of the one before. Finds the organization.
 pub(crate) fn session_by_hash(conn: &mut AnyConnection, shown: Hash) -> Result<Option<Session>, store::Error> {
-    let text = format!("{SESSION}s.secret_sha256 = ? OR s.previous_sha256 = ?");
-    let row: Option<Row> =
-        Statement::new(text, [Value::Bytes(shown.0.to_vec()), Value::Bytes(shown.0.to_vec())]).row(conn)?;
+    let row: Option<Row> = by_hash(shown).row(conn)?;
     row.map(Session::try_from).transpose()
+}
+
+pub(super) fn by_hash(shown: Hash) -> Statement {
+    let hash = || Value::Bytes(shown.0.to_vec());
+    Statement::new(format!("{SESSION}s.secret_sha256 = ? OR s.previous_sha256 = ?"), [hash(), hash()])
 }
 
 pub(crate) fn session_get(

@@ -113,18 +113,17 @@ async fn find(
     })
 }
 
-/// With the link, which is shown this once.
+/// With the link, which is shown this once; where the gateway's address is not known the path of it.
 fn invited(connection: &Connection<'_>, invite: &AdminInvite, secret: &str) -> (Value, String) {
-    let path = format!("/console/invite/{secret}");
-    let link = connection.public_url().map(|url| format!("{url}{path}"));
+    let public_url = connection.public_url();
+    let link = format!("{}/console/invite/{secret}", public_url.as_deref().unwrap_or_default());
+    let before = if public_url.is_some() { "" } else { "(the gateway's --public-url, then) " };
     let mut json = invite_json(invite);
     if let Some(json) = json.as_object_mut() {
         json.insert("link".to_owned(), json!(link));
-        json.insert("secret".to_owned(), json!(secret));
     }
-    let shown = link.unwrap_or_else(|| format!("(the gateway's --public-url, then) {path}"));
     let text = format!(
-        "Link          {shown}\nFor           {}\nRole          {}\nExpires       {}\n\nThe link is shown this once and is \
+        "Link          {before}{link}\nFor           {}\nRole          {}\nExpires       {}\n\nThe link is shown this once and is \
          good once: whoever opens it is {} of the organization. Send it to that person alone.",
         clean(&invite.email),
         name(invite.role()),

@@ -24,7 +24,8 @@ use wire::{
     common::{Administrator, Caller, caller::Kind},
     identity::{
         AddSchemaRequest, CreateOrganizationRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
-        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
+        console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
+        organization_service_client::OrganizationServiceClient,
     },
     token::{
         CreateScimTokenRequest, CreateScimTokenResponse, RevokeScimTokenRequest,
@@ -42,6 +43,7 @@ pub(crate) struct Server {
     pub(crate) tokens: TokenServiceClient<Transport>,
     pub(crate) oauth: OAuthServiceClient<Transport>,
     pub(crate) identity: IdentityServiceClient<Transport>,
+    pub(crate) console: ConsoleServiceClient<Transport>,
     /// To identity-service and to token-service.
     pub(crate) transports: [Transport; 2],
     /// Microseconds by which the gateway's clock is ahead.
@@ -149,6 +151,7 @@ impl Server {
             router,
             organizations: OrganizationServiceClient::new(identity.clone()),
             identity: IdentityServiceClient::new(identity.clone()),
+            console: ConsoleServiceClient::new(identity.clone()),
             tokens: TokenServiceClient::new(token.clone()),
             oauth: OAuthServiceClient::new(token.clone()),
             transports: [identity, token],
@@ -168,6 +171,7 @@ impl Server {
         Self {
             router: scim_gateway::router(config, self.transports[0].clone(), token, now),
             identity: self.identity.clone(),
+            console: self.console.clone(),
             organizations: self.organizations.clone(),
             tokens: self.tokens.clone(),
             oauth: self.oauth.clone(),

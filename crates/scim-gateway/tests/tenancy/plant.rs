@@ -12,7 +12,7 @@ pub(crate) const STRANGER: &str = "11111111-1111-7111-8111-111111111111";
 /// Tables with rows that other rows or requests refer to by id.
 const TABLES: [&str; 4] = ["scim_user", "user_key", "scim_group", "group_member"];
 /// Those that no call on another organization may touch.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 16] = [
     "scim_user",
     "user_key",
     "scim_group",
@@ -24,6 +24,11 @@ const KEPT: [&str; 11] = [
     "idempotency_key",
     "event",
     "event_head",
+    "console_admin",
+    "admin_invite",
+    "console_session",
+    "sign_in_attempt",
+    "sign_in_provider",
 ];
 
 /// What every organization has here, with a twin or without: members of a group that is gone, and two blocks to count in.

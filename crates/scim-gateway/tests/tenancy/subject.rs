@@ -5,10 +5,13 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
-use wire::token::{
-    ApproveOAuthAuthorizationRequest, CreateOAuthApprovalRequest, CreateOAuthClientRequest, IssueOAuthTokenRequest,
-    ListOAuthClientsRequest, ListOAuthGrantsRequest, OAuthClientCredential, OAuthCode, OAuthGrantType, VerifyRequest,
-    issue_o_auth_token_request::Grant, o_auth_client_credential::Proof,
+use wire::{
+    identity as proto,
+    token::{
+        ApproveOAuthAuthorizationRequest, CreateOAuthApprovalRequest, CreateOAuthClientRequest, IssueOAuthTokenRequest,
+        ListOAuthClientsRequest, ListOAuthGrantsRequest, OAuthClientCredential, OAuthCode, OAuthGrantType,
+        VerifyRequest, issue_o_auth_token_request::Grant, o_auth_client_credential::Proof,
+    },
 };
 
 use crate::harness::{Server, administrator, text};
@@ -41,8 +44,22 @@ pub(crate) struct Subject {
     pub(crate) oauth_code: String,
     pub(crate) oauth_access: String,
     pub(crate) oauth_refresh: String,
+    /// See [`Self::with_console`].
+    pub(crate) console: Console,
 }
 
+/// What the console of an organization has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Console {
+    pub(crate) admin: String,
+    pub(crate) email: String,
+    /// At the provider.
+    pub(crate) subject: String,
+    pub(crate) session: String,
+    pub(crate) invite: String,
+}
+
+pub(crate) const ISSUER: &str = "https://idp.example.com";
 pub(crate) const CALLBACK: &str = "https://idp.example.com/callback";
 
 impl Subject {
@@ -123,7 +140,46 @@ impl Subject {
             apart: [outside, inside],
             urn,
             cursor: text(&page["nextCursor"]),
+            console: Console::default(),
         }
+    }
+
+    /// With a sign-in provider, an administrator who has signed in by it, and an invitation.
+    pub(crate) async fn with_console(self, server: &Server) -> Self {
+        let (mut rpc, organization_id) = (server.console.clone(), self.organization.clone());
+        let set = proto::SetSignInProviderRequest {
+            organization_id: organization_id.clone(),
+            caller: administrator(),
+            issuer: ISSUER.to_owned(),
+            client_id: "rollcall".to_owned(),
+            client_secret: Some("s3cret".to_owned()),
+        };
+        rpc.set_sign_in_provider(set).await.expect("provider");
+        let (email, subject) = (format!("admin-{}@example.com", tag()), tag());
+        let invite = |email: &str| proto::CreateAdminInviteRequest {
+            organization_id: organization_id.clone(),
+            caller: administrator(),
+            email: email.to_owned(),
+            role: proto::AdminRole::Owner.into(),
+            ttl_hours: None,
+        };
+        let made = rpc.create_admin_invite(invite(&email)).await.expect("invited").into_inner();
+        let accept = proto::AcceptAdminInviteRequest { secret_sha256: sha256(&made.secret), ..Default::default() };
+        rpc.accept_admin_invite(accept).await.expect("accepted");
+        let named = proto::FinishSignInRequest {
+            organization_id: organization_id.clone(),
+            issuer: ISSUER.to_owned(),
+            subject: subject.clone(),
+            email: email.clone(),
+            email_verified: true,
+            ..Default::default()
+        };
+        let signed_in = rpc.finish_sign_in(named).await.expect("signed in").into_inner().session.expect("session");
+        let pending = rpc.create_admin_invite(invite("invited@example.com")).await.expect("invited").into_inner();
+        let admin = signed_in.admin.expect("admin").id;
+        let console =
+            Console { admin, email, subject, session: signed_in.id, invite: pending.invite.expect("invitation").id };
+        Self { console, ..self }
     }
 
     /// The same with other ids and texts, which nobody has: what is compared with.
@@ -152,6 +208,13 @@ impl Subject {
             oauth_code: shuffled(""),
             oauth_access: shuffled(""),
             oauth_refresh: shuffled(""),
+            console: Console {
+                admin: new_id().to_string(),
+                email: format!("admin-{}@example.com", tag()),
+                subject: tag(),
+                session: new_id().to_string(),
+                invite: new_id().to_string(),
+            },
             ..self.clone()
         }
     }
@@ -221,6 +284,14 @@ impl Subject {
         let mut grants = oauth.list_o_auth_grants(ListOAuthGrantsRequest { organization_id }).await.expect("grants");
         grants.get_mut().grants.iter_mut().for_each(|grant| grant.last_used_at = None);
         seen.push(format!("{clients:?} {:?}", grants.get_ref()));
+        let (organization_id, mut console) = (self.organization.clone(), server.console.clone());
+        let list = proto::ListAdminsRequest { organization_id: organization_id.clone() };
+        let admins = console.list_admins(list).await.expect("administrators").into_inner();
+        let list = proto::ListSessionsRequest { organization_id: organization_id.clone(), admin_id: String::new() };
+        let sessions = console.list_sessions(list).await.expect("sessions").into_inner();
+        let get = proto::GetSignInProviderRequest { organization_id, with_client_secret: true };
+        let provider = console.get_sign_in_provider(get).await.ok().map(tonic::Response::into_inner);
+        seen.push(format!("{admins:?} {sessions:?} {provider:?}"));
         for secret in [&self.token, &self.oauth_access] {
             let verify = VerifyRequest { secret_sha256: sha256(secret), restrictions_enforced: true };
             seen.push(format!("{:?}", server.tokens.clone().verify(verify).await.expect("valid").into_inner()));

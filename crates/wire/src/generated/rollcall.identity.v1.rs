@@ -6,7 +6,7 @@ pub struct Admin {
     pub id: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub organization_id: ::prost::alloc::string::String,
-    /// As it was given; compared without regard to case, one of its kind in the organization.
+    /// As it was given; compared without regard to the case of ASCII letters, one of its kind in the organization.
     #[prost(string, tag = "3")]
     pub email: ::prost::alloc::string::String,
     /// As the provider tells it. Empty: not known.
@@ -29,7 +29,7 @@ pub struct CreateAdminInviteRequest {
     pub organization_id: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "2")]
     pub caller: ::core::option::Option<super::super::common::v1::Caller>,
-    /// 3 to 254 characters with an @.
+    /// 3 to 254 characters with one @.
     #[prost(string, tag = "3")]
     pub email: ::prost::alloc::string::String,
     /// Of an administrator that is made; one that there is keeps its own.
@@ -75,7 +75,7 @@ pub struct ListAdminsRequest {
 pub struct ListAdminsResponse {
     #[prost(message, repeated, tag = "1")]
     pub admins: ::prost::alloc::vec::Vec<Admin>,
-    /// Those that were neither used nor are too old.
+    /// Those that were neither used nor are too old, by e-mail address.
     #[prost(message, repeated, tag = "2")]
     pub invites: ::prost::alloc::vec::Vec<AdminInvite>,
 }
@@ -188,7 +188,7 @@ pub struct BeginSignInRequest {
     /// RFC 7636 section 4.1.
     #[prost(string, tag = "4")]
     pub pkce_verifier: ::prost::alloc::string::String,
-    /// Where to go on after it: a path of the console.
+    /// Where to go on after it: a path of the console, up to 2,000 visible ASCII characters.
     #[prost(string, tag = "5")]
     pub return_to: ::prost::alloc::string::String,
     /// As the provider has it now: an answer of another one is not taken.
@@ -419,9 +419,12 @@ pub mod console_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// For the first sign-in, and for who is to join. The secret is good once.
+        /// For the first sign-in, and for who is to join. The secret is good once, and
+        /// until there is another one for the same address.
         /// An invitation for the e-mail address of an administrator that there is
         /// already signs in as that one: the way back in.
+        /// INVALID_VALUE names the field. TOO_MANY from 1,000 administrators and
+        /// invitations on.
         pub async fn create_admin_invite(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateAdminInviteRequest>,
@@ -506,7 +509,8 @@ pub mod console_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Ends all sessions and invitations. ADMIN_STATE where no owner would be left.
+        /// Ends all sessions, and all invitations for its address and by its address as
+        /// the caller's name. ADMIN_STATE where no owner would be left.
         /// ADMIN_NOT_FOUND for one that is not the organization's.
         pub async fn remove_admin(
             &mut self,
@@ -562,7 +566,8 @@ pub mod console_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// SIGN_IN_NOT_FOUND where the organization has none. The client secret only
-        /// with `with_client_secret`, for who talks to the provider.
+        /// with `with_client_secret`, for who talks to the provider. SIGN_IN_STATE where
+        /// it cannot be unsealed any more: it has to be set again.
         pub async fn get_sign_in_provider(
             &mut self,
             request: impl tonic::IntoRequest<super::GetSignInProviderRequest>,
@@ -648,7 +653,8 @@ pub mod console_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Uses an invitation up: makes the administrator, if there is none of that
-        /// address, and a session.
+        /// address, and a session. The issuer and subject that one was pinned to are
+        /// forgotten, so that the next sign-in pins it anew.
         pub async fn accept_admin_invite(
             &mut self,
             request: impl tonic::IntoRequest<super::AcceptAdminInviteRequest>,
@@ -676,6 +682,7 @@ pub mod console_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Remembers what a sign-in that begins has to be compared with, ten minutes long.
+        /// SIGN_IN_NOT_FOUND without a provider, SIGN_IN_INVALID where its issuer is another.
         pub async fn begin_sign_in(
             &mut self,
             request: impl tonic::IntoRequest<super::BeginSignInRequest>,
@@ -729,7 +736,8 @@ pub mod console_service_client {
         }
         /// A session for whom the provider named. The first time an administrator is
         /// found by a verified e-mail address and pinned to issuer and subject, from then on by
-        /// these alone. SIGN_IN_REFUSED for who is no administrator.
+        /// these alone. SIGN_IN_REFUSED for who is no administrator, and where the
+        /// provider is another one by now; the message says what to do, and it is an event.
         pub async fn finish_sign_in(
             &mut self,
             request: impl tonic::IntoRequest<super::FinishSignInRequest>,
@@ -785,7 +793,8 @@ pub mod console_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// A new secret for a session; the one before is good for another minute, for
-        /// requests under way.
+        /// requests under way. CONTENDED where another request was first, also with the
+        /// secret of before: the session goes on, and that one's answer has the new secret.
         pub async fn rotate_session(
             &mut self,
             request: impl tonic::IntoRequest<super::RotateSessionRequest>,
@@ -812,8 +821,8 @@ pub mod console_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Of one administrator, or of all of the organization. Those that ended are
-        /// left out.
+        /// Of one administrator, or of all of the organization, the newest first and
+        /// 1,000 at most. Those that ended are left out. ADMIN_NOT_FOUND.
         pub async fn list_sessions(
             &mut self,
             request: impl tonic::IntoRequest<super::ListSessionsRequest>,
@@ -843,7 +852,8 @@ pub mod console_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Idempotent. SESSION_NOT_FOUND for one that is not the organization's.
+        /// Idempotent while it could have lasted. SESSION_NOT_FOUND for one that is not
+        /// the organization's.
         pub async fn revoke_session(
             &mut self,
             request: impl tonic::IntoRequest<super::RevokeSessionRequest>,
@@ -888,9 +898,12 @@ pub mod console_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with ConsoleServiceServer.
     #[async_trait]
     pub trait ConsoleService: std::marker::Send + std::marker::Sync + 'static {
-        /// For the first sign-in, and for who is to join. The secret is good once.
+        /// For the first sign-in, and for who is to join. The secret is good once, and
+        /// until there is another one for the same address.
         /// An invitation for the e-mail address of an administrator that there is
         /// already signs in as that one: the way back in.
+        /// INVALID_VALUE names the field. TOO_MANY from 1,000 administrators and
+        /// invitations on.
         async fn create_admin_invite(
             &self,
             request: tonic::Request<super::CreateAdminInviteRequest>,
@@ -912,7 +925,8 @@ pub mod console_service_server {
             &self,
             request: tonic::Request<super::SetAdminRoleRequest>,
         ) -> std::result::Result<tonic::Response<super::Admin>, tonic::Status>;
-        /// Ends all sessions and invitations. ADMIN_STATE where no owner would be left.
+        /// Ends all sessions, and all invitations for its address and by its address as
+        /// the caller's name. ADMIN_STATE where no owner would be left.
         /// ADMIN_NOT_FOUND for one that is not the organization's.
         async fn remove_admin(
             &self,
@@ -927,7 +941,8 @@ pub mod console_service_server {
             request: tonic::Request<super::SetSignInProviderRequest>,
         ) -> std::result::Result<tonic::Response<super::SignInProvider>, tonic::Status>;
         /// SIGN_IN_NOT_FOUND where the organization has none. The client secret only
-        /// with `with_client_secret`, for who talks to the provider.
+        /// with `with_client_secret`, for who talks to the provider. SIGN_IN_STATE where
+        /// it cannot be unsealed any more: it has to be set again.
         async fn get_sign_in_provider(
             &self,
             request: tonic::Request<super::GetSignInProviderRequest>,
@@ -947,12 +962,14 @@ pub mod console_service_server {
             request: tonic::Request<super::GetAdminInviteRequest>,
         ) -> std::result::Result<tonic::Response<super::AdminInvite>, tonic::Status>;
         /// Uses an invitation up: makes the administrator, if there is none of that
-        /// address, and a session.
+        /// address, and a session. The issuer and subject that one was pinned to are
+        /// forgotten, so that the next sign-in pins it anew.
         async fn accept_admin_invite(
             &self,
             request: tonic::Request<super::AcceptAdminInviteRequest>,
         ) -> std::result::Result<tonic::Response<super::NewSession>, tonic::Status>;
         /// Remembers what a sign-in that begins has to be compared with, ten minutes long.
+        /// SIGN_IN_NOT_FOUND without a provider, SIGN_IN_INVALID where its issuer is another.
         async fn begin_sign_in(
             &self,
             request: tonic::Request<super::BeginSignInRequest>,
@@ -968,7 +985,8 @@ pub mod console_service_server {
         ) -> std::result::Result<tonic::Response<super::SignInAttempt>, tonic::Status>;
         /// A session for whom the provider named. The first time an administrator is
         /// found by a verified e-mail address and pinned to issuer and subject, from then on by
-        /// these alone. SIGN_IN_REFUSED for who is no administrator.
+        /// these alone. SIGN_IN_REFUSED for who is no administrator, and where the
+        /// provider is another one by now; the message says what to do, and it is an event.
         async fn finish_sign_in(
             &self,
             request: tonic::Request<super::FinishSignInRequest>,
@@ -980,13 +998,14 @@ pub mod console_service_server {
             request: tonic::Request<super::VerifySessionRequest>,
         ) -> std::result::Result<tonic::Response<super::Session>, tonic::Status>;
         /// A new secret for a session; the one before is good for another minute, for
-        /// requests under way.
+        /// requests under way. CONTENDED where another request was first, also with the
+        /// secret of before: the session goes on, and that one's answer has the new secret.
         async fn rotate_session(
             &self,
             request: tonic::Request<super::RotateSessionRequest>,
         ) -> std::result::Result<tonic::Response<super::NewSession>, tonic::Status>;
-        /// Of one administrator, or of all of the organization. Those that ended are
-        /// left out.
+        /// Of one administrator, or of all of the organization, the newest first and
+        /// 1,000 at most. Those that ended are left out. ADMIN_NOT_FOUND.
         async fn list_sessions(
             &self,
             request: tonic::Request<super::ListSessionsRequest>,
@@ -994,7 +1013,8 @@ pub mod console_service_server {
             tonic::Response<super::ListSessionsResponse>,
             tonic::Status,
         >;
-        /// Idempotent. SESSION_NOT_FOUND for one that is not the organization's.
+        /// Idempotent while it could have lasted. SESSION_NOT_FOUND for one that is not
+        /// the organization's.
         async fn revoke_session(
             &self,
             request: tonic::Request<super::RevokeSessionRequest>,
