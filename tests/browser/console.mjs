@@ -182,7 +182,7 @@ async function directory(owner) {
   await owner.looks("users");
   await owner.page.getByRole("searchbox").first().fill("kit1");
   await owner.page.keyboard.press("Enter");
-  await owner.page.waitForLoadState();
+  await owner.page.waitForURL(/kit1/);
   const found = await owner.page.locator("#main").innerText();
   check("the search finds one", found.includes("kit1@acme.example") && !found.includes("kit2@acme.example"));
   await owner.goto(at(`/users/${ids[0]}`));
@@ -194,7 +194,7 @@ async function directory(owner) {
   await owner.page.waitForLoadState();
   check("a group's page has its members", (await owner.text()).includes("kit2@acme.example"));
   await owner.looks("group");
-  same("no script of a name has run", await owner.page.evaluate(() => document.title.includes("owned")), false);
+  check("no script of a name has run", (await owner.page.title()) !== "owned");
 }
 
 async function signIn(browser, owner) {
@@ -202,11 +202,11 @@ async function signIn(browser, owner) {
   await owner.follow("Sign-in");
   check("the page has the redirect URI to register", (await owner.page.content()).includes("/console/sign-in/callback"));
   await owner.page.getByLabel("Issuer", { exact: true }).fill(settings.issuer);
-  await owner.page.getByLabel("Client ID", { exact: true }).fill(settings.client_id);
+  await owner.page.getByLabel("Client id", { exact: true }).fill(settings.client_id);
   await owner.page.getByLabel("Client secret", { exact: true }).fill(settings.client_secret);
   await owner.looks("sign-in provider");
-  await owner.page.locator("#main").getByRole("button", { name: /save|connect/i }).click();
-  await owner.page.waitForLoadState();
+  await owner.page.locator("#save-provider").click();
+  await owner.page.locator("#notice").waitFor();
   check("the secret is not shown again", !(await owner.page.content()).includes(settings.client_secret));
 
   const by = async (email) => {
@@ -228,7 +228,7 @@ async function signIn(browser, owner) {
 
   const nobody = await by("mallory@acme.example");
   check("who is no administrator is told so", /administrator/i.test(await nobody.text()));
-  same("and has no session", (await nobody.context.cookies()).filter(({ name }) => /session|__Host-rollcall$/.test(name)), []);
+  same("and has no session", (await nobody.context.cookies()).filter(({ name }) => /^(__Host-)?rollcall$/.test(name)), []);
   await nobody.looks("not an administrator");
   await nobody.close();
   const unverified = await by(settings.unverified);
@@ -240,13 +240,13 @@ async function signIn(browser, owner) {
 async function people(browser, owner) {
   step("a viewer is invited, sees, and changes nothing");
   await owner.follow("Administrators");
-  await owner.page.getByLabel(/e-mail/i).first().fill("viewer@acme.example");
-  await owner.page.getByLabel("Role").first().selectOption("viewer");
-  await owner.page.getByRole("button", { name: /invite/i }).click();
-  await owner.page.waitForLoadState();
-  const values = await owner.page.locator("input").evaluateAll((inputs) => inputs.map(({ value }) => value));
-  const link = values.find((value) => value.includes("/console/invite/"));
-  check("the link is shown once", Boolean(link));
+  await owner.page.locator("#invite").click();
+  await owner.looks("invite");
+  await owner.page.getByLabel("E-mail address").fill("viewer@acme.example");
+  await owner.page.getByRole("radio", { name: /^viewer/ }).check();
+  await owner.page.locator("#create-invite").click();
+  const link = await owner.page.locator("#secret").inputValue();
+  check("the link is shown once", link.includes("/console/invite/"));
   hide(link.split("/").pop());
   await owner.goto(at("/administrators"));
   check("and not again", !(await owner.page.content()).includes(link));
@@ -271,10 +271,9 @@ async function people(browser, owner) {
   check("the viewer's session is there", (await owner.text()).includes("viewer@acme.example"));
   await owner.looks("sessions");
   await owner.goto(at("/administrators"));
-  const row = owner.page.locator("#main li, #main tr").filter({ hasText: "viewer@acme.example" }).last();
-  await row.getByRole("link", { name: /remove/i }).or(row.getByRole("button", { name: /remove/i })).first().click();
-  await owner.page.waitForLoadState();
-  if (await owner.page.locator("#confirm").count()) await owner.page.locator("#confirm").click();
+  await owner.page.getByRole("link", { name: "Remove viewer@acme.example" }).click();
+  await owner.looks("remove an administrator");
+  await owner.page.locator("#confirm").click();
   await until("who is removed is out at once", async () => {
     await viewer.goto(at("/scim"));
     return (await viewer.page.locator("#signed-in-as").count()) === 0;

@@ -8,6 +8,9 @@ import { createInterface } from "node:readline";
 
 import { Provider } from "oidc-provider";
 
+// Standard output has one line, and nobody reads on.
+console.info = console.log = console.error;
+
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const settings = JSON.parse((await lines.next()).value);
 
