@@ -4,6 +4,7 @@
 
 pub mod canary;
 pub mod conformance;
+pub mod console;
 pub mod contract;
 pub mod entra;
 pub mod forms;

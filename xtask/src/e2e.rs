@@ -1,11 +1,13 @@
 //! `cargo xtask e2e`: builds the binary, then hands over to the suites in `tests/`.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::{
     steps::Steps,
-    tools::{Workspace, python, run as run_program},
+    tools::{Workspace, node_modules, python, run as run_program},
 };
 
 /// Which suites, and how much is shown.
@@ -14,6 +16,9 @@ pub(crate) struct Options {
     /// Which suite
     #[arg(value_enum, default_value_t = Suite::All)]
     suite: Suite,
+    /// Where the suite `console` puts a picture of each page
+    #[arg(long, value_name = "DIR")]
+    screenshots: Option<PathBuf>,
 }
 
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,8 @@ enum Suite {
     Oauth,
     /// Every line of the command-line contract, and bad input
     Contract,
+    /// The console in Chromium, with an OpenID provider
+    Console,
     /// No token, secret or personal data where it does not belong: logs, exports, answers, events, dumps
     Canary,
     /// scim2-tester and scim-sanity, public conformance tools
@@ -50,6 +57,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             steps.step(name, || suites(workspace, &[name]));
         }
     }
+    if wanted(Suite::Console) {
+        steps.step("console", || console(workspace, options.screenshots.as_deref()));
+    }
     if wanted(Suite::Conformance) {
         for (tool, script) in [("scim2-tester", "tests/tester.py"), ("scim-sanity", "tests/sanity.py")] {
             steps.step(tool, || conformance(workspace, tool, script));
@@ -63,6 +73,17 @@ fn suites(workspace: &Workspace, words: &[&str]) -> Result<()> {
     let mut suites = workspace.command(debug.join("e2e"));
     suites.arg("--rollcall").arg(debug.join("rollcall")).args(words);
     run_program(&mut suites, &format!("e2e {}", words.join(" ")))
+}
+
+fn console(workspace: &Workspace, screenshots: Option<&Path>) -> Result<()> {
+    let scripts = workspace.root.join("tests/browser");
+    node_modules(workspace, &scripts)?;
+    let mut words = vec!["console".to_owned(), "--browser".to_owned(), scripts.to_string_lossy().into_owned()];
+    if let Some(directory) = screenshots {
+        let directory = std::path::absolute(directory)?;
+        words.extend(["--screenshots".to_owned(), directory.to_string_lossy().into_owned()]);
+    }
+    suites(workspace, &words.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 fn conformance(workspace: &Workspace, tool: &str, script: &str) -> Result<()> {

@@ -99,6 +99,21 @@ pub(crate) fn python(workspace: &Workspace, requirements: &Path) -> Result<PathB
     Ok(python)
 }
 
+/// Makes `node_modules` of a directory what its lock file says, anew when that changes.
+pub(crate) fn node_modules(workspace: &Workspace, directory: &Path) -> Result<()> {
+    let lock = directory.join("package-lock.json");
+    let stamp = directory.join("node_modules/.installed");
+    let wanted = std::fs::read(&lock).with_context(|| format!("reading {}", lock.display()))?;
+    if std::fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let mut npm = workspace.command("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(directory);
+    run(&mut npm, "npm ci").context("Node.js 20 or newer with npm is needed (Debian: nodejs npm)")?;
+    std::fs::write(stamp, wanted)?;
+    Ok(())
+}
+
 /// A line on standard output.
 pub(crate) fn say(line: &str) {
     // A closed pipe is no reason to stop a task.

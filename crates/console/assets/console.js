@@ -4,8 +4,11 @@
 for (const field of document.querySelectorAll("input[data-copy]")) {
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = "Copy";
-  button.setAttribute("aria-label", `Copy ${field.dataset.copy}`);
+  const name = (word) => {
+    button.textContent = word;
+    button.setAttribute("aria-label", `${word} ${field.dataset.copy}`);
+  };
+  name("Copy");
   const said = document.createElement("span");
   said.className = "unseen";
   said.setAttribute("role", "status");
@@ -16,10 +19,10 @@ for (const field of document.querySelectorAll("input[data-copy]")) {
       field.select();
       document.execCommand("copy");
     }
-    button.textContent = "Copied";
+    name("Copied");
     said.textContent = `${field.dataset.copy} copied`;
     setTimeout(() => {
-      button.textContent = "Copy";
+      name("Copy");
       said.textContent = "";
     }, 2000);
   });

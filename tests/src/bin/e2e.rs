@@ -5,7 +5,7 @@ use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use e2e_tests::{
-    canary, conformance, contract, entra,
+    canary, conformance, console, contract, entra,
     forms::{Form, Options, Running},
     oauth, okta, services,
     transcript::Transcript,
@@ -24,7 +24,13 @@ struct Cli {
     /// The script that runs the suite's tool
     #[arg(long)]
     script: Option<PathBuf>,
-    /// okta, entra, oauth, services, contract, canary, scim2-tester or scim-sanity
+    /// The directory of the browser tests, with its modules installed
+    #[arg(long)]
+    browser: Option<PathBuf>,
+    /// Where pictures of each page go
+    #[arg(long)]
+    screenshots: Option<PathBuf>,
+    /// okta, entra, oauth, services, contract, console, canary, scim2-tester or scim-sanity
     #[arg(required = true)]
     suites: Vec<String>,
 }
@@ -68,6 +74,10 @@ async fn run(cli: &Cli, suite: &str, form: Form, transcript: &Transcript) -> Res
     let result = match suite {
         "okta" => okta::run(&running.deployment, transcript).await,
         "entra" => entra::run(&running.deployment, transcript).await,
+        "console" => {
+            let scripts = cli.browser.as_deref().context("this suite needs --browser")?;
+            console::run(&running.deployment, transcript, scripts, cli.screenshots.as_deref())
+        }
         "services" => return services::run(running, transcript).await,
         "oauth" => oauth::run(&running.deployment, transcript).await,
         "contract" => return contract::run(running, &program, transcript).await,

@@ -1,0 +1,324 @@
+// What an administrator does in the console, from the invitation to the last revoked session.
+//
+// Reads its settings as one line of JSON from standard input, writes each step and check as a line of JSON.
+
+import { createInterface } from "node:readline";
+
+import { Failed, check, held, same, start, step } from "./harness.mjs";
+
+const lines = createInterface({ input: process.stdin });
+const settings = JSON.parse((await lines[Symbol.asyncIterator]().next()).value);
+lines.close();
+
+const at = (path) => `${settings.base}/console${path}`;
+const hide = (secret) => process.stdout.write(JSON.stringify({ secret }) + "\n");
+
+// What an identity provider gets for a request with this token.
+async function scim(token, path = "/Users?count=1") {
+  const headers = { authorization: `Bearer ${token}`, accept: "application/scim+json" };
+  const answer = await fetch(`${settings.base}/scim/v2${path}`, { headers });
+  await answer.arrayBuffer();
+  return answer.status;
+}
+
+async function until(what, holds) {
+  const begin = Date.now();
+  while (!(await holds())) {
+    if (Date.now() - begin > 10_000) throw new Failed(`${what}: not within ten seconds`);
+    await new Promise((wake) => setTimeout(wake, 200));
+  }
+  held(what);
+}
+
+async function firstSignIn(browser) {
+  step("the first sign-in, by the invitation of the command line");
+  const stranger = await browser.visitor();
+  await stranger.goto(at(""));
+  check("without a session there is the sign-in", /sign in/i.test(await stranger.heading()));
+  await stranger.looks("sign-in");
+  await stranger.goto(at("/scim"));
+  check("and no other page", /sign in/i.test(await stranger.heading()));
+
+  const owner = await browser.visitor();
+  await owner.goto(settings.invite);
+  check("an invitation says for whom it is", (await owner.text()).includes("owner@acme.example"));
+  await owner.looks("invitation");
+  await owner.page.getByRole("button").last().click();
+  await owner.page.waitForURL(at(""));
+  same("it signs in as that administrator", await owner.page.locator("#signed-in-as").innerText(), "owner@acme.example, owner");
+  same("a hostile name of the organization is text", await owner.page.locator("#organization").innerText(), "Acme & Sons <Ltd>");
+  await owner.looks("overview");
+
+  const [cookie] = await owner.context.cookies();
+  same("the session is out of reach of scripts and of other sites", [cookie.httpOnly, cookie.sameSite, cookie.path], [true, "Lax", "/"]);
+
+  await stranger.goto(settings.invite);
+  check("an invitation is good once", !/owner@acme\.example/.test(await stranger.text()));
+  await stranger.looks("spent invitation");
+  await stranger.close();
+  return owner;
+}
+
+async function provisioning(owner) {
+  step("SCIM is switched on, with the keyboard alone");
+  await owner.follow("SCIM Configuration");
+  const provisioning = owner.page.locator("#scim-switch");
+  same("it is off at first", await provisioning.getAttribute("aria-checked"), "false");
+  await owner.looks("SCIM configuration");
+  const focused = () => owner.page.evaluate(() => document.activeElement?.id);
+  await owner.page.locator("body").press("Tab");
+  check("the first stop leads past the navigation", (await owner.page.evaluate(() => document.activeElement?.className)) === "skip");
+  await owner.page.keyboard.press("Enter");
+  for (let presses = 0; presses < 10 && (await focused()) !== "scim-switch"; presses += 1) {
+    await owner.page.keyboard.press("Tab");
+  }
+  same("the switch is reached", await focused(), "scim-switch");
+  await owner.page.keyboard.press("Enter");
+  await owner.page.locator("#scim-switch[aria-checked=true]").waitFor();
+  held("and switched");
+  same("the SCIM URL is there to copy", await owner.page.locator("#scim-url").inputValue(), `${settings.base}/scim/v2`);
+
+  step("a token is made, shown once, and good");
+  await owner.follow("Manage SCIM Tokens");
+  await owner.looks("no tokens");
+  await owner.page.locator("#new-token").click();
+  await owner.looks("create a token");
+  await owner.page.locator("#description").fill("Okta <b>\"one\"</b>");
+  await owner.page.locator("#create-token").click();
+  const secret = await owner.page.locator("#secret").inputValue();
+  hide(secret);
+  check("the token is shown", secret.startsWith("rc_scim_"));
+  check("and is in no address", !owner.page.url().includes(secret));
+  await owner.context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await owner.page.getByRole("button", { name: /^copy/i }).first().click();
+  same("the button copies it", await owner.page.evaluate(() => navigator.clipboard.readText()), secret);
+  await owner.looks("a token, once");
+  same("an identity provider connects with it", await scim(secret), 200);
+  await owner.page.locator("#done").click();
+  check("it is not shown again", !(await owner.page.content()).includes(secret));
+  await owner.page.goBack();
+  check("not by going back either", !(await owner.page.content()).includes(secret));
+  await owner.goto(at("/scim/tokens"));
+  check("a hostile description is text", (await owner.text()).includes('Okta <b>"one"</b>'));
+  await until("its use is seen", async () => {
+    await owner.page.reload();
+    return /127\.0\.0\.1/.test(await owner.text());
+  });
+  await owner.looks("tokens");
+
+  step("it is rotated without a gap, retired and revoked");
+  await owner.page.locator("#tokens").getByRole("link", { name: /^Rotate/ }).click();
+  await owner.looks("rotate");
+  await owner.page.locator("#rotate-token").click();
+  const successor = await owner.page.locator("#secret").inputValue();
+  hide(successor);
+  same("both are good", [await scim(secret), await scim(successor)], [200, 200]);
+  await owner.page.locator("#done").click();
+  await until("the old one can be retired once the new one was seen", async () => {
+    await owner.page.reload();
+    return (await owner.page.locator("#tokens").getByRole("link", { name: /^Retire/ }).count()) > 0;
+  });
+  await until("it is retired", async () => {
+    const retire = owner.page.locator("#tokens").getByRole("link", { name: /^Retire/ });
+    if ((await retire.count()) === 0) return true;
+    await retire.click();
+    await owner.page.locator("#confirm").click();
+    await owner.page.waitForLoadState();
+    await owner.goto(at("/scim/tokens"));
+    return (await retire.count()) === 0;
+  });
+  await until("and refused within seconds", async () => (await scim(secret)) === 401);
+  same("the new one is good", await scim(successor), 200);
+  await owner.page.locator("#tokens").getByRole("link", { name: /^Revoke/ }).first().click();
+  await owner.looks("revoke");
+  await owner.page.locator("#confirm").click();
+  await until("it is revoked", async () => (await scim(successor)) === 401);
+}
+
+async function guides(owner) {
+  step("every guide has this organization's values");
+  for (const [slug, words] of Object.entries({
+    okta: ["Unique identifier", "Push New Users", "Push Groups", "HTTP Header"],
+    entra: ["Tenant URL", "Secret Token"],
+    jumpcloud: ["Base URL"],
+    onelogin: ["SCIM Base URL"],
+    google: ["Access token"],
+    pingone: ["SCIM BASE URL"],
+  })) {
+    await owner.goto(at(`/scim/guides/${slug}`));
+    const text = await owner.text();
+    const values = await owner.page.locator("input").evaluateAll((inputs) => inputs.map(({ value }) => value));
+    check(`${slug}: the SCIM URL`, [text, ...values].some((value) => value.includes(`${settings.base}/scim/v2`)));
+    for (const word of words) check(`${slug}: ${word}`, text.toLowerCase().includes(word.toLowerCase()));
+    await owner.looks(`guide ${slug}`);
+  }
+}
+
+async function directory(owner) {
+  step("users and groups are found, and hostile names are text");
+  await owner.goto(at("/scim/tokens/new"));
+  await owner.page.locator("#description").fill("directory");
+  await owner.page.locator("#create-token").click();
+  const token = await owner.page.locator("#secret").inputValue();
+  hide(token);
+  const hostile = `<img src=x onerror="document.title='owned'"> O'Brien`;
+  const post = async (path, body) => {
+    const answer = await fetch(`${settings.base}/scim/v2${path}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/scim+json" },
+      body: JSON.stringify(body),
+    });
+    same(`${path} is provisioned`, answer.status, 201);
+    return (await answer.json()).id;
+  };
+  const ids = [];
+  for (let n = 0; n < 3; n += 1) {
+    const name = `kit${n}@acme.example`;
+    ids.push(await post("/Users", { userName: name, displayName: n ? name : hostile, emails: [{ value: name }] }));
+  }
+  await post("/Groups", { displayName: `${hostile} & friends`, members: ids.map((value) => ({ value })) });
+  await owner.goto(at("/users"));
+  check("users are listed", (await owner.text()).includes("kit0@acme.example"));
+  await owner.looks("users");
+  await owner.page.getByRole("searchbox").first().fill("kit1");
+  await owner.page.keyboard.press("Enter");
+  await owner.page.waitForURL(/kit1/);
+  const found = await owner.page.locator("#main").innerText();
+  check("the search finds one", found.includes("kit1@acme.example") && !found.includes("kit2@acme.example"));
+  await owner.goto(at(`/users/${ids[0]}`));
+  check("a user's page has the name as text", (await owner.text()).includes("O'Brien"));
+  await owner.looks("user");
+  await owner.goto(at("/groups"));
+  await owner.looks("groups");
+  await owner.page.locator("#main").getByRole("link", { name: /friends/ }).first().click();
+  await owner.page.waitForLoadState();
+  check("a group's page has its members", (await owner.text()).includes("kit2@acme.example"));
+  await owner.looks("group");
+  check("no script of a name has run", (await owner.page.title()) !== "owned");
+}
+
+async function signIn(browser, owner) {
+  step("an OpenID provider is connected, and signs in by it");
+  await owner.follow("Sign-in");
+  check("the page has the redirect URI to register", (await owner.page.content()).includes("/console/sign-in/callback"));
+  await owner.page.getByLabel("Issuer", { exact: true }).fill(settings.issuer);
+  await owner.page.getByLabel("Client id", { exact: true }).fill(settings.client_id);
+  await owner.page.getByLabel("Client secret", { exact: true }).fill(settings.client_secret);
+  await owner.looks("sign-in provider");
+  await owner.page.locator("#save-provider").click();
+  await owner.page.locator("#notice").waitFor();
+  check("the secret is not shown again", !(await owner.page.content()).includes(settings.client_secret));
+
+  const by = async (email) => {
+    const person = await browser.visitor();
+    await person.goto(at(""));
+    await person.page.getByRole("textbox").first().fill(settings.slug);
+    await person.page.keyboard.press("Enter");
+    // The provider's own pages.
+    await person.page.locator("input[name=login]").fill(email);
+    await person.page.locator("input[name=password]").fill("anything");
+    await person.page.getByRole("button").click();
+    await person.page.getByRole("button", { name: /continue/i }).click();
+    await person.page.waitForURL(`${settings.base}/**`);
+    return person;
+  };
+  const again = await by("owner@acme.example");
+  await again.page.waitForURL(at(""));
+  same("the owner is signed in by it", await again.page.locator("#signed-in-as").innerText(), "owner@acme.example, owner");
+
+  const nobody = await by("mallory@acme.example");
+  check("who is no administrator is told so", /administrator/i.test(await nobody.text()));
+  same("and has no session", (await nobody.context.cookies()).filter(({ name }) => /^(__Host-)?rollcall$/.test(name)), []);
+  await nobody.looks("not an administrator");
+  await nobody.close();
+  const unverified = await by(settings.unverified);
+  check("nor is an address that the provider does not vouch for", (await unverified.page.locator("#signed-in-as").count()) === 0);
+  await unverified.close();
+  return again;
+}
+
+async function people(browser, owner) {
+  step("a viewer is invited, sees, and changes nothing");
+  await owner.follow("Administrators");
+  await owner.page.locator("#invite").click();
+  await owner.looks("invite");
+  await owner.page.getByLabel("E-mail address").fill("viewer@acme.example");
+  await owner.page.getByRole("radio", { name: /^viewer/ }).check();
+  await owner.page.locator("#create-invite").click();
+  const link = await owner.page.locator("#secret").inputValue();
+  check("the link is shown once", link.includes("/console/invite/"));
+  hide(link.split("/").pop());
+  await owner.goto(at("/administrators"));
+  check("and not again", !(await owner.page.content()).includes(link));
+  await owner.looks("administrators");
+
+  const viewer = await browser.visitor();
+  await viewer.goto(link);
+  await viewer.page.getByRole("button").last().click();
+  await viewer.page.waitForURL(at(""));
+  await viewer.follow("SCIM Configuration");
+  check("the switch is out of a viewer's reach", await viewer.page.locator("#scim-switch").isDisabled());
+  await viewer.looks("SCIM configuration of a viewer");
+  const token = await viewer.page.locator("input[name=_token]").first().inputValue();
+  const status = await viewer.page.evaluate(async ([url, _token]) => {
+    const body = new URLSearchParams({ _token, enabled: "false" });
+    return (await fetch(url, { method: "POST", body })).status;
+  }, [at("/scim/enabled"), token]);
+  same("a form sent all the same is refused", status, 403);
+
+  step("sessions are listed and end");
+  await owner.goto(at("/sessions"));
+  check("the viewer's session is there", (await owner.text()).includes("viewer@acme.example"));
+  await owner.looks("sessions");
+  await owner.goto(at("/administrators"));
+  await owner.page.getByRole("link", { name: "Remove viewer@acme.example" }).click();
+  await owner.looks("remove an administrator");
+  await owner.page.locator("#confirm").click();
+  await until("who is removed is out at once", async () => {
+    await viewer.goto(at("/scim"));
+    return (await viewer.page.locator("#signed-in-as").count()) === 0;
+  });
+  await viewer.close();
+}
+
+async function otherSites(browser, owner) {
+  step("another site can do nothing in the owner's name");
+  const evil = await owner.context.newPage();
+  await evil.route("http://evil.example/**", (route) =>
+    route.fulfill({
+      contentType: "text/html",
+      body: `<form method=post action="${at("/scim/enabled")}"><input name=enabled value=false></form><script>document.forms[0].submit()</script>`,
+    }),
+  );
+  await evil.goto("http://evil.example/");
+  await evil.waitForURL(at("/scim/enabled"));
+  await evil.close();
+  await owner.goto(at("/scim"));
+  same("SCIM is still on", await owner.page.locator("#scim-switch").getAttribute("aria-checked"), "true");
+
+  step("signing out ends the session, not only the cookie");
+  const cookies = await owner.context.cookies();
+  await owner.press("Sign out");
+  const thief = await browser.visitor();
+  await thief.context.addCookies(cookies);
+  await thief.goto(at("/scim"));
+  same("a copied cookie is worth nothing", await thief.page.locator("#signed-in-as").count(), 0);
+  await thief.close();
+}
+
+const browser = await start(settings.chromium, settings.screenshots);
+try {
+  const owner = await firstSignIn(browser);
+  await provisioning(owner);
+  await guides(owner);
+  await directory(owner);
+  const again = await signIn(browser, owner);
+  await people(browser, again);
+  await otherSites(browser, again);
+  owner.isQuiet("all along");
+} catch (error) {
+  process.stdout.write(JSON.stringify({ failed: error instanceof Failed ? error.message : String(error.stack) }) + "\n");
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}
