@@ -211,7 +211,9 @@ mod tests {
 
     #[test]
     fn what_is_below_counts_too() {
-        for (member, dependency) in [("console", "diesel"), ("scim-gateway", "diesel"), ("scim-gateway", "store"), ("scim", "tokio")] {
+        for (member, dependency) in
+            [("console", "diesel"), ("scim-gateway", "diesel"), ("scim-gateway", "store"), ("scim", "tokio")]
+        {
             let mut graph = sound();
             graph.below.entry(member.to_owned()).or_default().insert(dependency.to_owned());
             assert_eq!(rules(&graph).len(), 1, "{member} {dependency}");

@@ -265,9 +265,9 @@ fn undiscovered(error: &DiscoveryError<Unreached>) -> String {
     }
 }
 
-fn refused<T: openidconnect::ErrorResponse + 'static>(error: &RequestTokenError<Unreached, T>) -> Wrong
+fn refused<T>(error: &RequestTokenError<Unreached, T>) -> Wrong
 where
-    T: std::fmt::Display,
+    T: openidconnect::ErrorResponse + std::fmt::Display + 'static,
 {
     match error {
         RequestTokenError::ServerResponse(said) => {
