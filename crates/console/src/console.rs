@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use wire::Transport;
 
-use crate::{Clock, Config, Random, clients::Clients, cookies::Names, sign_in::Providers, site::Site};
+use crate::{
+    Clock, Config, Random, clients::Clients, cookies::Names, sign_in::Providers, site::Site, strangers::Strangers,
+};
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -20,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) clients: Clients,
     /// The OpenID providers that were asked lately.
     pub(crate) providers: Providers,
+    pub(crate) strangers: Strangers,
     pub(crate) request_timeout: Duration,
     clock: Clock,
     random: Random,
@@ -40,6 +43,7 @@ impl Console {
             cookies: Names::of(site.reached),
             providers: Providers::new(site.reached, Arc::clone(&clock)),
             clients: Clients::new(identity, token),
+            strangers: Strangers::new(),
             request_timeout: config.request_timeout,
             site,
             clock,

@@ -22,6 +22,7 @@ mod router;
 mod session;
 mod sign_in;
 mod site;
+mod strangers;
 mod time;
 mod visit;
 

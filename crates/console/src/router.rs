@@ -60,7 +60,7 @@ use crate::{
     pages::{administrators, clients, directory, guides, nothing, overview, provider, scim, sessions, tokens},
     problem::Problem,
     session::{Role, authenticate},
-    sign_in,
+    sign_in, strangers,
     visit::{Visit, visit},
 };
 
@@ -142,16 +142,17 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
 
     let accept = routes(&[("/invite/{secret}", post(sign_in::accept))]).route_layer(middleware::from_fn(guard_bare));
     let open = routes(&[
-        ("/assets/{file}", get(asset)),
-        ("/sign-in", get(sign_in::form)),
         ("/sign-in/start", get(sign_in::start)),
         ("/sign-in/callback", get(sign_in::callback)),
         ("/invite/{secret}", get(sign_in::invite)),
-    ]);
+    ])
+    .merge(accept)
+    .route_layer(middleware::from_fn_with_state(console.clone(), strangers::admit));
+    let free = routes(&[("/assets/{file}", get(asset)), ("/sign-in", get(sign_in::form))]);
 
     signed_in
         .merge(open)
-        .merge(accept)
+        .merge(free)
         .route("/", get(async |visit: Visit| page::see(&visit.console.site.root)))
         .method_not_allowed_fallback(async || {
             let text = "This address does not take what was sent. Open the page and use its forms.";

@@ -124,6 +124,7 @@ pub(crate) async fn authenticate(
     let session = match console.clients.admins.clone().verify_session(visit.call(verify)).await {
         Ok(session) => session.into_inner(),
         Err(status) if wire::refusal(&status).reason == Reason::SessionInvalid => {
+            console.strangers.admit(visit.address()).await?;
             let mut response = sign_in_first(&visit, &request).unwrap_or_else(Problem::into_response);
             if let Some(cookie) = console.cookies.remove(console.cookies.session) {
                 response.headers_mut().append(SET_COOKIE, cookie);

@@ -66,6 +66,10 @@ impl std::ops::Deref for Visit {
 }
 
 impl Visit {
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.browser.address.parse().ok()
+    }
+
     /// What forms of this browser have in them, in this session; empty: in none. It stays the same when the session's secret is
     /// rotated, so that a form may be open for as long as the session lasts.
     pub(crate) fn form_token(&self, session_id: &str) -> String {
