@@ -58,7 +58,7 @@ struct Next {
 }
 
 pub(crate) const CLIENT: &str = "rollcall-console";
-pub(crate) const SECRET: &str = "hush & hush";
+pub(crate) const SECRET: &str = "hush&+%hush";
 
 struct Keys {
     ec: EcdsaKeyPair,
@@ -163,7 +163,7 @@ async fn token(
     let refused = |error: &str| (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response();
     // RFC 6749 section 2.3.1: both are form-encoded first.
     let basic =
-        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:hush+%26+hush")));
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:hush%26%2B%25hush")));
     if headers.get("authorization").is_none_or(|value| value.as_bytes() != basic.as_bytes()) {
         return refused("invalid_client");
     }
@@ -224,7 +224,7 @@ fn id_token(issuer: &str, next: &Next, nonce: &str) -> String {
         _ => KEYS.ec.sign(&random, signed.as_bytes()).expect("signed").as_ref().to_vec(),
     };
     let signed = if next.fault == Fault::ChangedAfterwards {
-        claims["email"] = "owner@example.com".into();
+        claims["sub"] = "somebody-else".into();
         format!("{}.{}", part(&header), part(&claims))
     } else {
         signed
