@@ -28,7 +28,7 @@ impl SignedIn {
     /// In events.
     #[expect(clippy::unnecessary_wraps, reason = "the field of every message is optional")]
     pub(crate) fn caller(&self) -> Option<Caller> {
-        let name = format!("{} (console)", self.admin.email);
+        let name = self.admin.email.clone();
         Some(Caller {
             kind: Some(Kind::Administrator(Administrator { name })),
             request_id: self.visit.request_id.to_string(),

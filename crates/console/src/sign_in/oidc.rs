@@ -265,10 +265,9 @@ fn undiscovered(error: &DiscoveryError<Unreached>) -> String {
     }
 }
 
-fn refused<T>(error: &RequestTokenError<Unreached, T>) -> Wrong
-where
-    T: openidconnect::ErrorResponse + std::fmt::Display + 'static,
-{
+fn refused<T: openidconnect::ErrorResponse + std::fmt::Display + 'static>(
+    error: &RequestTokenError<Unreached, T>,
+) -> Wrong {
     match error {
         RequestTokenError::ServerResponse(said) => {
             let said: String = said.to_string().chars().take(300).collect();

@@ -18,7 +18,6 @@ const HOSTILE: &[&str] = &[
     "{{7*7}}{% raw %}",
     "<!--<script>",
     "&lt;b&gt;&#60;i&#62;",
-    "\u{202e}gpj.exe",
 ];
 
 impl World {
@@ -82,7 +81,7 @@ async fn users_are_found_by_parts_of_their_names_and_paged() {
     // As text of a filter's string, whatever it holds.
     for (words, found) in [
         ("user00", 10),
-        ("PERSON 11", 11),
+        ("PERSON+11", 11),
         ("the%5Ckey", 1),
         ("%22the", 1),
         ("%22+or+userName+pr+or+x+eq+%22", 0),

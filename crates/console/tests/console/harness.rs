@@ -40,8 +40,9 @@ pub(crate) struct World {
     pub(crate) organization: String,
     /// To identity-service and to token-service.
     pub(crate) transports: [Transport; 2],
-    ahead: Arc<AtomicI64>,
-    databases: Arc<[TestDatabase; 2]>,
+    pub(crate) ahead: Arc<AtomicI64>,
+    /// Kept as long as the services.
+    pub(crate) databases: Arc<[TestDatabase; 2]>,
 }
 
 pub(crate) fn administrator() -> Option<Caller> {

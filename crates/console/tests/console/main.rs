@@ -1,5 +1,7 @@
 //! The console over its router, with the real services in this process, on SQLite.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
 mod access;
 mod beside;
 mod directory;

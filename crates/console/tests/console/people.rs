@@ -19,7 +19,7 @@ async fn an_invitation_says_who_invites_and_is_good_once() {
     owner.get("/console/administrators").await.is(200).says("New@example.com").says("Open invitations");
 
     let mut new = world.browser();
-    new.get(&path).await.is(200).says("owner@example.com (console) invites").says("viewer");
+    new.get(&path).await.is(200).says("owner@example.com invites").says("viewer");
     // Without the page's token nobody is made to sign in as somebody.
     let mut other = world.browser();
     other.get("/console/sign-in").await.is(200);

@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     process::Command,
     sync::{Arc, LazyLock, Mutex},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
@@ -59,7 +58,7 @@ struct Next {
 }
 
 pub(crate) const CLIENT: &str = "rollcall-console";
-pub(crate) const SECRET: &str = "hush & hush";
+pub(crate) const SECRET: &str = "hush&+%hush";
 
 struct Keys {
     ec: EcdsaKeyPair,
@@ -74,9 +73,12 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| {
         let document = EcdsaKeyPair::generate_pkcs8(kind, &random).expect("key");
         EcdsaKeyPair::from_pkcs8(kind, document.as_ref(), &random).expect("key")
     };
-    let words = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-outform", "DER"];
+    let words = ["genrsa", "-traditional", "2048"];
     let made = Command::new("openssl").args(words).output().expect("openssl");
-    Keys { ec: ec(), foreign: ec(), rsa: RsaKeyPair::from_pkcs8(&made.stdout).expect("key") }
+    let pem = String::from_utf8(made.stdout).expect("PEM");
+    let base64: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let der = base64::engine::general_purpose::STANDARD.decode(base64).expect("base64");
+    Keys { ec: ec(), foreign: ec(), rsa: RsaKeyPair::from_der(&der).expect("key") }
 });
 
 impl Provider {
@@ -161,7 +163,7 @@ async fn token(
     let refused = |error: &str| (StatusCode::BAD_REQUEST, Json(json!({"error": error}))).into_response();
     // RFC 6749 section 2.3.1: both are form-encoded first.
     let basic =
-        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:hush+%26+hush")));
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{CLIENT}:hush%26%2B%25hush")));
     if headers.get("authorization").is_none_or(|value| value.as_bytes() != basic.as_bytes()) {
         return refused("invalid_client");
     }
@@ -185,7 +187,7 @@ async fn user_info(State(provider): State<Provider>, headers: HeaderMap) -> Resp
 }
 
 fn id_token(issuer: &str, next: &Next, nonce: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("now").as_secs();
+    let now = store::Clock::system().now().as_micros() / 1_000_000;
     let mut claims = json!({"iss": issuer, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": nonce});
     let told = next.claims.as_object().expect("claims");
     for (name, value) in told.iter().filter(|(name, _)| !next.user_info || *name == "sub") {
@@ -222,7 +224,7 @@ fn id_token(issuer: &str, next: &Next, nonce: &str) -> String {
         _ => KEYS.ec.sign(&random, signed.as_bytes()).expect("signed").as_ref().to_vec(),
     };
     let signed = if next.fault == Fault::ChangedAfterwards {
-        claims["email"] = "owner@example.com".into();
+        claims["sub"] = "somebody-else".into();
         format!("{}.{}", part(&header), part(&claims))
     } else {
         signed

@@ -200,7 +200,7 @@ fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
     let names = names_page(conn, OURS, UserId(Uuid::nil()), 10)?;
     assert_eq!(names.len(), 1, "one of ours is beyond ASCII");
     name_key_update(conn, OURS, &names[0], "new")?;
-    console::work(conn)?;
+    console::work(conn, OURS)?;
     blocks_split_alone(conn, OURS)?;
     if conn.backend() == Backend::Postgres {
         assert_eq!(events_number(conn, OURS, 10)?.events, 1, "a change of ours");

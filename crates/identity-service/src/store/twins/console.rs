@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{OURS, STRANGER, THEIRS};
 use crate::{
     domain::{
-        AdminId, InviteId, SessionId,
+        AdminId, InviteId, OrgId, SessionId,
         admin::{Admin, Email, Pin, Role},
         secret::Hash,
         session::Browser,
@@ -106,14 +106,14 @@ pub(super) fn rows(database: &TestDatabase) -> String {
     sql
 }
 
-pub(super) fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
+pub(super) fn work(conn: &mut AnyConnection, org: OrgId) -> Result<(), store::Error> {
     of_admins(conn)?;
     of_invites(conn)?;
     of_sessions(conn)?;
-    assert!(sign_in::provider_get(conn, OURS)?.is_none(), "a provider of theirs");
-    sign_in::provider_delete(conn, OURS)?;
-    assert!(!sign_in::attempt_delete(conn, OURS, Hash([3; 32]))?, "a sign-in of theirs");
-    assert_eq!(sign_in::attempts_purge(conn, OURS, NOW, 1)?, 1, "the oldest of ours");
+    assert!(sign_in::provider_get(conn, org)?.is_none(), "a provider of theirs");
+    sign_in::provider_delete(conn, org)?;
+    assert!(!sign_in::attempt_delete(conn, org, Hash([3; 32]))?, "a sign-in of theirs");
+    assert_eq!(sign_in::attempts_purge(conn, org, NOW, 1)?, 1, "the oldest of ours");
     Ok(())
 }
 
