@@ -318,7 +318,7 @@ pub(crate) async fn group(signed_in: SignedIn, Path(id): Path<String>, Query(ask
     let listed = client.list_members(signed_in.call(list)).await?.into_inner();
     let named = futures::stream::iter(listed.members).map(|member| named(&signed_in, member)).buffered(AT_ONCE);
     // Who was deleted since the page was read is left out.
-    let members: Vec<_> = named.filter_map(async |member| member).collect().await;
+    let members: Vec<_> = named.filter_map(std::future::ready).collect().await;
     let page = GroupPage {
         shell: Shell::new(&signed_in, Section::Groups, group.display_name),
         external_id: group.external_id,
