@@ -223,6 +223,15 @@ mod tests {
                 | "CALLER_NOT_ALLOWED"
                 | "CREDENTIAL_NOT_FOUND"
                 | "CREDENTIAL_STATE"
+                | "ADMIN_NOT_FOUND"
+                | "ADMIN_STATE"
+                | "ADMIN_INVITE_INVALID"
+                | "SIGN_IN_NOT_FOUND"
+                | "SIGN_IN_INVALID"
+                | "SIGN_IN_REFUSED"
+                | "SIGN_IN_STATE"
+                | "SESSION_INVALID"
+                | "SESSION_NOT_FOUND"
                 | "INTERNAL" => 500,
                 other => panic!("no expectation for {other}"),
             };
