@@ -29,7 +29,8 @@ const UNVERIFIED: &str = "unverified@acme.example";
 pub fn run(deployment: &Deployment, transcript: &Transcript, scripts: &Path, screenshots: Option<&Path>) -> Result<()> {
     let base = deployment.http();
     let plan = ["org", "create", SLUG, "--name", "Acme & Sons <Ltd>", "--plan", "enterprise"];
-    deployment.cli_json(&plan)?;
+    let created = deployment.cli_json(&plan)?;
+    let id = created["id"].as_str().with_context(|| format!("no id in {created}"))?;
     let invite = deployment.cli_json(&["admin", "invite", SLUG, "--email", "owner@acme.example"])?;
     let link = invite["link"].as_str().with_context(|| format!("no link in {invite}"))?;
     if let Some(secret) = link.rsplit('/').next() {
@@ -38,7 +39,7 @@ pub fn run(deployment: &Deployment, transcript: &Transcript, scripts: &Path, scr
     let settings = json!({
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
-        "redirect_uri": format!("{base}/console/sign-in/callback"),
+        "redirect_uri": format!("{base}/console/sign-in/callback/{id}"),
         "unverified": [UNVERIFIED],
     });
     let mut provider = Provider::start(scripts, &settings)?;

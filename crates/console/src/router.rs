@@ -7,7 +7,7 @@
 //!
 //! GET  /console/sign-in                       asks for the organization       ?organization, return_to
 //! GET  /console/sign-in/start                 on to its OpenID provider       ?organization, return_to
-//! GET  /console/sign-in/callback              back from it                    ?code, state, iss | error
+//! GET  /console/sign-in/callback/{organization}  back from it                 ?code, state, iss | error
 //! GET, POST /console/invite/{secret}          who invites as what; accepts
 //! POST /console/sign-out
 //!
@@ -143,7 +143,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
     let accept = routes(&[("/invite/{secret}", post(sign_in::accept))]).route_layer(middleware::from_fn(guard_bare));
     let open = routes(&[
         ("/sign-in/start", get(sign_in::start)),
-        ("/sign-in/callback", get(sign_in::callback)),
+        ("/sign-in/callback/{organization}", get(sign_in::callback)),
         ("/invite/{secret}", get(sign_in::invite)),
     ])
     .merge(accept)

@@ -54,9 +54,10 @@ impl Site {
         format!("{}/scim/v2", self.public_url)
     }
 
-    /// What is registered at an OpenID provider.
-    pub(crate) fn redirect_uri(&self) -> String {
-        format!("{}/console/sign-in/callback", self.public_url)
+    /// What is registered at an organization's OpenID provider. Each has its own, so that an answer of one organization's
+    /// provider is not taken for that of another's (RFC 9700 section 4.4.2.2).
+    pub(crate) fn redirect_uri(&self, organization_id: &str) -> String {
+        format!("{}/console/sign-in/callback/{organization_id}", self.public_url)
     }
 
     /// A path of the console to go to, given by somebody: its overview if it is none.

@@ -152,7 +152,7 @@ async fn a_provider_is_set_without_its_secret_on_the_command_line_and_sealed_by_
     let made = run(&[&set[..], &["--client-secret-file", file.to_str().expect("a path")]].concat());
     let keys: Vec<&String> = made.as_object().expect("an object").keys().collect();
     assert_eq!(keys, ["issuer", "client_id", "has_client_secret", "redirect_uri", "modified_at"]);
-    assert_eq!(made["redirect_uri"], json!(format!("{}/console/sign-in/callback", server.http())));
+    assert_eq!(made["redirect_uri"], json!(format!("{}/console/sign-in/callback/{acme}", server.http())));
     assert_eq!(client_secret(&server, &acme).await.as_deref(), Ok("s3cret-of-a-file"));
     assert_eq!(fs::metadata(&key).expect("metadata").permissions().mode() & 0o777, 0o600);
     let output = set_from_stdin(&data_dir, "s3cret-of-stdin\n");

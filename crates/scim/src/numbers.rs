@@ -62,9 +62,10 @@ fn is_kept(number: &[u8]) -> bool {
         return true;
     }
     match text.parse::<f64>() {
-        // As it is written again: the shortest text of this number.
-        Ok(number) if number.is_finite() => Decimal::of(&format!("{number:e}")) == Decimal::of(text),
-        _ => false,
+        // As it is written again: where two shortest texts are equally near, by the one who writes it.
+        Ok(number) => serde_json::Number::from_f64(number)
+            .is_some_and(|written| Decimal::of(&written.to_string()) == Decimal::of(text)),
+        Err(_) => false,
     }
 }
 
@@ -141,6 +142,9 @@ mod tests {
             "-1e999",
             "1e-400",
             "2.5e-324",
+            // Half way between two texts of one number, of which the other is written.
+            "1000000000000000.3",
+            "10000000000000.003e2",
             "0.00000000000000000000000000012345678901234567891",
         ] {
             refused(&format!(r#"{{"urn:x:2.0:User":{{"weight":{number}}},"other":1}}"#), "`weight`");
@@ -176,6 +180,8 @@ mod tests {
             "9007199254740993",
             "0.1",
             "123456.789",
+            "1000000000000000.2",
+            "1011877312921814.2",
         ] {
             let body = format!(r#"{{"weight":{number},"text":"12.54687004804441599076","s\\":"1e999"}}"#);
             let value = json::parse(body.as_bytes()).unwrap_or_else(|error| panic!("{number}: {}", error.detail));

@@ -456,6 +456,11 @@ pub(crate) async fn revoke(signed_in: SignedIn, Path(id): Path<String>) -> Resul
 
 /// `GET scim/grants/{id}/end`
 pub(crate) async fn ending(signed_in: SignedIn, Path(id): Path<String>) -> Result<Response> {
+    let request = ListOAuthGrantsRequest { organization_id: signed_in.organization_id() };
+    let grants = signed_in.visit.console.clients.oauth.clone().list_o_auth_grants(signed_in.call(request)).await?;
+    if !grants.into_inner().grants.iter().any(|grant| grant.id == id) {
+        return Err(Problem::not_found());
+    }
     let page = Confirm {
         shell: scim_shell(&signed_in, "End an OAuth grant"),
         back: BACK,

@@ -60,7 +60,7 @@ async fn provider_page(signed_in: &SignedIn, form: Option<&Form>, error: Option<
         modified: When::of(provider.modified_at.as_ref(), signed_in.visit.console.now()),
         issuer: given("issuer", provider.issuer),
         client_id: given("client_id", provider.client_id),
-        redirect_uri: site.redirect_uri(),
+        redirect_uri: site.redirect_uri(&signed_in.organization.id),
         sign_in_url: format!("{}/console/sign-in/start?organization={slug}", site.public_url),
         slug: slug.clone(),
         error,
@@ -78,7 +78,7 @@ pub(crate) async fn save(signed_in: SignedIn, form: Form) -> Result<Response> {
     let console = &signed_in.visit.console;
     let issuer = form.get("issuer").to_owned();
     // A typing error is found now, not at the next sign-in.
-    if let Err(why) = console.providers.find(&issuer).await {
+    if let Err(why) = console.providers.try_out(&issuer).await {
         return provider_page(&signed_in, Some(&form), Some(format!("Nothing was saved. {why}"))).await;
     }
     let client_secret = match form.get("client_secret") {

@@ -1,5 +1,5 @@
 //! Requests to OpenID providers: https, or http on this machine where the console itself is only there; no redirect, nothing
-//! link-local or a cloud's metadata, a few seconds, 256 KiB, a few at once. An owner of any organization names a provider.
+//! link-local or a cloud's metadata, a few seconds, 64 KiB, a few at once. An owner of any organization names a provider.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -23,13 +23,15 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use openidconnect::{HttpRequest, HttpResponse};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower::Service;
 
-const LARGEST: usize = 256 * 1024;
+const LARGEST: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
-/// At once.
-const PLACES: usize = 16;
+/// At once, of all and of those that owners try out: these can name servers that do not answer, and may wait for each other
+/// alone.
+const PLACES: usize = 64;
+const TRIALS: usize = 4;
 
 /// For a person.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -40,6 +42,7 @@ pub(super) struct Http {
     client: Client<HttpsConnector<HttpConnector<Resolver>>, Body>,
     loopback: bool,
     places: Semaphore,
+    trials: Semaphore,
 }
 
 impl Http {
@@ -49,8 +52,16 @@ impl Http {
         tcp.enforce_http(false);
         let tls = HttpsConnectorBuilder::new().with_webpki_roots();
         let tls = if loopback { tls.https_or_http() } else { tls.https_only() };
-        let client = Client::builder(TokioExecutor::new()).build(tls.enable_http1().wrap_connector(tcp));
-        Self { client, loopback, places: Semaphore::new(PLACES) }
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build(tls.enable_http1().wrap_connector(tcp));
+        Self { client, loopback, places: Semaphore::new(PLACES), trials: Semaphore::new(TRIALS) }
+    }
+
+    /// A place among those who try a provider out.
+    pub(super) async fn trial(&self) -> Result<SemaphorePermit<'_>, Unreached> {
+        let place = tokio::time::timeout(PATIENCE, self.trials.acquire()).await;
+        place.ok().and_then(Result::ok).ok_or(Unreached("others are trying providers out; try again in a few seconds"))
     }
 
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Unreached> {
@@ -63,7 +74,7 @@ impl Http {
             })?;
             let (parts, body) = answer.into_parts();
             let body = Limited::new(body, LARGEST).collect().await;
-            let body = body.map_err(|_| Unreached("its answer is larger than 256 KiB, or broke off"))?;
+            let body = body.map_err(|_| Unreached("its answer is larger than 64 KiB, or broke off"))?;
             Ok(HttpResponse::from_parts(parts, body.to_bytes().to_vec()))
         };
         tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(Unreached("it does not answer within five seconds")))

@@ -72,24 +72,28 @@ pub(crate) async fn form(visit: Visit, Query(begin): Query<Begin>) -> Result<Res
 #[template(path = "onward.html")]
 struct Onward {
     shell: Shell,
+    organization: String,
     to: String,
     host: String,
+    /// Else whoever reads the page decides: another site sent the browser here.
+    by_itself: bool,
 }
 
 /// `GET sign-in/start`: to the provider, by a page that goes on. Chromium holds a redirect after a form against `form-action`.
 pub(crate) async fn start(
     State(console): State<Console>,
     visit: Visit,
+    headers: HeaderMap,
     Query(begin): Query<Begin>,
 ) -> Result<Response> {
     let slug = begin.organization.trim().to_ascii_lowercase();
-    let Some(provider) = provider(&console, &visit, slug).await? else {
+    let Some(provider) = provider(&console, &visit, slug.clone()).await? else {
         let nobody = "No organization of this short name signs in here. Check its spelling. If it is right, no OpenID provider has \
                       been connected yet: ask an owner for an invitation, or whoever runs Rollcall.";
         return sign_in_page(&visit, &begin, Some(nobody));
     };
     let (state, nonce, verifier) = (console.secret(), console.secret(), console.secret());
-    let redirect_uri = console.site.redirect_uri();
+    let redirect_uri = console.site.redirect_uri(&provider.organization_id);
     let registration = registration(&provider, &redirect_uri);
     let to = console.providers.authorization_url(&registration, state.clone(), nonce.clone(), &verifier).await;
     let to = to.map_err(not_signed_in)?;
@@ -102,8 +106,12 @@ pub(crate) async fn start(
         issuer: provider.issuer,
     };
     console.clients.admins.clone().begin_sign_in(visit.call(remember)).await?;
-    let host = to.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next()).unwrap_or_default().to_owned();
-    let mut response = page::html(StatusCode::OK, &Onward { shell: Shell::bare(&visit, "Signing in"), to, host })?;
+    let authority = to.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default().to_owned();
+    let from = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    let by_itself = matches!(from, None | Some(b"same-origin" | b"none"));
+    let page = Onward { shell: Shell::bare(&visit, "Signing in"), organization: slug, to, host, by_itself };
+    let mut response = page::html(StatusCode::OK, &page)?;
     if let Some(cookie) = console.cookies.set(console.cookies.sign_in, &state, Some(ATTEMPT)) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -122,7 +130,7 @@ async fn provider(console: &Console, visit: &Visit, slug: String) -> Result<Opti
             _ => return Err(status.into()),
         },
     };
-    let request = GetSignInProviderRequest { organization_id, with_client_secret: true };
+    let request = GetSignInProviderRequest { organization_id, with_client_secret: false };
     match console.clients.admins.clone().get_sign_in_provider(visit.call(request)).await {
         Ok(provider) => Ok(Some(provider.into_inner())),
         Err(status) => match wire::refusal(&status).reason {
@@ -164,15 +172,16 @@ pub(crate) struct Answer {
     error_description: String,
 }
 
-/// `GET sign-in/callback`
+/// `GET sign-in/callback/{organization}`
 pub(crate) async fn callback(
     State(console): State<Console>,
     visit: Visit,
+    Path(organization): Path<String>,
     headers: HeaderMap,
     Query(answer): Query<Answer>,
 ) -> Response {
     let begun = cookies::get(&headers, console.cookies.sign_in).unwrap_or_default();
-    let result = finish(&console, &visit, begun, answer).await;
+    let result = finish(&console, &visit, &organization, begun, answer).await;
     let mut response = result.unwrap_or_else(Problem::into_response);
     if let Some(cookie) = console.cookies.remove(console.cookies.sign_in) {
         response.headers_mut().append(SET_COOKIE, cookie);
@@ -180,7 +189,7 @@ pub(crate) async fn callback(
     response
 }
 
-async fn finish(console: &Console, visit: &Visit, begun: &str, answer: Answer) -> Result<Response> {
+async fn finish(console: &Console, visit: &Visit, organization: &str, begun: &str, answer: Answer) -> Result<Response> {
     // Before anything is used up: what another browser began is left to it.
     if answer.state.is_empty() || !bool::from(begun.as_bytes().ct_eq(answer.state.as_bytes())) {
         return Err(begin_anew(
@@ -196,6 +205,12 @@ async fn finish(console: &Console, visit: &Visit, begun: &str, answer: Answer) -
         }
         Err(status) => return Err(status.into()),
     };
+    // Before the code goes anywhere.
+    if attempt.organization_id != organization {
+        return Err(begin_anew(
+            "The answer comes from the provider of another organization than the one that was asked.",
+        ));
+    }
     if !answer.error.is_empty() {
         let said: String = [&*answer.error, &*answer.error_description].join(" ").trim().chars().take(300).collect();
         let text = match &*answer.error {
@@ -219,7 +234,7 @@ async fn finish(console: &Console, visit: &Visit, begun: &str, answer: Answer) -
     if provider.issuer != attempt.issuer {
         return Err(begin_anew("The organization's sign-in provider was changed meanwhile."));
     }
-    let redirect_uri = console.site.redirect_uri();
+    let redirect_uri = console.site.redirect_uri(organization);
     let registration = registration(&provider, &redirect_uri);
     let person = console.providers.person(&registration, answer.code, attempt.nonce, attempt.pkce_verifier).await;
     let person = person.map_err(not_signed_in)?;

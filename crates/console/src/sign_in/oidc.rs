@@ -87,15 +87,21 @@ pub(crate) struct Providers {
 
 impl Providers {
     pub(crate) fn new(reached: Reached, clock: Clock) -> Self {
-        let known = Cache::builder().max_capacity(1000).time_to_live(FRESH).build();
+        let known = Cache::builder().max_capacity(200).time_to_live(FRESH).build();
         Self { http: Arc::new(Http::new(reached == Reached::Loopback)), known, clock }
     }
 
     /// Its metadata with its keys.
-    pub(crate) async fn find(&self, issuer: &str) -> Result<Arc<CoreProviderMetadata>, String> {
+    async fn find(&self, issuer: &str) -> Result<Arc<CoreProviderMetadata>, String> {
         let discover = discover(Arc::clone(&self.http), issuer.to_owned());
         // Those who come together ask once.
         self.known.try_get_with_by_ref(issuer, discover).await.map_err(|why| why.as_ref().clone())
+    }
+
+    /// Whether there is a provider. What it says is not kept: it is nobody's yet.
+    pub(crate) async fn try_out(&self, issuer: &str) -> Result<(), String> {
+        let _place = self.http.trial().await.map_err(|why| format!("The provider cannot be asked: {why}."))?;
+        discover(Arc::clone(&self.http), issuer.to_owned()).await.map(drop)
     }
 
     /// Where the browser is sent.

@@ -180,7 +180,7 @@ async fn every_answer_keeps_to_itself_and_cookies_are_of_this_host_alone() {
     for page in PAGES.iter().chain(&[
         "/console/sign-in",
         "/console/sign-in/start?organization=nobody",
-        "/console/sign-in/callback?state=x",
+        "/console/sign-in/callback/x?state=x",
         "/console/assets/x.css",
         "/console/users/%ff",
         "/console/invite/x",

@@ -99,7 +99,7 @@ async fn the_log_has_neither_secrets_nor_people() {
     owner.get("/console/administrators/invite").await.is(200);
     let fields = [("email", "canary-new@example.com"), ("role", "admin"), ("ttl_hours", "1")];
     let link = owner.post("/console/administrators/invite", &fields).await.is(200).field("secret");
-    owner.get("/console/sign-in/callback?state=canary-state&code=canary-code").await.is(403);
+    owner.get("/console/sign-in/callback/x?state=canary-state&code=canary-code").await.is(403);
     let session = owner.cookies["__Host-rollcall"].clone();
     drop(guard);
 

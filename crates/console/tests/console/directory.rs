@@ -182,7 +182,7 @@ async fn a_hostile_name_is_text_in_every_view() {
             format!("/console/scim?done={encoded}"),
             format!("/console/sign-in?organization={encoded}&return_to={encoded}"),
             format!("/console/sign-in/start?organization={encoded}"),
-            format!("/console/sign-in/callback?state=x&error={encoded}&error_description={encoded}"),
+            format!("/console/sign-in/callback/{encoded}?state=x&error={encoded}&error_description={encoded}"),
         ] {
             let page = owner.get(&path).await;
             assert!(page.status.as_u16() < 500, "{path}: {}", page.status);

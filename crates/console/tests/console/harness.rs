@@ -135,7 +135,12 @@ impl World {
     }
 
     pub(crate) fn browser(&self) -> Browser {
-        Browser { router: self.router.clone(), cookies: BTreeMap::new(), page: String::new() }
+        Browser {
+            router: self.router.clone(),
+            cookies: BTreeMap::new(),
+            page: String::new(),
+            organization: self.organization.clone(),
+        }
     }
 
     /// A browser that has accepted an invitation.
@@ -210,6 +215,8 @@ pub(crate) struct Browser {
     pub(crate) cookies: BTreeMap<String, String>,
     /// The last page.
     page: String,
+    /// Whose provider it comes back from.
+    pub(crate) organization: String,
 }
 
 impl Browser {

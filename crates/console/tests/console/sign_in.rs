@@ -15,7 +15,7 @@ async fn connected() -> (World, Provider, Browser) {
     let (world, provider) = (World::at(HERE).await, Provider::start().await);
     let mut owner = world.signed_in("owner@example.com", AdminRole::Owner).await;
     let page = owner.get("/console/sign-in-provider").await.is(200).says("not connected");
-    assert_eq!(page.field("redirect-uri"), format!("{HERE}/console/sign-in/callback"));
+    assert_eq!(page.field("redirect-uri"), format!("{HERE}/console/sign-in/callback/{}", world.organization));
     let fields = [("issuer", &*provider.issuer), ("client_id", CLIENT), ("client_secret", SECRET)];
     owner.post("/console/sign-in-provider", &fields).await.goes_to("/console/sign-in-provider?done=provider-saved");
     let page = owner.get("/console/sign-in-provider").await.is(200).says("connected");
@@ -32,7 +32,8 @@ async fn begin(browser: &mut Browser, query: &str) -> String {
 }
 
 async fn come_back(browser: &mut Browser, (code, state): (String, String)) -> Answer {
-    browser.get(&format!("/console/sign-in/callback?code={code}&state={state}")).await
+    let organization = browser.organization.clone();
+    browser.get(&format!("/console/sign-in/callback/{organization}?code={code}&state={state}")).await
 }
 
 fn owner() -> serde_json::Value {
@@ -50,7 +51,8 @@ async fn an_administrator_signs_in_and_comes_back_to_where_the_way_began() {
         let mut browser = world.browser();
         browser.get("/console/users?q=a").await.is(303);
         let to = begin(&mut browser, "&return_to=/console/users?q=a").await;
-        assert!(to.contains("redirect_uri=http%3A%2F%2F127.0.0.1%3A8080%2Fconsole%2Fsign-in%2Fcallback"), "{to}");
+        let here = "redirect_uri=http%3A%2F%2F127.0.0.1%3A8080%2Fconsole%2Fsign-in%2Fcallback%2F";
+        assert!(to.contains(&format!("{here}{}", world.organization)), "{to}");
         let consent = provider.consent(&to);
         come_back(&mut browser, consent.clone()).await.goes_to("/console/users?q=a");
         assert!(!browser.cookies.contains_key("rollcall-sign-in"));
@@ -167,7 +169,10 @@ async fn what_the_provider_answers_instead_is_shown() {
     ] {
         let mut browser = world.browser();
         let (_, state) = provider.consent(&begin(&mut browser, "").await);
-        let refused = browser.get(&format!("/console/sign-in/callback?{query}&state={state}")).await.says(said);
+        let refused = browser
+            .get(&format!("/console/sign-in/callback/{}?{query}&state={state}", world.organization))
+            .await
+            .says(said);
         assert!(refused.status.as_u16() >= 400 && !browser.cookies.contains_key("rollcall"));
     }
     // Ten minutes.

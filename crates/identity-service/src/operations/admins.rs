@@ -142,6 +142,10 @@ impl Core {
             }
             keeps_an_owner(conn, scope.org, &before)?;
             admin::admin_role_set(conn, scope.org, id, role)?;
+            if before.role == Role::Owner {
+                // An invitation as owner would be the way back.
+                admin::invites_delete_by(conn, scope.org, &before.email.text)?;
+            }
             let delta = json!({
                 "before": {"role": before.role.as_str()},
                 "after": {"role": role.as_str()},

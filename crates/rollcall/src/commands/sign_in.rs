@@ -116,8 +116,8 @@ fn none(settings: &Settings, slug: &str, status: &Status) -> anyhow::Error {
 }
 
 fn shown(connection: &Connection<'_>, provider: &SignInProvider) -> (Value, String) {
-    const PATH: &str = "/console/sign-in/callback";
-    let redirect = connection.public_url().map(|url| format!("{url}{PATH}"));
+    let path = format!("/console/sign-in/callback/{}", provider.organization_id);
+    let redirect = connection.public_url().map(|url| format!("{url}{path}"));
     let modified_at = instant(provider.modified_at.as_ref());
     let json = json!({
         "issuer": provider.issuer,
@@ -127,7 +127,7 @@ fn shown(connection: &Connection<'_>, provider: &SignInProvider) -> (Value, Stri
         "modified_at": modified_at,
     });
     let redirect = redirect.unwrap_or_else(|| {
-        format!("(the gateway's --public-url, then {PATH}; with --public-url this command shows it)")
+        format!("(the gateway's --public-url, then {path}; with --public-url this command shows it)")
     });
     let secret = if provider.has_client_secret { "stored, sealed" } else { "none" };
     let text = format!(
