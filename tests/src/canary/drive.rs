@@ -309,7 +309,7 @@ impl Stage<'_> {
                 self.ask(401, Method::GET, &path, &[(header, value)], None).await?;
             }
             for path in [format!("/{token}"), format!("/.well-known/{token}"), format!("/?token={token}")] {
-                let expected = if path.starts_with("/?") { 200 } else { 404 };
+                let expected = if path.starts_with("/?") { 303 } else { 404 };
                 self.ask(expected, Method::GET, &path, &[], None).await?;
             }
         }
