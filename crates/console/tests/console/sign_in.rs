@@ -1,5 +1,6 @@
 //! Signing in by an OpenID provider.
 
+use http::Method;
 use serde_json::json;
 use wire::identity::AdminRole;
 
@@ -224,4 +225,29 @@ async fn a_provider_is_tried_before_it_is_saved() {
     owner.get("/console/sign-in-provider").await.is(200);
     let fields = [("issuer", &*provider.issuer), ("client_id", CLIENT)];
     owner.post("/console/sign-in-provider", &fields).await.is(422).says("loopback");
+}
+
+/// Else an owner's provider could hand an answer of another organization's provider on, and get its code.
+#[tokio::test]
+async fn an_answer_at_another_organizations_address_is_not_taken() {
+    let (world, provider, _) = connected().await;
+    let mut browser = world.browser();
+    provider.next(owner());
+    let consent = provider.consent(&begin(&mut browser, "").await);
+    browser.organization = world.enroll("other", "Other", "enterprise").await;
+    come_back(&mut browser, consent.clone()).await.is(403).says("another organization");
+    browser.organization.clone_from(&world.organization);
+    come_back(&mut browser, consent).await.is(403);
+    assert!(!browser.cookies.contains_key("rollcall"));
+}
+
+#[tokio::test]
+async fn a_sign_in_that_another_site_began_goes_on_only_by_a_button() {
+    let (world, _provider, _) = connected().await;
+    for (from, by_itself) in [("same-origin", true), ("none", true), ("cross-site", false), ("same-site", false)] {
+        let path = "/console/sign-in/start?organization=acme";
+        let page = world.browser().send(Method::GET, path, &[("sec-fetch-site", from)], String::new()).await.is(200);
+        assert_eq!(page.body.contains("http-equiv=\"refresh\""), by_itself, "{from}");
+        assert!(page.body.contains("id=\"onward\"") && page.body.contains("<b>acme</b>"), "{from}");
+    }
 }
