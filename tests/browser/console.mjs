@@ -122,7 +122,9 @@ async function provisioning(owner) {
     const retire = owner.page.locator("#tokens").getByRole("link", { name: /^Retire/ });
     if ((await retire.count()) === 0) return true;
     await retire.click();
+    const answered = owner.page.waitForResponse((answer) => answer.request().method() === "POST");
     await owner.page.locator("#confirm").click();
+    await answered;
     await owner.page.waitForLoadState();
     await owner.goto(at("/scim/tokens"));
     return (await retire.count()) === 0;

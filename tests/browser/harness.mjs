@@ -96,7 +96,9 @@ export class Visitor {
   }
 
   async press(name) {
+    const answered = this.page.waitForResponse((answer) => answer.request().method() === "POST");
     await this.page.getByRole("button", { name, exact: true }).click();
+    await answered;
     await this.page.waitForLoadState();
   }
 
