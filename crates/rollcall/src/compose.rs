@@ -9,7 +9,7 @@ use tonic::{service::Routes, transport::Endpoint};
 use tower::Layer as _;
 use wire::Transport;
 
-use crate::{credential::AdminCredential, runtime::Part, sealing, settings::Settings, tls};
+use crate::{credential::AdminCredential, grpc, runtime::Part, sealing, settings::Settings, tls};
 
 /// The services that run in this process.
 #[derive(Clone, Default)]
@@ -131,7 +131,8 @@ pub(crate) fn elsewhere(
         .keep_alive_timeout(Duration::from_secs(2))
         .keep_alive_while_idle(true)
         .tcp_keepalive(Some(Duration::from_secs(60)))
-        .http2_adaptive_window(true)
+        .initial_stream_window_size(grpc::STREAM_WINDOW)
+        .initial_connection_window_size(grpc::CONNECTION_WINDOW)
         .connect_lazy();
     Ok(Transport::network(channel, credential.for_calls()?))
 }

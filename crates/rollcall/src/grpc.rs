@@ -27,6 +27,12 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 /// A message that does not arrive whole, too, ends with this.
 const LONGEST_CALL: Duration = Duration::from_secs(60);
 
+/// Flow control of both ends, bytes. A call that nobody reads stops at the first.
+pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
+/// h2 ends a connection on which more small DATA frames wait to be read than half of this, of which each counts for up to
+/// 256. Windows that adapt begin at 64 KiB: 130 short calls at once were too many.
+pub(crate) const CONNECTION_WINDOW: u32 = 8 << 20;
+
 /// How the listener tells friend from foe.
 pub(crate) struct Trust {
     pub(crate) admin: CredentialDigest,
@@ -60,7 +66,8 @@ pub(crate) async fn serve(
     let result = Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .http2_adaptive_window(Some(true))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         // A gateway sends all its calls over one connection.
         .max_concurrent_streams(1024)
         // Streams that are opened and reset at once (CVE-2023-44487): beyond this the connection ends.

@@ -222,6 +222,21 @@ async fn what_is_too_large_is_refused_and_the_listener_goes_on() {
 }
 
 /// CVE-2023-44487: streams that are opened and reset at once.
+/// A gateway under load sends its calls over one connection faster than they are read.
+#[tokio::test]
+async fn a_burst_of_short_calls_does_not_end_the_connection() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &[]);
+    let health = HealthClient::new(channel(&server).await);
+    for _ in 0..5 {
+        let calls = (0..900).map(|_| {
+            let mut health = health.clone();
+            async move { health.check(HealthCheckRequest::default()).await }
+        });
+        futures::future::try_join_all(calls).await.expect("each is answered");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rapid_resets_end_their_connection_and_nothing_else() {
     let directory = directory();

@@ -1,6 +1,7 @@
 //! One client transport for both forms of deployment.
 
 use std::{
+    error::Error,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
@@ -16,9 +17,11 @@ use tower::{Service, ServiceExt as _, util::BoxCloneSyncService};
 pub struct TransportError(String);
 
 impl TransportError {
-    /// From any error.
-    pub fn new(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
+    /// From any error, with what it came from: tonic's own says no more than "transport error".
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        let causes = std::iter::successors(Some(&*error as &dyn Error), |&cause| cause.source());
+        Self(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 }
 
