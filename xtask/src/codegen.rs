@@ -7,10 +7,11 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result, ensure};
 use prost::Message as _;
 
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
     "rollcall/common/v1/common.proto",
     "rollcall/identity/v1/console.proto",
     "rollcall/identity/v1/identity.proto",
+    "rollcall/identity/v1/log.proto",
     "rollcall/identity/v1/organization.proto",
     "rollcall/token/v1/oauth.proto",
     "rollcall/token/v1/token.proto",

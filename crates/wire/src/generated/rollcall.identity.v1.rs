@@ -4587,6 +4587,1080 @@ pub mod identity_service_server {
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoggedRequest {
+    /// UUIDv7 of when it ended, which the gateway gives.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub occurred_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(int64, tag = "4")]
+    pub duration_us: i64,
+    /// As the client was given it.
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Of the SCIM token or OAuth grant. Empty: the credential was not accepted.
+    #[prost(string, tag = "6")]
+    pub token_id: ::prost::alloc::string::String,
+    /// Empty: not known.
+    #[prost(string, tag = "7")]
+    pub address: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub user_agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "9")]
+    pub method: ::prost::alloc::string::String,
+    /// With its query, less what must not be kept; at most 2,000 bytes.
+    #[prost(string, tag = "10")]
+    pub path: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "11")]
+    pub status: u32,
+    #[prost(enumeration = "Outcome", tag = "12")]
+    pub outcome: i32,
+    /// Why, as a word of the gateway's such as `uniqueness`, `token_expired`, `base_url`.
+    /// Empty where nothing went wrong.
+    #[prost(string, tag = "13")]
+    pub reason: ::prost::alloc::string::String,
+    /// What the client was told.
+    #[prost(string, tag = "14")]
+    pub detail: ::prost::alloc::string::String,
+    /// `User`, `Group` or empty.
+    #[prost(string, tag = "15")]
+    pub resource_type: ::prost::alloc::string::String,
+    /// UUID; empty: it is about none, or about none that there is.
+    #[prost(string, tag = "16")]
+    pub subject_id: ::prost::alloc::string::String,
+    /// Its user name or display name, as far as the request or the answer says it.
+    #[prost(string, tag = "17")]
+    pub subject_name: ::prost::alloc::string::String,
+    /// One line for each thing that was understood of the body.
+    #[prost(string, repeated, tag = "18")]
+    pub understood: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Dialect rules that were used, by name.
+    #[prost(string, repeated, tag = "19")]
+    pub coerced: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Names of attributes that were ignored.
+    #[prost(string, repeated, tag = "20")]
+    pub ignored: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The body as far as it is kept: JSON without secrets, cut to 4,096 bytes. Empty: none.
+    #[prost(string, tag = "21")]
+    pub body: ::prost::alloc::string::String,
+}
+/// Requests of one hour.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RequestCount {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    /// Its beginning.
+    #[prost(message, optional, tag = "2")]
+    pub hour: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(uint64, tag = "3")]
+    pub read: u64,
+    #[prost(uint64, tag = "4")]
+    pub changed: u64,
+    #[prost(uint64, tag = "5")]
+    pub unchanged: u64,
+    #[prost(uint64, tag = "6")]
+    pub refused: u64,
+    #[prost(uint64, tag = "7")]
+    pub failed: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReportRequestsRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub requests: ::prost::alloc::vec::Vec<LoggedRequest>,
+    /// Added to what is counted already.
+    #[prost(message, repeated, tag = "2")]
+    pub counts: ::prost::alloc::vec::Vec<RequestCount>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReportRequestsResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRequestsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    /// Any of them; empty: all but READ.
+    #[prost(enumeration = "Outcome", repeated, tag = "3")]
+    pub outcomes: ::prost::alloc::vec::Vec<i32>,
+    /// UUID of a user or group; empty: of any.
+    #[prost(string, tag = "4")]
+    pub subject_id: ::prost::alloc::string::String,
+    /// Folded words that are in the subject's name, path, reason or detail. Empty: no search.
+    #[prost(string, tag = "5")]
+    pub words: ::prost::alloc::string::String,
+    /// From, inclusive, and to, exclusive; absent: from the first, to the last.
+    #[prost(message, optional, tag = "6")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "7")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// 1 to 1000; 0: 50.
+    #[prost(uint32, tag = "8")]
+    pub page_size: u32,
+    /// Of the page before. INVALID_CURSOR.
+    #[prost(string, tag = "9")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Instead of a page token: what came after this id. UUID.
+    #[prost(string, tag = "10")]
+    pub after_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRequestsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub requests: ::prost::alloc::vec::Vec<LoggedRequest>,
+    /// Empty: the last page. A search looks at a bounded number of requests for
+    /// each page, so that a page may be short, or empty, and not the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRequestRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetRequestResponse {
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<LoggedRequest>,
+    /// Of its subject with its request id, the oldest first; at most 100.
+    #[prost(message, repeated, tag = "2")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CountRequestsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    /// At most 400 days before `to`.
+    #[prost(message, optional, tag = "2")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "3")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CountRequestsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub counts: ::prost::alloc::vec::Vec<RequestCount>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListEventsOfSubjectRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub subject_id: ::prost::alloc::string::String,
+    /// Events before this number; 0: from the last.
+    #[prost(int64, tag = "3")]
+    pub before_sequence: i64,
+    /// 1 to 1000; 0: 50.
+    #[prost(uint32, tag = "4")]
+    pub page_size: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListEventsOfSubjectResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetProvisioningLogRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    /// Days that requests are kept, 1 to 365; absent: as it is. An event.
+    #[prost(uint32, optional, tag = "3")]
+    pub retention_days: ::core::option::Option<u32>,
+    /// From now on so many seconds reads are kept as well, 0 to 3600; absent: as it is.
+    #[prost(uint32, optional, tag = "4")]
+    pub watch_seconds: ::core::option::Option<u32>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetProvisioningLogRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProvisioningLogSettings {
+    /// 30 until it is set.
+    #[prost(uint32, tag = "1")]
+    pub retention_days: u32,
+    /// Absent: nobody watches.
+    #[prost(message, optional, tag = "2")]
+    pub watched_until: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Outcome {
+    Unspecified = 0,
+    /// Something was read. Kept only while somebody watches, see SetProvisioningLog.
+    Read = 1,
+    Changed = 2,
+    /// It asked for a change and changed nothing.
+    Unchanged = 3,
+    /// 4xx.
+    Refused = 4,
+    /// 5xx.
+    Failed = 5,
+}
+impl Outcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "OUTCOME_UNSPECIFIED",
+            Self::Read => "OUTCOME_READ",
+            Self::Changed => "OUTCOME_CHANGED",
+            Self::Unchanged => "OUTCOME_UNCHANGED",
+            Self::Refused => "OUTCOME_REFUSED",
+            Self::Failed => "OUTCOME_FAILED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "OUTCOME_READ" => Some(Self::Read),
+            "OUTCOME_CHANGED" => Some(Self::Changed),
+            "OUTCOME_UNCHANGED" => Some(Self::Unchanged),
+            "OUTCOME_REFUSED" => Some(Self::Refused),
+            "OUTCOME_FAILED" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod provisioning_log_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// What identity providers asked of an organization's SCIM endpoints, and what
+    /// came of it. What was changed is in the events; a request and its events have
+    /// the request id in common.
+    #[derive(Debug, Clone)]
+    pub struct ProvisioningLogServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ProvisioningLogServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ProvisioningLogServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ProvisioningLogServiceClient::new(
+                InterceptedService::new(inner, interceptor),
+            )
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// From a gateway, in batches. An entry whose id is there already, and one of an
+        /// organization that is not, is passed over. At most 500 entries and 500 counts.
+        pub async fn report_requests(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ReportRequestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReportRequestsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.ProvisioningLogService/ReportRequests",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.ProvisioningLogService",
+                        "ReportRequests",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The newest first, or with `after_id` the oldest after it first.
+        pub async fn list_requests(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRequestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRequestsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.ProvisioningLogService/ListRequests",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.ProvisioningLogService",
+                        "ListRequests",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// REQUEST_NOT_FOUND: unknown, another organization's, or older than is kept.
+        pub async fn get_request(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRequestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.ProvisioningLogService/GetRequest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.ProvisioningLogService",
+                        "GetRequest",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// By hour, the oldest first; hours without a request are left out.
+        pub async fn count_requests(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CountRequestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CountRequestsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.ProvisioningLogService/CountRequests",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.ProvisioningLogService",
+                        "CountRequests",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Events about one user or group, the newest first.
+        pub async fn list_events_of_subject(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListEventsOfSubjectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEventsOfSubjectResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.ProvisioningLogService/ListEventsOfSubject",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.ProvisioningLogService",
+                        "ListEventsOfSubject",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// INVALID_VALUE for a number of days that cannot be.
+        pub async fn set_provisioning_log(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetProvisioningLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProvisioningLogSettings>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.ProvisioningLogService/SetProvisioningLog",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.ProvisioningLogService",
+                        "SetProvisioningLog",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_provisioning_log(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetProvisioningLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProvisioningLogSettings>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.ProvisioningLogService/GetProvisioningLog",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.ProvisioningLogService",
+                        "GetProvisioningLog",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod provisioning_log_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ProvisioningLogServiceServer.
+    #[async_trait]
+    pub trait ProvisioningLogService: std::marker::Send + std::marker::Sync + 'static {
+        /// From a gateway, in batches. An entry whose id is there already, and one of an
+        /// organization that is not, is passed over. At most 500 entries and 500 counts.
+        async fn report_requests(
+            &self,
+            request: tonic::Request<super::ReportRequestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ReportRequestsResponse>,
+            tonic::Status,
+        >;
+        /// The newest first, or with `after_id` the oldest after it first.
+        async fn list_requests(
+            &self,
+            request: tonic::Request<super::ListRequestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRequestsResponse>,
+            tonic::Status,
+        >;
+        /// REQUEST_NOT_FOUND: unknown, another organization's, or older than is kept.
+        async fn get_request(
+            &self,
+            request: tonic::Request<super::GetRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetRequestResponse>,
+            tonic::Status,
+        >;
+        /// By hour, the oldest first; hours without a request are left out.
+        async fn count_requests(
+            &self,
+            request: tonic::Request<super::CountRequestsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CountRequestsResponse>,
+            tonic::Status,
+        >;
+        /// Events about one user or group, the newest first.
+        async fn list_events_of_subject(
+            &self,
+            request: tonic::Request<super::ListEventsOfSubjectRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListEventsOfSubjectResponse>,
+            tonic::Status,
+        >;
+        /// INVALID_VALUE for a number of days that cannot be.
+        async fn set_provisioning_log(
+            &self,
+            request: tonic::Request<super::SetProvisioningLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProvisioningLogSettings>,
+            tonic::Status,
+        >;
+        async fn get_provisioning_log(
+            &self,
+            request: tonic::Request<super::GetProvisioningLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ProvisioningLogSettings>,
+            tonic::Status,
+        >;
+    }
+    /// What identity providers asked of an organization's SCIM endpoints, and what
+    /// came of it. What was changed is in the events; a request and its events have
+    /// the request id in common.
+    #[derive(Debug)]
+    pub struct ProvisioningLogServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ProvisioningLogServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>>
+    for ProvisioningLogServiceServer<T>
+    where
+        T: ProvisioningLogService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/rollcall.identity.v1.ProvisioningLogService/ReportRequests" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReportRequestsSvc<T: ProvisioningLogService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningLogService,
+                    > tonic::server::UnaryService<super::ReportRequestsRequest>
+                    for ReportRequestsSvc<T> {
+                        type Response = super::ReportRequestsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ReportRequestsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningLogService>::report_requests(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReportRequestsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.ProvisioningLogService/ListRequests" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRequestsSvc<T: ProvisioningLogService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningLogService,
+                    > tonic::server::UnaryService<super::ListRequestsRequest>
+                    for ListRequestsSvc<T> {
+                        type Response = super::ListRequestsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRequestsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningLogService>::list_requests(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRequestsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.ProvisioningLogService/GetRequest" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRequestSvc<T: ProvisioningLogService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningLogService,
+                    > tonic::server::UnaryService<super::GetRequestRequest>
+                    for GetRequestSvc<T> {
+                        type Response = super::GetRequestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRequestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningLogService>::get_request(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRequestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.ProvisioningLogService/CountRequests" => {
+                    #[allow(non_camel_case_types)]
+                    struct CountRequestsSvc<T: ProvisioningLogService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningLogService,
+                    > tonic::server::UnaryService<super::CountRequestsRequest>
+                    for CountRequestsSvc<T> {
+                        type Response = super::CountRequestsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CountRequestsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningLogService>::count_requests(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CountRequestsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.ProvisioningLogService/ListEventsOfSubject" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListEventsOfSubjectSvc<T: ProvisioningLogService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningLogService,
+                    > tonic::server::UnaryService<super::ListEventsOfSubjectRequest>
+                    for ListEventsOfSubjectSvc<T> {
+                        type Response = super::ListEventsOfSubjectResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListEventsOfSubjectRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningLogService>::list_events_of_subject(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListEventsOfSubjectSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.ProvisioningLogService/SetProvisioningLog" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetProvisioningLogSvc<T: ProvisioningLogService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningLogService,
+                    > tonic::server::UnaryService<super::SetProvisioningLogRequest>
+                    for SetProvisioningLogSvc<T> {
+                        type Response = super::ProvisioningLogSettings;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetProvisioningLogRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningLogService>::set_provisioning_log(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetProvisioningLogSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.ProvisioningLogService/GetProvisioningLog" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetProvisioningLogSvc<T: ProvisioningLogService>(pub Arc<T>);
+                    impl<
+                        T: ProvisioningLogService,
+                    > tonic::server::UnaryService<super::GetProvisioningLogRequest>
+                    for GetProvisioningLogSvc<T> {
+                        type Response = super::ProvisioningLogSettings;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetProvisioningLogRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ProvisioningLogService>::get_provisioning_log(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetProvisioningLogSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ProvisioningLogServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "rollcall.identity.v1.ProvisioningLogService";
+    impl<T> tonic::server::NamedService for ProvisioningLogServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Organization {
     /// UUID.
     #[prost(string, tag = "1")]
@@ -4633,6 +5707,9 @@ pub struct Organization {
     /// were deleted are not erased until an administrator decides. 0: never.
     #[prost(uint32, tag = "16")]
     pub hold_percent: u32,
+    /// Until then reads stand in the provisioning log as well; absent: they do not.
+    #[prost(message, optional, tag = "17")]
+    pub requests_watched_until: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateOrganizationRequest {
