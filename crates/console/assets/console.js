@@ -51,5 +51,13 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   }
 }
 
+// What arrives while a provider is set up: the server sends that part of the page anew.
+for (const live of document.querySelectorAll("[data-events]")) {
+  const events = new EventSource(live.dataset.events);
+  events.addEventListener("message", (event) => {
+    live.innerHTML = event.data;
+  });
+}
+
 // What is wrong with a form is read first.
 document.querySelector("[data-focus]")?.focus();

@@ -2,10 +2,11 @@
 
 use tonic::{Request, Status, service::interceptor::InterceptedService};
 use wire::{
-    Transport,
+    MAX_MESSAGE, Transport,
     identity::{
         console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
         organization_service_client::OrganizationServiceClient,
+        provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     token::{o_auth_service_client::OAuthServiceClient, token_service_client::TokenServiceClient},
 };
@@ -17,6 +18,7 @@ type Traced = InterceptedService<Transport, fn(Request<()>) -> Result<Request<()
 pub(crate) struct Clients {
     pub(crate) admins: ConsoleServiceClient<Traced>,
     pub(crate) identity: IdentityServiceClient<Traced>,
+    pub(crate) log: ProvisioningLogServiceClient<Traced>,
     pub(crate) organizations: OrganizationServiceClient<Traced>,
     pub(crate) tokens: TokenServiceClient<Traced>,
     pub(crate) oauth: OAuthServiceClient<Traced>,
@@ -28,6 +30,7 @@ impl Clients {
         Self {
             admins: ConsoleServiceClient::new(traced(identity.clone())),
             identity: IdentityServiceClient::new(traced(identity.clone())),
+            log: ProvisioningLogServiceClient::new(traced(identity.clone())).max_decoding_message_size(MAX_MESSAGE),
             organizations: OrganizationServiceClient::new(traced(identity)),
             tokens: TokenServiceClient::new(traced(token.clone())),
             oauth: OAuthServiceClient::new(traced(token)),

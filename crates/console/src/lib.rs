@@ -13,6 +13,7 @@ mod calls;
 mod clients;
 mod console;
 mod cookies;
+mod diagnosis;
 mod form;
 mod guard;
 mod page;

@@ -22,6 +22,7 @@ pub(crate) enum Section {
     Users,
     Groups,
     Scim,
+    Log,
     SignIn,
     Administrators,
     Sessions,
@@ -109,6 +110,7 @@ fn notice(done: Option<&str>) -> Option<&'static str> {
         }
         "role-changed" => "The role is changed. Sessions follow at once.",
         "admin-removed" => "Removed. All sessions and invitations of this address have ended.",
+        "log-kept" => "Saved. Older requests are deleted within the hour.",
         "session-ended" => "The session is ended.",
         _ => return None,
     })

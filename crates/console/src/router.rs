@@ -30,6 +30,14 @@
 //! GET, POST /console/scim/clients/{id}/revoke                                                             admin
 //! GET, POST /console/scim/grants/{id}/end                                                                 admin
 //!
+//! GET  /console/scim/assistant                what arrives, and what is wrong     ?provider, since
+//! POST /console/scim/assistant                provider; reads are logged from now on                      admin
+//! GET  /console/scim/assistant/events         the same as server-sent events      ?provider, since
+//! GET  /console/log                           the provisioning log                ?q, outcome, subject, within, page
+//! GET  /console/log/export                    the same as NDJSON
+//! GET  /console/log/{id}                      one request
+//! POST /console/log/retention                 retention_days                                              admin
+//!
 //! GET, POST /console/sign-in-provider         issuer, client_id, client_secret, public                    owner
 //! GET, POST /console/sign-in-provider/remove                                                              owner
 //! GET  /console/administrators
@@ -57,7 +65,9 @@ use crate::{
     console::Console,
     guard::{guard, guard_bare},
     page,
-    pages::{administrators, clients, directory, guides, nothing, overview, provider, scim, sessions, tokens},
+    pages::{
+        administrators, assistant, clients, directory, guides, log, nothing, overview, provider, scim, sessions, tokens,
+    },
     problem::Problem,
     session::{Role, authenticate},
     sign_in, strangers,
@@ -89,6 +99,11 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         ("/scim/clients/{id}/retire", get(clients::retiring)),
         ("/scim/clients/{id}/revoke", get(clients::revoking)),
         ("/scim/grants/{id}/end", get(clients::ending)),
+        ("/scim/assistant", get(assistant::show)),
+        ("/scim/assistant/events", get(assistant::events)),
+        ("/log", get(log::list)),
+        ("/log/export", get(log::export)),
+        ("/log/{id}", get(log::entry)),
         ("/sign-in-provider", get(provider::show)),
         ("/sign-in-provider/remove", get(provider::removing)),
         ("/administrators", get(administrators::list)),
@@ -122,6 +137,8 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
             ("/scim/clients/{id}/retire", post(clients::retire)),
             ("/scim/clients/{id}/revoke", post(clients::revoke)),
             ("/scim/grants/{id}/end", post(clients::end)),
+            ("/scim/assistant", post(assistant::watch)),
+            ("/log/retention", post(log::keep)),
         ],
     );
     let by_owners = changing(

@@ -44,6 +44,7 @@ use crate::{
     gateway::{Gateway, RequestId, Session},
     limits::{Lane, Place},
     lookups::Lookups,
+    provisioning_log::Trail,
     refusals::{Crowded, LookUp, Refusals},
     reply,
     revocations::Revoked,
@@ -93,6 +94,7 @@ pub(crate) async fn authenticate(State(gateway): State<Gateway>, request: Reques
 /// With a place, unless the body decides on which lane.
 async fn let_in(gateway: &Gateway, request: &Parts) -> Result<(Session, Option<Place>)> {
     let deadline = Instant::now() + gateway.request_timeout;
+    let trail = request.extensions.get::<Trail>().cloned().unwrap_or_default();
     let request_id = request.extensions.get::<RequestId>().cloned().ok_or_else(Failure::internal)?;
     let secret = bearer(&request.headers)?;
     let by_oauth = secret.starts_with(ACCESS);
@@ -107,7 +109,9 @@ async fn let_in(gateway: &Gateway, request: &Parts) -> Result<(Session, Option<P
     let user_agent = request.headers.get(USER_AGENT).cloned();
     gateway.uses.note(&token.id, Use { organization: Arc::clone(&token.organization), at, address, user_agent });
     tracing::Span::current().record("rollcall.organization_id", &*token.organization);
+    trail.of(&token.organization, &token.lasting);
     let settings = gateway.verifier.settings(&token.organization, &request_id.0).await?;
+    trail.settings(settings.watched_until.is_some_and(|until| at < until), &settings.types);
     let session = Session {
         gateway: gateway.clone(),
         room: gateway.room(&token.organization).await,
@@ -119,6 +123,7 @@ async fn let_in(gateway: &Gateway, request: &Parts) -> Result<(Session, Option<P
         oauth: settings.oauth,
         requests_per_second: settings.requests_per_second,
         deadline,
+        trail,
     };
     let place = match lane(request) {
         Some(lane) => Some(session.admit(lane).await?),
@@ -128,7 +133,8 @@ async fn let_in(gateway: &Gateway, request: &Parts) -> Result<(Session, Option<P
         return Err(Failure::new(
             ErrorKind::Forbidden,
             "SCIM is switched off for your organization. An administrator can switch it on: rollcall scim enable.",
-        ));
+        )
+        .because("scim_off"));
     }
     Ok((session, place))
 }
@@ -149,20 +155,25 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str> {
     const SEND: &str = "Send the SCIM token as: Authorization: Bearer rc_scim_...";
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return Err(Failure::no_credential(format!("The request carries no credential. {SEND}")));
+        return Err(
+            Failure::no_credential(format!("The request carries no credential. {SEND}")).because("no_credential")
+        );
     };
-    let malformed = |what: &str| Failure::from(scim::Error::new(ErrorKind::Unauthorized, format!("{what} {SEND}")));
+    let malformed =
+        |what: &str| Failure::new(ErrorKind::Unauthorized, format!("{what} {SEND}")).because("malformed_token");
     if values.next().is_some() {
-        return Err(malformed("The request carries more than one Authorization header."));
+        return Err(malformed("The request carries more than one Authorization header.").because("two_credentials"));
     }
     let text = value.to_str().map_err(|_| malformed("The Authorization header is not readable."))?;
     let (scheme, token) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     let token = token.trim();
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(malformed("The Authorization header does not use the Bearer scheme."));
+        let reason = if scheme.eq_ignore_ascii_case("basic") { "basic" } else { "no_bearer" };
+        return Err(malformed("The Authorization header does not use the Bearer scheme.").because(reason));
     }
     if token.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
-        return Err(malformed("The Authorization header says Bearer twice: paste the token alone into your client."));
+        let what = "The Authorization header says Bearer twice: paste the token alone into your client.";
+        return Err(malformed(what).because("bearer_twice"));
     }
     let token68 = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     if token.is_empty() || !token.bytes().all(token68) {
@@ -199,6 +210,8 @@ pub(crate) struct Settings {
     pub(crate) scim_enabled: bool,
     pub(crate) oauth: bool,
     pub(crate) requests_per_second: Option<u32>,
+    /// Until then reads are logged as well; microseconds since the epoch.
+    pub(crate) watched_until: Option<i64>,
     pub(crate) types: Arc<Types>,
 }
 
@@ -402,8 +415,10 @@ impl Verifier {
         let (mut settings, mut schemas) = (self.clients.organizations.clone(), self.clients.organizations.clone());
         let (settings, schemas) =
             tokio::try_join!(look_up(settings.get_organization(request)), look_up(schemas.list_schemas(of_schemas)))?;
-        let Organization { scim_enabled, requests_per_second, oauth_entitled: oauth, .. } = settings;
-        let value = Settings { scim_enabled, oauth, requests_per_second, types: types(&schemas)? };
+        let Organization { scim_enabled, requests_per_second, oauth_entitled: oauth, requests_watched_until, .. } =
+            settings;
+        let watched_until = requests_watched_until.as_ref().map(wire::from_timestamp);
+        let value = Settings { scim_enabled, oauth, requests_per_second, watched_until, types: types(&schemas)? };
         self.organizations.insert(Arc::clone(organization), Dated { asked, value: value.clone() }).await;
         Ok(value)
     }

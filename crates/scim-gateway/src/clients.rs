@@ -5,6 +5,7 @@ use wire::{
     MAX_MESSAGE, Transport,
     identity::{
         identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
+        provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     token::{o_auth_service_client::OAuthServiceClient, token_service_client::TokenServiceClient},
 };
@@ -16,6 +17,7 @@ type Traced = InterceptedService<Transport, fn(Request<()>) -> Result<Request<()
 pub(crate) struct Clients {
     pub(crate) identity: IdentityServiceClient<Traced>,
     pub(crate) organizations: OrganizationServiceClient<Traced>,
+    pub(crate) log: ProvisioningLogServiceClient<Traced>,
     pub(crate) tokens: TokenServiceClient<Traced>,
     pub(crate) oauth: OAuthServiceClient<Traced>,
 }
@@ -27,6 +29,7 @@ impl Clients {
             identity: IdentityServiceClient::new(traced(identity.clone()))
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
+            log: ProvisioningLogServiceClient::new(traced(identity.clone())).max_encoding_message_size(MAX_MESSAGE),
             organizations: OrganizationServiceClient::new(traced(identity)),
             tokens: TokenServiceClient::new(traced(token.clone())),
             oauth: OAuthServiceClient::new(traced(token)),

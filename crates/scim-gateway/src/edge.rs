@@ -20,9 +20,10 @@ use uuid::{ContextV7, Timestamp, Uuid};
 use crate::{
     Clock,
     client_address::ClientAddress,
-    error::Failure,
+    error::{Failure, Told},
     gateway::{Gateway, RequestId},
     negotiate::{SCIM_JSON, answer_type},
+    provisioning_log::{Arrived, Ended, Trail},
     unreadable::Unreadable,
 };
 
@@ -49,6 +50,13 @@ pub(crate) async fn edge(State(gateway): State<Gateway>, mut request: Request, n
     telemetry::set_parent(&span, request.headers());
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let address = ClientAddress::of(request.extensions(), request.headers(), &gateway.trusted_proxies);
+    let arrived = is_scim(&request).then(|| {
+        let address = address.map(|address| address.0);
+        Arrived::new(Trail::default(), request.method(), request.uri(), request.headers(), address)
+    });
+    if let Some(arrived) = &arrived {
+        request.extensions_mut().insert(arrived.trail.clone());
+    }
     if let Some(address) = address {
         request.extensions_mut().insert(address);
         // For pages beside the gateway, which know none of its types.
@@ -70,8 +78,14 @@ pub(crate) async fn edge(State(gateway): State<Gateway>, mut request: Request, n
         headers.insert(REQUEST_ID, id);
     }
 
-    let status = response.status().as_u16();
     let elapsed = begun.elapsed();
+    if let Some(arrived) = arrived {
+        let told = response.extensions_mut().remove::<Told>();
+        let at = (gateway.clock)().as_microsecond();
+        let (status, told) = (response.status(), told.as_ref());
+        gateway.log.note(&arrived, &Ended { status, told, request_id: &id, duration: elapsed, at });
+    }
+    let status = response.status().as_u16();
     span.record("http.response.status_code", status);
     if status >= 500 {
         span.record("otel.status_code", "ERROR");
@@ -113,13 +127,21 @@ async fn answer(gateway: &Gateway, request: Request, next: Next) -> Response {
 fn request_id(headers: &HeaderMap, clock: &Clock) -> Arc<str> {
     match telemetry::request_id(headers) {
         Some(id) => id.into(),
-        None => {
-            let now = clock();
-            let seconds = u64::try_from(now.as_second()).unwrap_or_default();
-            let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or_default();
-            Uuid::new_v7(Timestamp::from_unix(ContextV7::new(), seconds, nanos)).to_string().into()
-        }
+        None => new_id(clock().as_microsecond()).to_string().into(),
     }
+}
+
+/// A UUIDv7 of an instant, microseconds since the epoch.
+pub(crate) fn new_id(at: i64) -> Uuid {
+    let at = u64::try_from(at).unwrap_or_default();
+    let nanos = u32::try_from(at % 1_000_000 * 1000).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(ContextV7::new(), at / 1_000_000, nanos))
+}
+
+/// Below `/scim/v2`, or where a client looks for SCIM that was given another base URL.
+fn is_scim(request: &Request) -> bool {
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    matched.is_none_or(|path| path.starts_with("/scim/v2")) && request.extensions().get::<Unreadable>().is_none()
 }
 
 /// The template that matched, without the slash at its end; none for what no route has.

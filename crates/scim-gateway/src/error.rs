@@ -30,6 +30,16 @@ pub(crate) struct Failure {
     allow: Option<&'static str>,
     /// The rest of the request body was not read.
     close: bool,
+    /// For the provisioning log, where it says more than the kind of error.
+    reason: Option<&'static str>,
+}
+
+/// What a refusal said, among the extensions of its answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    /// A word for the provisioning log.
+    pub(crate) reason: &'static str,
+    pub(crate) detail: String,
 }
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -75,6 +85,12 @@ impl Failure {
         self
     }
 
+    /// The same failure, with a word for the provisioning log.
+    pub(crate) fn because(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
     /// Without the header fields.
     pub(crate) fn into_error(self) -> Error {
         self.error
@@ -95,7 +111,7 @@ impl From<Error> for Failure {
         let challenge =
             (error.kind == ErrorKind::Unauthorized).then_some(r#"Bearer realm="SCIM", error="invalid_token""#);
         let retry_after = (error.kind == ErrorKind::TooManyRequests).then_some(1);
-        Self { error, challenge, retry_after, allow: None, close: false }
+        Self { error, challenge, retry_after, allow: None, close: false, reason: None }
     }
 }
 
@@ -114,8 +130,38 @@ impl From<Status> for Failure {
             _ if reason == Reason::GroupNotFound => Self::no_such("group"),
             ErrorKind::Internal => Self::internal(),
             ErrorKind::Unavailable => Self::new(kind, UNAVAILABLE),
-            _ => Self::new(kind, refusal.message),
+            _ => {
+                let failure = Self::new(kind, refusal.message);
+                match reason {
+                    Reason::ScimDisabled => failure.because("scim_off"),
+                    Reason::PlanLapsed => failure.because("plan"),
+                    _ => failure,
+                }
+            }
         }
+    }
+}
+
+/// The word of the provisioning log for a kind of error: its `scimType`, if it has one.
+fn word(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::BadRequest => "bad_request",
+        ErrorKind::Unauthorized => "token",
+        ErrorKind::Forbidden => "forbidden",
+        ErrorKind::NotFound => "not_found",
+        ErrorKind::MethodNotAllowed => "method",
+        ErrorKind::Conflict => "conflict",
+        ErrorKind::PreconditionFailed => "precondition",
+        ErrorKind::PayloadTooLarge => "too_large",
+        ErrorKind::UriTooLong | ErrorKind::HeadersTooLarge => "too_long",
+        ErrorKind::UnsupportedMediaType => "media_type",
+        ErrorKind::Unprocessable => "idempotency_key",
+        ErrorKind::NotAcceptable => "not_acceptable",
+        ErrorKind::TooManyRequests => "rate_limit",
+        ErrorKind::NotImplemented => "not_implemented",
+        ErrorKind::Unavailable => "unavailable",
+        ErrorKind::Internal => "internal",
+        other => other.scim_type().unwrap_or("bad_request"),
     }
 }
 
@@ -190,6 +236,8 @@ impl IntoResponse for Failure {
         if self.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        let reason = self.reason.unwrap_or_else(|| word(self.error.kind));
+        response.extensions_mut().insert(Told { reason, detail: self.error.detail });
         response
     }
 }

@@ -68,10 +68,21 @@ impl Payload {
 
 /// Reads a group, a large one while it arrives: then its members' ids and what stands beside the members are all that
 /// is held of it, and has a share of the memory for large bodies.
-pub(crate) async fn group(headers: &HeaderMap, body: Body, limit: usize, large: &Room) -> Result<(GroupBody, Share)> {
+/// `small` sees one that is not.
+pub(crate) async fn group(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    large: &Room,
+    small: impl FnOnce(&Bytes),
+) -> Result<(GroupBody, Share)> {
     let (arriving, share) = read(headers, body, Arriving::Small(BytesMut::new()), limit, large).await?;
     let group = match arriving {
-        Arriving::Small(bytes) => scim::group::parse(&bytes),
+        Arriving::Small(bytes) => {
+            let bytes = bytes.freeze();
+            small(&bytes);
+            scim::group::parse(&bytes)
+        }
         Arriving::Large(reader) => reader.finish(),
     };
     Ok((group?, share))
@@ -486,7 +497,8 @@ mod tests {
         // Of 5 MB there is no room for a tenth.
         let (body, large) = (large_group(20_000), Room::of(1024 * 1024));
         let limit = body.len();
-        let (group, share) = super::group(&headers(None), in_frames(body), limit, &large).await.expect("a group");
+        let (group, share) =
+            super::group(&headers(None), in_frames(body), limit, &large, |_| ()).await.expect("a group");
         assert_eq!(group.members.map(|members| members.len()), Some(20_000));
         assert_eq!(group.rest["displayName"], "Ops");
         let held = share.expect("a share").bytes();
@@ -500,7 +512,7 @@ mod tests {
     async fn a_large_group_is_refused_as_a_small_one_is() {
         let large = Room::new();
         let read = async |body: Vec<u8>, limit: usize| {
-            let group = super::group(&headers(None), in_frames(body), limit, &large).await;
+            let group = super::group(&headers(None), in_frames(body), limit, &large, |_| ()).await;
             group.map(|(group, _)| group.members.map(|ids| ids.len())).map_err(|failure| failure.kind())
         };
         let body = large_group(2000);

@@ -25,6 +25,7 @@ use crate::{
     limits::{Lane, Limiter, Place, Refused},
     lookups::Lookups,
     oauth::{self, KeySets},
+    provisioning_log::{Log, Trail},
     revocations::Revoked,
     room::Room,
     scopes::Scopes,
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     /// Of each OAuth client's credential.
     pub(crate) oauth_limiter: Limiter,
     pub(crate) uses: Uses,
+    pub(crate) log: Log,
     /// Whose signatures OAuth clients' assertions have.
     pub(crate) key_sets: KeySets,
     pub(crate) clock: Clock,
@@ -72,11 +74,12 @@ impl Gateway {
     pub(crate) fn new(config: &Config, identity: Transport, token: Transport, clock: Clock) -> Self {
         let clients = Clients::new(identity, token);
         let public_url = config.public_url.trim_end_matches('/').to_owned();
-        let (revoked, uses, lookups) = (Revoked::new(), Uses::default(), Lookups::default());
+        let (revoked, uses, lookups, log) = (Revoked::new(), Uses::default(), Lookups::default(), Log::default());
         let mut background = JoinSet::new();
         background.spawn(revoked.clone().watch(clients.clone()));
         background.spawn(lookups.clone().ask(clients.clone()));
         background.spawn(uses.clone().report(clients.clone()));
+        background.spawn(log.clone().report(clients.clone()));
         Self(Arc::new(Shared {
             base_url: format!("{public_url}/scim/v2"),
             public_url,
@@ -89,6 +92,7 @@ impl Gateway {
             limiter: Limiter::new(config.default_requests_per_second),
             oauth_limiter: Limiter::new(config.default_requests_per_second.min(oauth::REQUESTS_PER_SECOND)),
             uses,
+            log,
             clock,
             room: Room::new(),
             rooms: Cache::builder().max_capacity(100_000).time_to_idle(Duration::from_secs(600)).build(),
@@ -133,6 +137,7 @@ pub(crate) struct Session {
     pub(crate) oauth: bool,
     /// The organization's resource types, with the schemas it added.
     pub(crate) types: Arc<Types>,
+    pub(crate) trail: Trail,
 }
 
 impl Session {

@@ -20,6 +20,7 @@ mod limits;
 mod lookups;
 mod negotiate;
 mod oauth;
+mod provisioning_log;
 mod refusals;
 mod reply;
 mod revocations;

@@ -74,7 +74,7 @@ impl Scopes {
             )
         };
         let detail = format!("This token lacks the scope {name}, which the request needs. {remedy}");
-        Err(Failure::new(ErrorKind::Forbidden, detail))
+        Err(Failure::new(ErrorKind::Forbidden, detail).because("scope"))
     }
 }
 

@@ -10,12 +10,12 @@ use uuid::Uuid;
 use wire::{
     Reason, Refusal, received, to_timestamp,
     token::{
-        CreateScimTokenRequest, CreateScimTokenResponse, GetTokenPolicyRequest, ListScimTokensRequest,
-        ListScimTokensResponse, ReportScimTokenUsesRequest, ReportScimTokenUsesResponse, RetireScimTokenRequest,
-        RetireScimTokenResponse, Revocations, RevokeScimTokenRequest, RevokeScimTokenResponse, RotateScimTokenRequest,
-        RotateScimTokenResponse, ScimToken, ScimTokenUse, SetTokenPolicyRequest, TokenPolicy, VerifiedToken,
-        VerifyManyRequest, VerifyManyResponse, VerifyRequest, VerifyResponse, WatchRevocationsRequest,
-        token_service_server::TokenService,
+        CreateScimTokenRequest, CreateScimTokenResponse, GetTokenPolicyRequest, IdentifiedToken, IdentifyTokensRequest,
+        IdentifyTokensResponse, ListScimTokensRequest, ListScimTokensResponse, ReportScimTokenUsesRequest,
+        ReportScimTokenUsesResponse, RetireScimTokenRequest, RetireScimTokenResponse, Revocations,
+        RevokeScimTokenRequest, RevokeScimTokenResponse, RotateScimTokenRequest, RotateScimTokenResponse, ScimToken,
+        ScimTokenUse, SetTokenPolicyRequest, TokenPolicy, TokenStanding, VerifiedToken, VerifyManyRequest,
+        VerifyManyResponse, VerifyRequest, VerifyResponse, WatchRevocationsRequest, token_service_server::TokenService,
     },
 };
 
@@ -64,6 +64,13 @@ impl TokenService for Service {
 
     async fn verify_many(&self, request: Request<VerifyManyRequest>) -> Result<Response<VerifyManyResponse>, Status> {
         Ok(Response::new(self.verify_hashes(request.into_inner()).await?))
+    }
+
+    async fn identify_tokens(
+        &self,
+        request: Request<IdentifyTokensRequest>,
+    ) -> Result<Response<IdentifyTokensResponse>, Status> {
+        Ok(Response::new(self.identify(request.into_inner()).await?))
     }
 
     async fn rotate_scim_token(
@@ -199,13 +206,7 @@ impl Service {
     }
 
     async fn verify_hashes(&self, request: VerifyManyRequest) -> Result<VerifyManyResponse, Refusal> {
-        let hashes = request.secret_sha256.iter().map(|bytes| hash(bytes)).collect::<Result<Vec<_>, _>>()?;
-        if hashes.is_empty() || hashes.len() > MOST_AT_ONCE {
-            let message = format!("secret_sha256 must be given 1 to {MOST_AT_ONCE} times.");
-            return Err(Refusal::new(Reason::InvalidArgument, message));
-        }
-        let found = self.inner.db.across().read(move |connection| Ok(tokens::tokens_by_hash(connection, &hashes)?));
-        let found = found.await.map_err(refusal)?;
+        let found = self.by_hashes(&request.secret_sha256).await?;
         let now = self.inner.clock.now();
         let valid = found.into_iter().filter(|(_, grant)| grant.holds(now));
         let named = |(hash, grant): (Vec<u8>, Grant)| VerifiedToken {
@@ -213,6 +214,36 @@ impl Service {
             token: Some(verified(&grant)),
         };
         Ok(VerifyManyResponse { verified: valid.map(named).collect() })
+    }
+
+    async fn identify(&self, request: IdentifyTokensRequest) -> Result<IdentifyTokensResponse, Refusal> {
+        let found = self.by_hashes(&request.secret_sha256).await?;
+        let now = self.inner.clock.now();
+        let named = |(hash, grant): (Vec<u8>, Grant)| {
+            let standing = match (grant.revoked, grant.holds(now)) {
+                (Some(_), _) => TokenStanding::Revoked,
+                (None, true) => TokenStanding::Valid,
+                (None, false) => TokenStanding::Expired,
+            };
+            IdentifiedToken {
+                secret_sha256: hash.into(),
+                organization_id: grant.org.to_string(),
+                token_id: grant.id.to_string(),
+                standing: standing.into(),
+            }
+        };
+        Ok(IdentifyTokensResponse { tokens: found.into_iter().map(named).collect() })
+    }
+
+    /// Those that are known, valid or not.
+    async fn by_hashes(&self, secret_sha256: &[impl AsRef<[u8]>]) -> Result<Vec<(Vec<u8>, Grant)>, Refusal> {
+        let hashes = secret_sha256.iter().map(|bytes| hash(bytes.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        if hashes.is_empty() || hashes.len() > MOST_AT_ONCE {
+            let message = format!("secret_sha256 must be given 1 to {MOST_AT_ONCE} times.");
+            return Err(Refusal::new(Reason::InvalidArgument, message));
+        }
+        let found = self.inner.db.across().read(move |connection| Ok(tokens::tokens_by_hash(connection, &hashes)?));
+        found.await.map_err(refusal)
     }
 
     /// A use that makes no sense is left out: the gateway's other ones count.

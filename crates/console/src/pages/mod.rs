@@ -1,9 +1,11 @@
 //! The pages: each module has those of one thing, what they show and what their forms change.
 
 pub(crate) mod administrators;
+pub(crate) mod assistant;
 pub(crate) mod clients;
 pub(crate) mod directory;
 pub(crate) mod guides;
+pub(crate) mod log;
 pub(crate) mod overview;
 pub(crate) mod provider;
 pub(crate) mod scim;

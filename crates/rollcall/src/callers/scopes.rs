@@ -168,6 +168,7 @@ const TABLE: [(&str, Rpcs); 6] = [
             ("RevokeScimToken", Scope::Administer),
             ("Verify", Scope::Administer),
             ("VerifyMany", Scope::Administer),
+            ("IdentifyTokens", Scope::Administer),
             ("RotateScimToken", Scope::Administer),
             ("RetireScimToken", Scope::Administer),
             ("GetTokenPolicy", Scope::Administer),

@@ -55,6 +55,7 @@ async fn read(session: &Session, request: Request) -> Result<bulk::Request> {
         )),
         _ => failure,
     })?;
+    session.trail.body(&payload.bytes);
     payload.parse(bulk::parse).await
 }
 
@@ -89,6 +90,7 @@ async fn execute(session: Session, request: bulk::Request) -> Value {
             Step::Complete(n) => run.complete(n).await,
         }
     }
+    run.session.trail.bulk(run.operations.len(), run.errors);
     tracing::info!(operations = run.operations.len(), errors = run.errors, limited = run.refused, "bulk");
     bulk::response(&run.operations, &run.outcomes)
 }

@@ -66,7 +66,9 @@ async fn made(
         mask,
         idempotency_key,
     };
-    Ok(session.gateway.clients.identity.clone().create_group(session.call(message)).await?.into_inner())
+    let group = session.gateway.clients.identity.clone().create_group(session.call(message)).await?.into_inner();
+    session.trail.group(&group);
+    Ok(group)
 }
 
 pub(crate) async fn get(session: Session, id: Id, uri: Uri, headers: HeaderMap) -> Result<Response> {
@@ -144,7 +146,9 @@ async fn replaced(
         members,
         mask,
     };
-    Ok(session.gateway.clients.identity.clone().replace_group(session.call(message)).await?.into_inner())
+    let group = session.gateway.clients.identity.clone().replace_group(session.call(message)).await?.into_inner();
+    session.trail.group(&group);
+    Ok(group)
 }
 
 /// Answers 204, unless the client asked for attributes (RFC 7644 section 3.5.2): the group may be large.
@@ -211,7 +215,9 @@ async fn patched(
         mask,
         base_url: session.base_url().to_owned(),
     };
-    Ok(session.gateway.clients.identity.clone().patch_group(session.call(message)).await?.into_inner())
+    let group = session.gateway.clients.identity.clone().patch_group(session.call(message)).await?.into_inner();
+    session.trail.group(&group);
+    Ok(group)
 }
 
 pub(crate) async fn delete(session: Session, id: Id, headers: HeaderMap) -> Result<Response> {
@@ -229,6 +235,7 @@ async fn removed(session: &Session, id: Uuid, if_match: Option<Precondition>) ->
         if_match,
     };
     session.gateway.clients.identity.clone().delete_group(session.call(message)).await?;
+    session.trail.removed();
     Ok(())
 }
 
@@ -268,11 +275,13 @@ async fn answer(session: Session, status: StatusCode, group: Group, projection: 
 }
 
 async fn payload(session: &Session, headers: &HeaderMap, body: Body) -> Result<Payload> {
-    Payload::read(headers, body, MAX_GROUP_BODY, &session.room).await
+    let payload = Payload::read(headers, body, MAX_GROUP_BODY, &session.room).await?;
+    session.trail.body(&payload.bytes);
+    Ok(payload)
 }
 
 async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<(GroupBody, Share)> {
-    extract::group(headers, body, MAX_GROUP_BODY, &session.room).await
+    extract::group(headers, body, MAX_GROUP_BODY, &session.room, |bytes| session.trail.body(bytes)).await
 }
 
 /// A POST or PUT body in its two parts.

@@ -53,7 +53,9 @@ async fn made(session: &Session, resource_json: Bytes, idempotency_key: Option<S
         resource_json,
         idempotency_key,
     };
-    Ok(session.gateway.clients.identity.clone().create_user(session.call(message)).await?.into_inner())
+    let user = session.gateway.clients.identity.clone().create_user(session.call(message)).await?.into_inner();
+    session.trail.user(&user);
+    Ok(user)
 }
 
 pub(crate) async fn get(session: Session, id: Id, uri: Uri, headers: HeaderMap) -> Result<Response> {
@@ -147,7 +149,9 @@ async fn replaced(
         resource_json,
         mask,
     };
-    Ok(session.gateway.clients.identity.clone().replace_user(session.call(message)).await?.into_inner())
+    let user = session.gateway.clients.identity.clone().replace_user(session.call(message)).await?.into_inner();
+    session.trail.user(&user);
+    Ok(user)
 }
 
 /// Answers 200 with the user: Okta and Entra take that or a 204, and it saves them a GET.
@@ -184,7 +188,9 @@ async fn patched(
         operations: operations.into_iter().map(patch_operation).collect::<Result<_>>()?,
         mask,
     };
-    Ok(session.gateway.clients.identity.clone().patch_user(session.call(message)).await?.into_inner())
+    let user = session.gateway.clients.identity.clone().patch_user(session.call(message)).await?.into_inner();
+    session.trail.user(&user);
+    Ok(user)
 }
 
 pub(crate) async fn delete(session: Session, id: Id, headers: HeaderMap) -> Result<Response> {
@@ -202,6 +208,7 @@ async fn removed(session: &Session, id: Uuid, if_match: Option<Precondition>) ->
         if_match,
     };
     session.gateway.clients.identity.clone().delete_user(session.call(message)).await?;
+    session.trail.removed();
     Ok(())
 }
 
@@ -246,7 +253,9 @@ fn to_body(body: &Value) -> Result<Bytes> {
 }
 
 async fn read(session: &Session, headers: &HeaderMap, body: Body) -> Result<Payload> {
-    Payload::read(headers, body, MAX_USER_BODY, &session.room).await
+    let payload = Payload::read(headers, body, MAX_USER_BODY, &session.room).await?;
+    session.trail.body(&payload.bytes);
+    Ok(payload)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the field of every message is optional")]

@@ -1776,6 +1776,30 @@ pub struct VerifiedToken {
     pub token: ::core::option::Option<VerifyResponse>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IdentifyTokensRequest {
+    /// 1 to 1000, each as in VerifyRequest.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub secret_sha256: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IdentifyTokensResponse {
+    /// Of those that are known, in no order.
+    #[prost(message, repeated, tag = "1")]
+    pub tokens: ::prost::alloc::vec::Vec<IdentifiedToken>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IdentifiedToken {
+    /// The one that was asked for.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub token_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "TokenStanding", tag = "4")]
+    pub standing: i32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateScimTokenRequest {
     #[prost(string, tag = "1")]
     pub organization_id: ::prost::alloc::string::String,
@@ -2022,6 +2046,38 @@ pub struct VerifyServiceCredentialResponse {
     #[prost(message, optional, tag = "4")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
 }
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum TokenStanding {
+    Unspecified = 0,
+    Valid = 1,
+    Expired = 2,
+    Revoked = 3,
+}
+impl TokenStanding {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "TOKEN_STANDING_UNSPECIFIED",
+            Self::Valid => "TOKEN_STANDING_VALID",
+            Self::Expired => "TOKEN_STANDING_EXPIRED",
+            Self::Revoked => "TOKEN_STANDING_REVOKED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TOKEN_STANDING_UNSPECIFIED" => Some(Self::Unspecified),
+            "TOKEN_STANDING_VALID" => Some(Self::Valid),
+            "TOKEN_STANDING_EXPIRED" => Some(Self::Expired),
+            "TOKEN_STANDING_REVOKED" => Some(Self::Revoked),
+            _ => None,
+        }
+    }
+}
 /// Generated client implementations.
 pub mod token_service_client {
     #![allow(
@@ -2231,6 +2287,34 @@ pub mod token_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("rollcall.token.v1.TokenService", "VerifyMany"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Whose the tokens are or were, which lets nobody in: for telling an
+        /// organization why its client was refused.
+        pub async fn identify_tokens(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IdentifyTokensRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IdentifyTokensResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.token.v1.TokenService/IdentifyTokens",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("rollcall.token.v1.TokenService", "IdentifyTokens"),
+                );
             self.inner.unary(req, path, codec).await
         }
         /// A new token with the description, scopes and addresses of a token that
@@ -2449,6 +2533,15 @@ pub mod token_service_server {
             request: tonic::Request<super::VerifyManyRequest>,
         ) -> std::result::Result<
             tonic::Response<super::VerifyManyResponse>,
+            tonic::Status,
+        >;
+        /// Whose the tokens are or were, which lets nobody in: for telling an
+        /// organization why its client was refused.
+        async fn identify_tokens(
+            &self,
+            request: tonic::Request<super::IdentifyTokensRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IdentifyTokensResponse>,
             tonic::Status,
         >;
         /// A new token with the description, scopes and addresses of a token that
@@ -2796,6 +2889,51 @@ pub mod token_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = VerifyManySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.token.v1.TokenService/IdentifyTokens" => {
+                    #[allow(non_camel_case_types)]
+                    struct IdentifyTokensSvc<T: TokenService>(pub Arc<T>);
+                    impl<
+                        T: TokenService,
+                    > tonic::server::UnaryService<super::IdentifyTokensRequest>
+                    for IdentifyTokensSvc<T> {
+                        type Response = super::IdentifyTokensResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::IdentifyTokensRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TokenService>::identify_tokens(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = IdentifyTokensSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

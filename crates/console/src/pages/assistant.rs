@@ -1,0 +1,194 @@
+//! The connection assistant: what a provider sends while an administrator sets it up, as it arrives, and which box is wrong. The
+//! page works without script, by loading it again; with script the server sends the same part of it whenever something came in.
+
+use std::{convert::Infallible, time::Duration};
+
+use askama::Template;
+use axum::{
+    extract::Query,
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::stream;
+use http::StatusCode;
+use jiff::Timestamp;
+use serde::Deserialize;
+use uuid::Uuid;
+use wire::identity::{
+    GetOrganizationRequest, ListRequestsRequest, LoggedRequest, Outcome, SetProvisioningLogRequest,
+    get_organization_request::Key,
+};
+
+use super::{log::Row, scim_shell, tokens};
+use crate::{
+    diagnosis::{self, Boxes, Finding, PROVIDERS, State},
+    form::Form,
+    page::{self, Shell},
+    problem::{Problem, Result},
+    session::{Role, SignedIn},
+};
+
+/// Seconds that reads are logged from when watching begins.
+const WATCH: u32 = 15 * 60;
+/// Requests that are looked at.
+const MOST: u32 = 300;
+/// Of them, shown.
+const SHOWN: usize = 50;
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Looks of one answer; then the browser asks again, and the session is looked at anew.
+const LOOKS: u32 = 20;
+
+const ALL: &[i32] = &[
+    Outcome::Read as i32,
+    Outcome::Changed as i32,
+    Outcome::Unchanged as i32,
+    Outcome::Refused as i32,
+    Outcome::Failed as i32,
+];
+
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    provider: String,
+    #[serde(default)]
+    since: String,
+}
+
+#[derive(Template)]
+#[template(path = "assistant.html")]
+struct Assistant {
+    shell: Shell,
+    providers: &'static [Boxes],
+    provider: &'static Boxes,
+    may_watch: bool,
+    scim_url: String,
+    /// Empty: watching has not begun.
+    since: String,
+    live: String,
+}
+
+#[derive(Template)]
+#[template(path = "_live.html")]
+struct Live {
+    root: String,
+    findings: Vec<Finding>,
+    rows: Vec<Row>,
+    more: usize,
+}
+
+/// `GET scim/assistant`
+pub(crate) async fn show(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
+    let provider = provider(&asked);
+    let live = match since(&asked) {
+        Some(since) => part(&signed_in, provider, &requests(&signed_in, &since).await?).await?,
+        None => String::new(),
+    };
+    let page = Assistant {
+        shell: scim_shell(&signed_in, "Connection assistant"),
+        providers: &PROVIDERS,
+        provider,
+        may_watch: signed_in.role >= Role::Admin,
+        scim_url: signed_in.visit.console.site.scim_url(),
+        since: since(&asked).unwrap_or_default(),
+        live,
+    };
+    page::html(StatusCode::OK, &page)
+}
+
+/// `POST scim/assistant`
+pub(crate) async fn watch(signed_in: SignedIn, form: Form) -> Result<Response> {
+    let console = &signed_in.visit.console;
+    let request = SetProvisioningLogRequest {
+        organization_id: signed_in.organization_id(),
+        caller: signed_in.caller(),
+        retention_days: None,
+        watch_seconds: Some(WATCH),
+    };
+    console.clients.log.clone().set_provisioning_log(signed_in.call(request)).await?;
+    let provider = diagnosis::provider(form.get("provider")).unwrap_or(&PROVIDERS[0]);
+    let since = beginning(console.now());
+    page::see(&format!("{}/scim/assistant?provider={}&since={since}", console.site.root, provider.slug))
+}
+
+/// `GET scim/assistant/events`
+pub(crate) async fn events(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
+    let since = since(&asked).ok_or_else(Problem::not_found)?;
+    let provider = provider(&asked);
+    let looks = stream::unfold((0, String::new()), move |(n, last): (u32, String)| {
+        let (signed_in, since) = (signed_in.clone(), since.clone());
+        async move {
+            for n in n..LOOKS {
+                if n > 0 {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                let Ok(requests) = requests(&signed_in, &since).await else { return None };
+                let Ok(now) = part(&signed_in, provider, &requests).await else { return None };
+                // Lines of it are lines of the event; a fresh stream sends it whole.
+                if now != last {
+                    let event = Event::default().retry(Duration::from_millis(500)).data(&now);
+                    return Some((Ok::<_, Infallible>(event), (n + 1, now)));
+                }
+            }
+            None
+        }
+    });
+    Ok(Sse::new(looks).keep_alive(KeepAlive::default()).into_response())
+}
+
+fn provider(asked: &Asked) -> &'static Boxes {
+    diagnosis::provider(&asked.provider).unwrap_or(&PROVIDERS[0])
+}
+
+/// The id that requests come after.
+fn since(asked: &Asked) -> Option<String> {
+    Uuid::try_parse(&asked.since).ok().map(|id| id.to_string())
+}
+
+/// Below the id of every request that ends from now on.
+fn beginning(now: Timestamp) -> Uuid {
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+}
+
+/// The oldest first.
+async fn requests(signed_in: &SignedIn, since: &str) -> Result<Vec<LoggedRequest>> {
+    let request = ListRequestsRequest {
+        organization_id: signed_in.organization_id(),
+        caller: signed_in.caller(),
+        outcomes: ALL.to_vec(),
+        page_size: MOST,
+        after_id: since.to_owned(),
+        ..ListRequestsRequest::default()
+    };
+    let mut client = signed_in.visit.console.clients.log.clone();
+    Ok(client.list_requests(signed_in.call(request)).await?.into_inner().requests)
+}
+
+/// What of the page changes.
+async fn part(signed_in: &SignedIn, provider: &'static Boxes, requests: &[LoggedRequest]) -> Result<String> {
+    let now = signed_in.visit.console.now();
+    let tokens = tokens::all(signed_in).await?.into_iter().map(|token| tokens::TokenRow::new(token, now));
+    let by_id = GetOrganizationRequest { key: Some(Key::Id(signed_in.organization_id())) };
+    let mut organizations = signed_in.visit.console.clients.organizations.clone();
+    // Not as it was when the page was opened.
+    let organization = organizations.get_organization(signed_in.call(by_id)).await?.into_inner();
+    let valid_tokens = tokens.filter(|token| token.valid).count();
+    let state = State {
+        scim_enabled: organization.scim_enabled,
+        scim_entitled: organization.scim_entitled,
+        // Who comes by OAuth needs none.
+        valid_tokens: valid_tokens + usize::from(organization.oauth_entitled),
+    };
+    let live = Live {
+        root: signed_in.visit.console.site.root.clone(),
+        findings: diagnosis::of_all(requests, state, provider),
+        rows: requests.iter().rev().take(SHOWN).map(|request| Row::new(request, provider)).collect(),
+        more: requests.len().saturating_sub(SHOWN),
+    };
+    live.render().map_err(|error| {
+        tracing::error!(%error, "a part of a page could not be rendered");
+        Problem::internal()
+    })
+}

@@ -1,0 +1,430 @@
+//! The provisioning log: look requests up, look at one, take them out as NDJSON, and say for how long they are kept.
+
+use askama::Template;
+use axum::{
+    body::{Body, Bytes},
+    extract::{Path, Query},
+    response::{IntoResponse as _, Response},
+};
+use futures::stream;
+use http::{
+    HeaderValue, StatusCode,
+    header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wire::identity::{
+    Event, GetProvisioningLogRequest, GetRequestRequest, ListRequestsRequest, LoggedRequest, Outcome,
+    SetProvisioningLogRequest,
+};
+
+use super::{said, see, status};
+use crate::{
+    diagnosis::{self, Boxes, Finding, PROVIDERS},
+    form::Form,
+    page::{self, Section, Shell},
+    problem::{Problem, Result},
+    session::{Role, SignedIn},
+    time::{When, instant},
+};
+
+const PAGE: u32 = 50;
+const EXPORTED_AT_ONCE: u32 = 500;
+
+/// What is looked for, and from where on.
+#[derive(Clone, Default, Deserialize)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    outcome: String,
+    /// A user's or group's id.
+    #[serde(default)]
+    subject: String,
+    /// How far back: `hour`, `day`, `week` or all.
+    #[serde(default)]
+    within: String,
+    #[serde(default)]
+    page: String,
+}
+
+impl Asked {
+    fn words(&self) -> String {
+        self.q.trim().chars().take(200).collect()
+    }
+
+    fn request(&self, signed_in: &SignedIn, page_size: u32) -> ListRequestsRequest {
+        let hours = match &*self.within {
+            "hour" => Some(1),
+            "day" => Some(24),
+            "week" => Some(7 * 24),
+            _ => None,
+        };
+        let from = hours.map(|hours| signed_in.visit.console.now() - SignedDuration::from_hours(hours));
+        let outcomes = match &*self.outcome {
+            "problems" => vec![Outcome::Refused.into(), Outcome::Failed.into(), Outcome::Unchanged.into()],
+            "changed" => vec![Outcome::Changed.into()],
+            "unchanged" => vec![Outcome::Unchanged.into()],
+            "refused" => vec![Outcome::Refused.into()],
+            "failed" => vec![Outcome::Failed.into()],
+            _ => Vec::new(),
+        };
+        ListRequestsRequest {
+            organization_id: signed_in.organization_id(),
+            caller: signed_in.caller(),
+            outcomes,
+            subject_id: self.subject.trim().to_owned(),
+            words: self.words(),
+            from: from.map(|from| wire::to_timestamp(from.as_microsecond())),
+            to: None,
+            page_size,
+            page_token: self.page.clone(),
+            after_id: String::new(),
+        }
+    }
+
+    /// The same search, as a query.
+    fn query(&self, page: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let pairs = [
+            ("q", &*self.words()),
+            ("outcome", &*self.outcome),
+            ("subject", &*self.subject),
+            ("within", &*self.within),
+            ("page", page),
+        ];
+        for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+            query.append_pair(name, value);
+        }
+        query.finish()
+    }
+}
+
+/// One request in a list.
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) at: String,
+    pub(crate) iso: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) subject: String,
+    pub(crate) outcome: &'static str,
+    pub(crate) tone: &'static str,
+    /// What is to be said of it.
+    pub(crate) title: String,
+}
+
+impl Row {
+    pub(crate) fn new(request: &LoggedRequest, provider: &Boxes) -> Self {
+        let at = instant(request.occurred_at.as_ref()).unwrap_or_default();
+        let (outcome, tone) = outcome(request.outcome());
+        Self {
+            id: request.id.clone(),
+            at: at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            iso: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            method: request.method.clone(),
+            path: request.path.clone(),
+            subject: request.subject_name.clone(),
+            outcome,
+            tone,
+            title: diagnosis::of_request(request, provider).map(|finding| finding.title).unwrap_or_default(),
+        }
+    }
+}
+
+/// In a word, with its colour.
+fn outcome(outcome: Outcome) -> (&'static str, &'static str) {
+    match outcome {
+        Outcome::Changed => ("changed", "good"),
+        Outcome::Read => ("read", "plain"),
+        Outcome::Unchanged => ("changed nothing", "warn"),
+        Outcome::Refused => ("refused", "bad"),
+        Outcome::Failed => ("failed", "bad"),
+        Outcome::Unspecified => ("unknown", "plain"),
+    }
+}
+
+struct Choice {
+    value: &'static str,
+    label: &'static str,
+    chosen: bool,
+}
+
+fn choices(all: &[(&'static str, &'static str)], chosen: &str) -> Vec<Choice> {
+    let known = all.iter().any(|(value, _)| *value == chosen);
+    let choice = |&(value, label): &(&'static str, &'static str)| Choice {
+        value,
+        label,
+        chosen: value == chosen || !known && value.is_empty(),
+    };
+    all.iter().map(choice).collect()
+}
+
+#[derive(Template)]
+#[template(path = "log.html")]
+struct LogPage {
+    shell: Shell,
+    asked: Asked,
+    outcomes: Vec<Choice>,
+    spans: Vec<Choice>,
+    rows: Vec<Row>,
+    /// The search has not come to its end.
+    unfinished: bool,
+    previous: String,
+    next: String,
+    export: String,
+    days: String,
+    may_change: bool,
+    error: Option<String>,
+}
+
+/// `GET log`
+pub(crate) async fn list(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
+    shown(&signed_in, asked, None, None).await
+}
+
+async fn shown(signed_in: &SignedIn, asked: Asked, days: Option<String>, error: Option<String>) -> Result<Response> {
+    let clients = &signed_in.visit.console.clients;
+    let request = signed_in.call(asked.request(signed_in, PAGE));
+    let settings = signed_in.call(GetProvisioningLogRequest { organization_id: signed_in.organization_id() });
+    let (mut log, mut kept) = (clients.log.clone(), clients.log.clone());
+    let (listed, settings) = tokio::try_join!(log.list_requests(request), kept.get_provisioning_log(settings))?;
+    let listed = listed.into_inner();
+    let page = LogPage {
+        shell: Shell::new(signed_in, Section::Log, "Provisioning log"),
+        outcomes: choices(
+            &[
+                ("", "Any outcome"),
+                ("problems", "Problems"),
+                ("refused", "Refused"),
+                ("unchanged", "Changed nothing"),
+                ("failed", "Failed here"),
+                ("changed", "Changed"),
+            ],
+            &asked.outcome,
+        ),
+        spans: choices(
+            &[("", "Any time"), ("hour", "Last hour"), ("day", "Last 24 hours"), ("week", "Last 7 days")],
+            &asked.within,
+        ),
+        rows: listed.requests.iter().map(|request| Row::new(request, &PROVIDERS[0])).collect(),
+        unfinished: listed.requests.len() < PAGE as usize && !listed.next_page_token.is_empty(),
+        previous: String::new(),
+        next: match &*listed.next_page_token {
+            "" => String::new(),
+            token => format!("log?{}", asked.query(token)),
+        },
+        export: asked.query(""),
+        days: days.unwrap_or_else(|| settings.into_inner().retention_days.to_string()),
+        may_change: signed_in.role >= Role::Admin,
+        asked,
+        error,
+    };
+    page::html(status(page.error.as_ref()), &page)
+}
+
+/// `POST log/retention`
+pub(crate) async fn keep(signed_in: SignedIn, form: Form) -> Result<Response> {
+    let days = form.get("retention_days").to_owned();
+    let problem = match days.parse() {
+        Ok(days) => {
+            let request = SetProvisioningLogRequest {
+                organization_id: signed_in.organization_id(),
+                caller: signed_in.caller(),
+                retention_days: Some(days),
+                watch_seconds: None,
+            };
+            let mut log = signed_in.visit.console.clients.log.clone();
+            match log.set_provisioning_log(signed_in.call(request)).await {
+                Ok(_) => return see(&signed_in, "log", "log-kept"),
+                Err(status) => said(status.into())?,
+            }
+        }
+        Err(_) => "Give a number of days from 1 to 365.".to_owned(),
+    };
+    shown(&signed_in, Asked::default(), Some(days), Some(problem)).await
+}
+
+struct Change {
+    what: String,
+    before: String,
+    after: String,
+}
+
+#[derive(Template)]
+#[template(path = "log_entry.html")]
+struct Entry {
+    shell: Shell,
+    row: Row,
+    finding: Option<Finding>,
+    when: Option<When>,
+    /// Milliseconds.
+    took: String,
+    who: String,
+    request: LoggedRequest,
+    /// Path below the root; empty: there is none.
+    subject: String,
+    body: String,
+    changes: Vec<Change>,
+    ignored: Vec<String>,
+    coerced: Vec<(String, &'static str)>,
+}
+
+/// `GET log/{id}`
+pub(crate) async fn entry(signed_in: SignedIn, Path(id): Path<String>) -> Result<Response> {
+    let console = &signed_in.visit.console;
+    let request =
+        GetRequestRequest { organization_id: signed_in.organization_id(), caller: signed_in.caller(), id: id.clone() };
+    let found = console.clients.log.clone().get_request(signed_in.call(request)).await?.into_inner();
+    let request = found.request.ok_or_else(Problem::internal)?;
+    let told = |name: &str| {
+        let lists = found.events.iter().filter_map(|event| strings(&event.delta_json, name)).flatten();
+        lists.collect::<Vec<String>>()
+    };
+    let row = Row::new(&request, &PROVIDERS[0]);
+    let kind = match &*request.resource_type {
+        "Group" => "groups",
+        _ => "users",
+    };
+    let page = Entry {
+        shell: Shell::new(&signed_in, Section::Log, format!("{} {}", request.method, short(&request.path))),
+        finding: diagnosis::of_request(&request, &PROVIDERS[0]),
+        when: When::of(request.occurred_at.as_ref(), console.now()),
+        took: format!("{:.1}", f64::from(u32::try_from(request.duration_us).unwrap_or(u32::MAX)) / 1000.0),
+        who: who(&signed_in, &request).await?,
+        subject: match &*request.subject_id {
+            "" => String::new(),
+            id => format!("{kind}/{id}"),
+        },
+        body: indented(&request.body),
+        changes: found.events.iter().flat_map(changes).collect(),
+        ignored: [request.ignored.clone(), told("ignored")].concat(),
+        coerced: [request.coerced.clone(), told("coerced")]
+            .concat()
+            .into_iter()
+            .map(|rule| (rule.clone(), rule_means(&rule)))
+            .collect(),
+        row,
+        request,
+    };
+    page::html(StatusCode::OK, &page)
+}
+
+/// The token by its description, where there is one of that id.
+async fn who(signed_in: &SignedIn, request: &LoggedRequest) -> Result<String> {
+    if request.token_id.is_empty() {
+        return Ok("nobody who was let in".to_owned());
+    }
+    let tokens = super::tokens::all(signed_in).await?;
+    Ok(match tokens.into_iter().find(|token| token.id == request.token_id) {
+        Some(token) => format!("the token \"{}\"", token.description),
+        None => format!("the OAuth grant or token {}", request.token_id),
+    })
+}
+
+fn short(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    path.strip_prefix("/scim/v2").unwrap_or(path).chars().take(60).collect()
+}
+
+fn strings(delta: &[u8], name: &str) -> Option<Vec<String>> {
+    let delta: Value = serde_json::from_slice(delta).ok()?;
+    let list = delta.get(name)?.as_array()?;
+    Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+/// Each attribute before and after; the rest of an event by its names.
+fn changes(event: &Event) -> Vec<Change> {
+    let Ok(Value::Object(delta)) = serde_json::from_slice::<Value>(&event.delta_json) else { return Vec::new() };
+    let side = |name: &str| delta.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
+    let (before, after) = (side("before"), side("after"));
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort();
+    names.dedup();
+    let mut changes: Vec<Change> = names
+        .into_iter()
+        .map(|name| Change { what: name.clone(), before: brief(before.get(name)), after: brief(after.get(name)) })
+        .collect();
+    for (name, value) in &delta {
+        if !["before", "after", "ignored", "coerced"].contains(&name.as_str()) {
+            changes.push(Change { what: name.clone(), before: String::new(), after: brief(Some(value)) });
+        }
+    }
+    if changes.is_empty() {
+        changes.push(Change { what: event.r#type.clone(), before: String::new(), after: String::new() });
+    }
+    changes
+}
+
+fn brief(value: Option<&Value>) -> String {
+    let text = match value {
+        None => return String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(all)) if all.len() > 5 => format!("{} values", all.len()),
+        Some(other) => other.to_string(),
+    };
+    text.chars().take(300).collect()
+}
+
+/// JSON as people read it; what was cut is shown as it is.
+fn indented(body: &str) -> String {
+    let value = serde_json::from_str::<Value>(body).ok();
+    value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| body.to_owned())
+}
+
+fn rule_means(rule: &str) -> &'static str {
+    match rule {
+        "booleanAsString" => "\"True\" or \"False\" in quotes was read as true or false",
+        "complexAsString" => "a text was read as the value of an attribute that has several parts",
+        "elementAsString" => "a text was read as one value of a list",
+        "singleForArray" => "one value was read as a list of one",
+        "arrayForSingle" => "a list of one was read as its value",
+        "blankValue" => "an empty value was read as none",
+        "removeByValue" => "only the values named were removed, not the whole list",
+        "addToMissingElement" | "replaceMissingElement" => "the value of that type was not there and was made",
+        "pathAsKey" => "a path given as a key was read as a path",
+        _ => "read as the provider means it",
+    }
+}
+
+/// `GET log/export`: a line for each, the newest first, as the search finds them.
+pub(crate) async fn export(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
+    let first = Asked { page: String::new(), ..asked };
+    let lines = stream::try_unfold(Some(first), move |asked| {
+        let signed_in = signed_in.clone();
+        async move {
+            let Some(asked) = asked else { return Ok::<_, std::io::Error>(None) };
+            let mut log = signed_in.visit.console.clients.log.clone();
+            let listed = log.list_requests(signed_in.call(asked.request(&signed_in, EXPORTED_AT_ONCE))).await;
+            // The browser sees that the file is not whole.
+            let listed = listed.map_err(|_| std::io::Error::other("the log cannot be read"))?.into_inner();
+            let mut text = String::new();
+            for request in &listed.requests {
+                text.push_str(&line(request).to_string());
+                text.push('\n');
+            }
+            let page = listed.next_page_token;
+            let next = (!page.is_empty()).then_some(Asked { page, ..asked });
+            Ok(Some((Bytes::from(text), next)))
+        }
+    });
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")),
+        (CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"provisioning-log.ndjson\"")),
+    ];
+    Ok((headers, Body::from_stream(lines)).into_response())
+}
+
+fn line(request: &LoggedRequest) -> Value {
+    let at = instant(request.occurred_at.as_ref()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let outcome = request.outcome().as_str_name().trim_start_matches("OUTCOME_").to_lowercase();
+    json!({
+        "id": request.id, "occurred_at": at.to_string(), "duration_us": request.duration_us, "request_id": request.request_id,
+        "token_id": request.token_id, "address": request.address, "user_agent": request.user_agent,
+        "method": request.method, "path": request.path, "status": request.status, "outcome": outcome,
+        "reason": request.reason, "detail": request.detail, "resource_type": request.resource_type,
+        "subject_id": request.subject_id, "subject_name": request.subject_name, "understood": request.understood,
+        "coerced": request.coerced, "ignored": request.ignored, "body": request.body,
+    })
+}

@@ -1,0 +1,342 @@
+//! The provisioning log: what clients asked for and what came of it, noted while a request runs and told to identity-service
+//! in batches. What a change changed is in its event; the two have the request id in common.
+//!
+//! Not here: what is kept of a body (`kept`), and the telling (`report`).
+
+mod kept;
+mod report;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::extract::FromRequestParts;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri, header::AUTHORIZATION, request::Parts};
+pub(crate) use report::Log;
+use scim::schema::Types;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+use wire::identity::{Group, LoggedRequest, Outcome, User};
+
+use crate::error::Told;
+
+/// A body of more than this is not kept.
+const LONGEST_BODY: usize = 64 * 1024;
+/// How the secrets of SCIM clients begin.
+const SECRETS: [&str; 2] = ["rc_scim_", "rc_access_"];
+/// Secrets of one request that are asked about.
+const MOST_SECRETS: usize = 3;
+
+/// What is known of a request so far. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Trail(Arc<Mutex<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    organization: Option<Arc<str>>,
+    token_id: Option<Arc<str>>,
+    /// Reads are logged as well.
+    watched: bool,
+    types: Option<Arc<Types>>,
+    changed: bool,
+    subject_id: String,
+    subject_name: String,
+    body: Option<Bytes>,
+    /// As it is stored, where nothing was changed.
+    unchanged: Option<Bytes>,
+    /// Of a bulk request: how many operations, and how many of them were refused.
+    bulk: Option<(usize, usize)>,
+}
+
+impl Trail {
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose request it is.
+    pub(crate) fn of(&self, organization: &Arc<str>, token_id: &Arc<str>) {
+        let mut noted = self.noted();
+        noted.organization = Some(Arc::clone(organization));
+        noted.token_id = Some(Arc::clone(token_id));
+    }
+
+    /// What its organization has set.
+    pub(crate) fn settings(&self, watched: bool, types: &Arc<Types>) {
+        let mut noted = self.noted();
+        noted.watched = watched;
+        noted.types = Some(Arc::clone(types));
+    }
+
+    pub(crate) fn body(&self, body: &Bytes) {
+        if body.len() <= LONGEST_BODY {
+            self.noted().body = Some(body.clone());
+        }
+    }
+
+    /// The answer of a change.
+    pub(crate) fn user(&self, user: &User) {
+        self.changed(user.changed, &user.id, &user.user_name, &user.resource_json);
+    }
+
+    /// The answer of a change.
+    pub(crate) fn group(&self, group: &Group) {
+        self.changed(group.changed, &group.id, &group.display_name, &group.resource_json);
+    }
+
+    fn changed(&self, changed: bool, id: &str, name: &str, resource: &Bytes) {
+        let mut noted = self.noted();
+        noted.changed |= changed;
+        id.clone_into(&mut noted.subject_id);
+        name.clone_into(&mut noted.subject_name);
+        noted.unchanged = (!changed).then(|| resource.clone());
+    }
+
+    /// Many operations were run.
+    pub(crate) fn bulk(&self, operations: usize, refused: usize) {
+        self.noted().bulk = Some((operations, refused));
+    }
+
+    /// Something was deleted.
+    pub(crate) fn removed(&self) {
+        self.noted().changed = true;
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Trail {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_default())
+    }
+}
+
+/// A request to be logged, from when it arrives.
+pub(crate) struct Arrived {
+    pub(crate) trail: Trail,
+    method: Method,
+    uri: Uri,
+    user_agent: String,
+    address: Option<IpAddr>,
+    secrets: Vec<[u8; 32]>,
+}
+
+impl Arrived {
+    pub(crate) fn new(trail: Trail, method: &Method, uri: &Uri, headers: &HeaderMap, address: Option<IpAddr>) -> Self {
+        let agent = headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Self {
+            trail,
+            method: method.clone(),
+            uri: uri.clone(),
+            user_agent: agent.unwrap_or_default().to_owned(),
+            address,
+            secrets: secrets(headers),
+        }
+    }
+}
+
+/// How a request ended.
+pub(crate) struct Ended<'a> {
+    pub(crate) status: StatusCode,
+    pub(crate) told: Option<&'a Told>,
+    pub(crate) request_id: &'a str,
+    pub(crate) duration: Duration,
+    /// Microseconds since the epoch.
+    pub(crate) at: i64,
+}
+
+/// The digests of what may be a client's secret, wherever in `Authorization` it stands: pasted with "Bearer" twice, without it, in
+/// quotes, as a password. They tell whose log a refusal belongs to, and let nobody in.
+fn secrets(headers: &HeaderMap) -> Vec<[u8; 32]> {
+    let mut found = Vec::new();
+    let mut look = |text: &str| {
+        for word in text.split(|c: char| c.is_whitespace() || "\"':,;<>".contains(c)) {
+            if found.len() < MOST_SECRETS && SECRETS.iter().any(|start| word.starts_with(start)) {
+                found.push(Sha256::digest(word).into());
+            }
+        }
+    };
+    for value in headers.get_all(AUTHORIZATION) {
+        let Ok(text) = value.to_str() else { continue };
+        look(text);
+        if let Some(("Basic" | "basic", encoded)) = text.trim().split_once(' ')
+            && let Ok(decoded) = STANDARD.decode(encoded.trim())
+        {
+            look(&String::from_utf8_lossy(&decoded));
+        }
+    }
+    found
+}
+
+/// A refusal's word where only its address says what is wrong: the base URL that a client was given.
+fn misplaced(path: &str) -> Option<&'static str> {
+    let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
+    let known = |word: &&str| {
+        ["Users", "Groups", "ServiceProviderConfig", "Schemas", "ResourceTypes", "Bulk"]
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(word))
+    };
+    match &words[..] {
+        ["scim", "v2", "scim", ..] => Some("base_url_twice"),
+        ["scim", "v2", rest @ ..] => match rest.iter().filter(|word| known(word)).count() {
+            0 => None,
+            1 => rest
+                .first()
+                .filter(|first| known(first))
+                .is_some_and(|first| !is_exact(first))
+                .then_some("base_url_case"),
+            _ => Some("base_url_endpoint"),
+        },
+        ["scim", rest @ ..] if rest.iter().any(known) => Some("base_url_version"),
+        _ if words.iter().any(|word| known(&word)) => Some("base_url"),
+        _ => None,
+    }
+}
+
+fn is_exact(word: &str) -> bool {
+    ["Users", "Groups", "ServiceProviderConfig", "Schemas", "ResourceTypes", "Bulk"].contains(&word)
+}
+
+fn outcome(method: &Method, path: &str, status: StatusCode, changed: bool) -> Outcome {
+    if status.is_server_error() {
+        return Outcome::Failed;
+    }
+    if status.is_client_error() {
+        return Outcome::Refused;
+    }
+    match *method {
+        _ if changed => Outcome::Changed,
+        Method::POST if path.ends_with("/.search") => Outcome::Read,
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE => Outcome::Unchanged,
+        _ => Outcome::Read,
+    }
+}
+
+/// The row, but for its organization where only a secret tells that; `None`: none is wanted.
+fn row(arrived: &Arrived, ended: &Ended<'_>, id: Uuid) -> (Outcome, Option<LoggedRequest>) {
+    let noted = arrived.trail.noted();
+    let path = arrived.uri.path();
+    let mut outcome = outcome(&arrived.method, path.trim_end_matches('/'), ended.status, noted.changed);
+    if outcome == Outcome::Unchanged && noted.bulk.is_some_and(|(_, refused)| refused > 0) {
+        outcome = Outcome::Refused;
+    }
+    if outcome == Outcome::Read && !noted.watched {
+        return (outcome, None);
+    }
+    let unbuilt = Arc::clone(Types::builtin());
+    let types = noted.types.as_ref().unwrap_or(&unbuilt);
+    let (resource_type, in_path) = about(path);
+    let rt = if resource_type == "Group" { &types.group } else { &types.user };
+    let mut reason = ended.told.map(|told| told.reason).unwrap_or_default();
+    let mut detail = ended.told.map(|told| told.detail.clone()).unwrap_or_default();
+    if let Some((operations, refused @ 1..)) = noted.bulk {
+        reason = "bulk";
+        detail = format!("{refused} of {operations} operations were refused; the answer says why each was.");
+    }
+    let missed = matches!(ended.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    if missed && let Some(word) = misplaced(path) {
+        reason = word;
+    }
+    // A change is told by its event; what it took no notice of is there as well.
+    let body = noted.body.as_ref().filter(|_| outcome != Outcome::Changed && outcome != Outcome::Read);
+    let kept = body.map(|body| kept::body(body, types)).unwrap_or_default();
+    let (ignored, coerced) = match (body, &noted.unchanged) {
+        (Some(body), Some(resource)) => kept::notes(rt, body, resource),
+        _ => Default::default(),
+    };
+    let named = || body.and_then(|body| kept::name(body)).unwrap_or_default();
+    let subject_id = match in_path {
+        Some(id) if ended.status != StatusCode::NOT_FOUND => id,
+        // It is about many.
+        _ if noted.bulk.is_some() => String::new(),
+        _ => noted.subject_id.clone(),
+    };
+    let row = LoggedRequest {
+        id: id.to_string(),
+        organization_id: noted.organization.as_deref().unwrap_or_default().to_owned(),
+        occurred_at: Some(wire::to_timestamp(ended.at)),
+        duration_us: i64::try_from(ended.duration.as_micros()).unwrap_or(i64::MAX),
+        request_id: ended.request_id.to_owned(),
+        token_id: noted.token_id.as_deref().unwrap_or_default().to_owned(),
+        address: arrived.address.map(|address| address.to_string()).unwrap_or_default(),
+        user_agent: arrived.user_agent.chars().take(300).collect(),
+        method: arrived.method.as_str().chars().take(20).collect(),
+        path: kept::path(&arrived.uri),
+        status: ended.status.as_u16().into(),
+        outcome: outcome.into(),
+        reason: reason.to_owned(),
+        detail,
+        resource_type: resource_type.to_owned(),
+        subject_id,
+        subject_name: match () {
+            () if noted.bulk.is_some() => String::new(),
+            () if noted.subject_name.is_empty() => named(),
+            () => noted.subject_name.clone(),
+        },
+        understood: kept.understood,
+        coerced,
+        ignored,
+        body: kept.text,
+    };
+    (outcome, Some(row))
+}
+
+/// The resource type and the id of `/scim/v2/Users/{id}`.
+fn about(path: &str) -> (&'static str, Option<String>) {
+    let mut words = path.split('/').filter(|word| !word.is_empty()).skip(2);
+    let resource_type = match words.next() {
+        Some("Users") => "User",
+        Some("Groups") => "Group",
+        _ => "",
+    };
+    let id = words.next().and_then(|word| Uuid::try_parse(word).ok()).map(|id| id.to_string());
+    (resource_type, id.filter(|_| !resource_type.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_found_wherever_it_was_pasted() {
+        let digest = <[u8; 32]>::from(Sha256::digest("rc_scim_abc"));
+        let basic = format!("Basic {}", STANDARD.encode("okta:rc_scim_abc"));
+        for value in [
+            "Bearer rc_scim_abc",
+            "Bearer Bearer rc_scim_abc",
+            "rc_scim_abc",
+            "Token rc_scim_abc",
+            "Bearer \"rc_scim_abc\"",
+            "Bearer  rc_scim_abc ",
+            &basic,
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value.parse().expect("a header value"));
+            assert_eq!(secrets(&headers), [digest], "{value}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, "Bearer eyJabc".parse().expect("a header value"));
+        assert!(secrets(&headers).is_empty());
+    }
+
+    #[test]
+    fn a_wrong_base_url_is_told_from_the_address() {
+        for (path, word) in [
+            ("/Users", Some("base_url")),
+            ("/api/Users", Some("base_url")),
+            ("/scim/Users", Some("base_url_version")),
+            ("/scim/v1/Users", Some("base_url_version")),
+            ("/scim/v2/scim/v2/Users", Some("base_url_twice")),
+            ("/scim/v2/Users/Users", Some("base_url_endpoint")),
+            ("/scim/v2/users", Some("base_url_case")),
+            ("/scim/v2/Users/01a219ef-766f-789b-8b50-cb76619bc82c", None),
+            ("/scim/v2/nothing", None),
+            ("/favicon.ico", None),
+        ] {
+            assert_eq!(misplaced(path), word, "{path}");
+        }
+    }
+}

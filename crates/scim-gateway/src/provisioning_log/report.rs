@@ -1,0 +1,236 @@
+//! What is told to identity-service, in batches: entries of the log, and how many requests there were in an hour. What is not
+//! told yet is lost where the process ends; events are not.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+use tonic::{Code, Status};
+use wire::{
+    identity::{LoggedRequest, Outcome, ReportRequestsRequest, RequestCount},
+    token::{IdentifiedToken, IdentifyTokensRequest, TokenStanding},
+};
+
+use super::{Arrived, Ended, row};
+use crate::{clients::Clients, edge::new_id, gateway::Gateway};
+
+const INTERVAL: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// In one call.
+const BATCH: usize = 500;
+/// Entries that wait; more are not kept.
+const MOST: usize = 20_000;
+/// Of them, of one organization.
+const MOST_OF_ONE: usize = 5_000;
+/// Refusals of which only a secret says whose they are, in one interval.
+const MOST_UNKNOWN: usize = 300;
+/// Of them, of one organization: who has a token that is no longer valid must not fill its log.
+const MOST_UNKNOWN_OF_ONE: usize = 30;
+const HOUR: i64 = 3_600_000_000;
+
+/// What waits to be told. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    any: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    entries: Vec<LoggedRequest>,
+    of_one: HashMap<String, usize>,
+    /// With the digests of the secrets they came with.
+    unknown: Vec<(LoggedRequest, Vec<[u8; 32]>)>,
+    counts: HashMap<(String, i64), Counts>,
+    dropped: u64,
+}
+
+/// By outcome: read, changed, unchanged, refused, failed.
+type Counts = [u64; 5];
+
+impl Log {
+    /// A request has ended.
+    pub(crate) fn note(&self, arrived: &Arrived, ended: &Ended<'_>) {
+        let (outcome, entry) = row(arrived, ended, new_id(ended.at));
+        let organization = arrived.trail.noted().organization.clone();
+        let mut waiting = self.waiting();
+        match (organization, entry) {
+            (Some(organization), entry) => {
+                waiting.count(&organization, ended.at, outcome, 1);
+                if let Some(entry) = entry {
+                    waiting.push(entry);
+                }
+            }
+            (None, Some(entry)) if !arrived.secrets.is_empty() && waiting.unknown.len() < MOST_UNKNOWN => {
+                waiting.unknown.push((entry, arrived.secrets.clone()));
+            }
+            (None, _) => return,
+        }
+        let full = waiting.entries.len() >= BATCH;
+        drop(waiting);
+        if full {
+            self.0.any.notify_one();
+        }
+    }
+
+    /// Tells for ever.
+    pub(crate) async fn report(self, clients: Clients) {
+        loop {
+            let _ = tokio::time::timeout(INTERVAL, self.0.any.notified()).await;
+            let unknown = std::mem::take(&mut self.waiting().unknown);
+            if !unknown.is_empty() {
+                self.attribute(&clients, unknown).await;
+            }
+            loop {
+                let (requests, counts) = self.waiting().take();
+                if requests.is_empty() && counts.is_empty() {
+                    break;
+                }
+                if let Err(again) = tell(&clients, requests, counts).await {
+                    self.again(again);
+                    tokio::time::sleep(INTERVAL).await;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Finds out whose refusals they are; those that are nobody's are forgotten.
+    async fn attribute(&self, clients: &Clients, unknown: Vec<(LoggedRequest, Vec<[u8; 32]>)>) {
+        let secret_sha256 = unknown.iter().flat_map(|(_, digests)| digests).map(|one| one.to_vec().into()).collect();
+        let request = Gateway::call(IdentifyTokensRequest { secret_sha256 }, "provisioning-log", TIMEOUT);
+        let answer = match clients.tokens.clone().identify_tokens(request).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return not_told(&status, unknown.len()),
+        };
+        let found: HashMap<_, _> = answer.tokens.into_iter().map(|one| (one.secret_sha256.clone(), one)).collect();
+        let mut of_one: HashMap<String, usize> = HashMap::new();
+        for (mut entry, digests) in unknown {
+            let Some(token) = digests.iter().find_map(|digest| found.get(&digest[..])) else { continue };
+            let most = of_one.entry(token.organization_id.clone()).or_default();
+            *most += 1;
+            if *most > MOST_UNKNOWN_OF_ONE {
+                continue;
+            }
+            belongs(&mut entry, token);
+            let at = entry.occurred_at.as_ref().map(wire::from_timestamp).unwrap_or_default();
+            let mut waiting = self.waiting();
+            waiting.count(&entry.organization_id, at, Outcome::Refused, 1);
+            waiting.push(entry);
+        }
+    }
+
+    fn again(&self, (requests, counts): (Vec<LoggedRequest>, Vec<RequestCount>)) {
+        let mut waiting = self.waiting();
+        for count in counts {
+            let hour = count.hour.as_ref().map(wire::from_timestamp).unwrap_or_default();
+            let known = waiting.counts.entry((count.organization_id, hour)).or_default();
+            let more = [count.read, count.changed, count.unchanged, count.refused, count.failed];
+            known.iter_mut().zip(more).for_each(|(known, more)| *known += more);
+        }
+        requests.into_iter().for_each(|entry| waiting.push(entry));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, entry: LoggedRequest) {
+        let of_one = self.of_one.entry(entry.organization_id.clone()).or_default();
+        if self.entries.len() >= MOST || *of_one >= MOST_OF_ONE {
+            self.dropped += 1;
+            return;
+        }
+        *of_one += 1;
+        self.entries.push(entry);
+    }
+
+    fn count(&mut self, organization: &str, at: i64, outcome: Outcome, n: u64) {
+        let place = match outcome {
+            Outcome::Unspecified => return,
+            Outcome::Read => 0,
+            Outcome::Changed => 1,
+            Outcome::Unchanged => 2,
+            Outcome::Refused => 3,
+            Outcome::Failed => 4,
+        };
+        let hour = at - at.rem_euclid(HOUR);
+        let counts = self.counts.entry((organization.to_owned(), hour)).or_default();
+        if let Some(known) = counts.get_mut(place) {
+            *known += n;
+        }
+    }
+
+    /// A batch.
+    fn take(&mut self) -> (Vec<LoggedRequest>, Vec<RequestCount>) {
+        let rest = self.entries.split_off(self.entries.len().min(BATCH));
+        let entries = std::mem::replace(&mut self.entries, rest);
+        for entry in &entries {
+            if let Some(of_one) = self.of_one.get_mut(&entry.organization_id) {
+                *of_one = of_one.saturating_sub(1);
+            }
+        }
+        if self.entries.is_empty() {
+            self.of_one.clear();
+        }
+        if self.dropped > 0 {
+            let dropped = std::mem::take(&mut self.dropped);
+            tracing::warn!(dropped, "the provisioning log lacks requests: there were too many at once");
+        }
+        let hours: Vec<_> = self.counts.keys().take(BATCH).cloned().collect();
+        let counts = hours.into_iter().filter_map(|key| self.counts.remove_entry(&key));
+        (entries, counts.map(|((organization, hour), counts)| count(organization, hour, counts)).collect())
+    }
+}
+
+fn count(organization_id: String, hour: i64, [read, changed, unchanged, refused, failed]: Counts) -> RequestCount {
+    RequestCount { organization_id, hour: Some(wire::to_timestamp(hour)), read, changed, unchanged, refused, failed }
+}
+
+/// A refusal is of the organization whose secret came with it, and says what that is by now.
+fn belongs(entry: &mut LoggedRequest, token: &IdentifiedToken) {
+    entry.organization_id.clone_from(&token.organization_id);
+    entry.token_id.clone_from(&token.token_id);
+    if entry.reason == "token" {
+        let reason = match token.standing() {
+            TokenStanding::Expired => "token_expired",
+            TokenStanding::Revoked => "token_revoked",
+            // It was refused all the same, which only its networks do.
+            TokenStanding::Valid => "token_network",
+            TokenStanding::Unspecified => return,
+        };
+        reason.clone_into(&mut entry.reason);
+    }
+}
+
+type Told = (Vec<LoggedRequest>, Vec<RequestCount>);
+
+/// `Err`: to be told again.
+async fn tell(clients: &Clients, requests: Vec<LoggedRequest>, counts: Vec<RequestCount>) -> Result<(), Told> {
+    let message = ReportRequestsRequest { requests, counts };
+    let kept = message.clone();
+    let request = Gateway::call(message, "provisioning-log", TIMEOUT);
+    match clients.log.clone().report_requests(request).await {
+        Ok(_) => Ok(()),
+        Err(status) => {
+            not_told(&status, kept.requests.len());
+            // Another release has no such log; a batch that cannot be read will not be read next time.
+            let hopeless = matches!(status.code(), Code::Unimplemented | Code::InvalidArgument);
+            if hopeless { Ok(()) } else { Err((kept.requests, kept.counts)) }
+        }
+    }
+}
+
+fn not_told(status: &Status, entries: usize) {
+    if status.code() != Code::Unimplemented {
+        tracing::info!(entries, code = ?status.code(), "entries of the provisioning log could not be told");
+    }
+}
