@@ -365,6 +365,8 @@ async fn the_gate_in_a_statement_is_the_gate_of_the_rules() {
                         nested_groups: gate.nested_groups,
                         deletion_grace_days: 30,
                         hold_percent: 20,
+                        request_log_days: 30,
+                        requests_watched_until: None,
                         created: now,
                         modified: now,
                     };
