@@ -218,7 +218,7 @@ seeds! {
             caller: administrator(), organization_id: bench.world.organization.clone(), requests_per_second: Some(1),
         };
         bench.world.organizations.clone().set_request_limit(request).await.expect("set");
-        futures::future::join_all((0..60).map(|_| bench.get(USERS))).await;
+        futures::future::join_all((0..250).map(|_| bench.get(USERS))).await;
     }
     wrong_unique_identifier: "okta", "invalidFilter" at "Unique identifier field for users", |bench| {
         bench.get("/scim/v2/Users?filter=login%20eq%20%22kit%22").await;
