@@ -51,5 +51,12 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   }
 }
 
+// What goes on in the background is looked at again, unless somebody is about to press something.
+if (document.querySelector("[data-again]")) {
+  setInterval(() => {
+    if (!document.querySelector("#main :focus")) location.replace(location.pathname);
+  }, 3000);
+}
+
 // What is wrong with a form is read first.
 document.querySelector("[data-focus]")?.focus();

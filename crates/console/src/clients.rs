@@ -6,6 +6,7 @@ use wire::{
     identity::{
         console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
         organization_service_client::OrganizationServiceClient,
+        provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     token::{o_auth_service_client::OAuthServiceClient, token_service_client::TokenServiceClient},
 };
@@ -18,6 +19,7 @@ pub(crate) struct Clients {
     pub(crate) admins: ConsoleServiceClient<Traced>,
     pub(crate) identity: IdentityServiceClient<Traced>,
     pub(crate) organizations: OrganizationServiceClient<Traced>,
+    pub(crate) log: ProvisioningLogServiceClient<Traced>,
     pub(crate) tokens: TokenServiceClient<Traced>,
     pub(crate) oauth: OAuthServiceClient<Traced>,
 }
@@ -28,7 +30,8 @@ impl Clients {
         Self {
             admins: ConsoleServiceClient::new(traced(identity.clone())),
             identity: IdentityServiceClient::new(traced(identity.clone())),
-            organizations: OrganizationServiceClient::new(traced(identity)),
+            organizations: OrganizationServiceClient::new(traced(identity.clone())),
+            log: ProvisioningLogServiceClient::new(traced(identity)),
             tokens: TokenServiceClient::new(traced(token.clone())),
             oauth: OAuthServiceClient::new(traced(token)),
         }
