@@ -1,6 +1,10 @@
 //! Requests of the last days, as a drawing and as a table.
 
-use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
+use jiff::{
+    Timestamp, ToSpan as _,
+    civil::{Date, Time},
+    tz::Offset,
+};
 use tonic::Code;
 use wire::identity::{CountRequestsRequest, RequestCount};
 
@@ -66,13 +70,13 @@ pub(super) async fn of(signed_in: &SignedIn) -> Result<Option<Chart>> {
 
 /// The days, the last of which is today.
 fn dates(now: Timestamp) -> impl Iterator<Item = Date> {
-    let today = now.to_zoned(TimeZone::UTC).date();
+    let today = Offset::UTC.to_datetime(now).date();
     (0..DAYS).rev().filter_map(move |back| today.checked_sub(i64::try_from(back).ok()?.days()).ok())
 }
 
 /// From the beginning of the first day until now.
 fn span(now: Timestamp) -> Option<(Timestamp, Timestamp)> {
-    let first = dates(now).next()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let first = Offset::UTC.to_timestamp(dates(now).next()?.to_datetime(Time::midnight())).ok()?;
     Some((first, now.checked_add(1.hour()).ok()?))
 }
 
@@ -81,7 +85,7 @@ fn chart(counts: &[RequestCount], now: Timestamp) -> Chart {
     let mut days: Vec<(Date, u64, u64)> = dates(now).map(|date| (date, 0, 0)).collect();
     for count in counts {
         let Some(hour) = instant(count.hour.as_ref()) else { continue };
-        let date = hour.to_zoned(TimeZone::UTC).date();
+        let date = Offset::UTC.to_datetime(hour).date();
         if let Some((_, well, badly)) = days.iter_mut().find(|(day, ..)| *day == date) {
             *well += count.read + count.changed + count.unchanged;
             *badly += count.refused + count.failed;

@@ -42,8 +42,6 @@ pub(super) struct Held {
     last: Option<When>,
     /// Such as `12 users deleted and 3 deactivated`.
     pub(super) what: String,
-    deleted: String,
-    deactivated: String,
     any_deleted: bool,
     any_deactivated: bool,
     pub(super) users: String,
@@ -83,8 +81,6 @@ impl Held {
             first: When::of(hold.first_at.as_ref(), now),
             last: When::of(hold.last_at.as_ref(), now),
             what: what(hold.deleted, hold.deactivated),
-            deleted: grouped(hold.deleted),
-            deactivated: grouped(hold.deactivated),
             any_deleted: hold.deleted > 0,
             any_deactivated: hold.deactivated > 0,
             users: grouped(hold.users),
@@ -198,9 +194,13 @@ pub(crate) async fn list(signed_in: SignedIn) -> Result<Response> {
     let told = found.iter().take(TOLD).map(|hold| by(&signed_in, &hold.id, &names));
     let mut told = futures::future::try_join_all(told).await?.into_iter();
     let who = &signed_in;
-    let failures = found.iter().flat_map(|hold| hold.failures.iter().map(|failure| (hold.id.clone(), failure.clone())));
+    let mut failures = Vec::new();
+    for hold in &found {
+        failures.extend(hold.failures.iter().map(|failure| (hold.id.clone(), failure.clone())));
+    }
+    failures.truncate(NAMED);
     let mut named: HashMap<String, Vec<Failure>> = HashMap::new();
-    let mut looked = futures::stream::iter(failures.take(NAMED))
+    let mut looked = futures::stream::iter(failures)
         .map(|(hold, failed)| async move { (hold, failure(who, failed.user_id, failed.why).await) })
         .buffered(AT_ONCE);
     while let Some((hold, failure)) = looked.next().await {

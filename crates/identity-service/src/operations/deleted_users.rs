@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ::store::{AnyConnection, Error, Instant};
+use ::store::{AnyConnection, Error};
 use scim::{
     patch::{Op, Operation},
     schema::Types,

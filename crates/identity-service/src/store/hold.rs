@@ -385,11 +385,12 @@ pub(crate) fn losses_pending(
     Ok(rows.into_iter().map(lost).collect())
 }
 
-/// A user was dealt with; `why` it could not be restored, if so.
+/// A user was dealt with; `why` it could not be restored, if so. What another process said of it first stays: this one may have
+/// come after the hold had ended, when nothing keeps the user any more.
 pub(crate) fn loss_done(conn: &mut AnyConnection, org: OrgId, seq: i64, why: Option<&str>) -> Result<(), store::Error> {
-    let state = if why.is_some() { 2 } else { 1 };
+    let (state, pending) = if why.is_some() { (2, " AND state = 0") } else { (1, "") };
     Statement::new(
-        "UPDATE access_loss SET state = ?, why = ? WHERE org = ? AND seq = ?",
+        format!("UPDATE access_loss SET state = ?, why = ? WHERE org = ? AND seq = ?{pending}"),
         [Value::Integer(state), Value::OptionalText(why.map(str::to_owned)), Value::id(org), Value::Integer(seq)],
     )
     .run(conn)?;
