@@ -21,10 +21,10 @@ async function scim(token, path = "/Users?count=1") {
   return answer.status;
 }
 
-async function until(what, holds) {
+async function until(what, holds, seconds = 10) {
   const begin = Date.now();
   while (!(await holds())) {
-    if (Date.now() - begin > 10_000) throw new Failed(`${what}: not within ten seconds`);
+    if (Date.now() - begin > seconds * 1000) throw new Failed(`${what}: not within ${seconds} seconds`);
     await new Promise((wake) => setTimeout(wake, 200));
   }
   held(what);
@@ -197,6 +197,80 @@ async function directory(owner) {
   check("a group's page has its members", (await owner.text()).includes("kit2@acme.example"));
   await owner.looks("group");
   check("no script of a name has run", (await owner.page.title()) !== "owned");
+  return { token, post };
+}
+
+async function mistake(owner, { token, post }) {
+  step("a department is deleted by mistake, and brought back");
+  const headers = { authorization: `Bearer ${token}` };
+  const gone = async (id) => {
+    const answer = await fetch(`${settings.base}/scim/v2/Users/${id}`, { method: "DELETE", headers });
+    same("a user is deleted", answer.status, 204);
+  };
+  const ids = [];
+  for (let n = 0; n < 14; n += 1) {
+    ids.push(await post("/Users", { userName: `pier${n}@acme.example`, displayName: `Pier ${n}` }));
+  }
+  const department = await post("/Groups", { displayName: "Pier", members: ids.map((value) => ({ value })) });
+  for (const id of ids.slice(0, 12)) await gone(id);
+  await until(
+    "the overview says that many are gone",
+    async () => {
+      await owner.goto(at(""));
+      return (await owner.page.locator("#hold-banner").count()) > 0;
+    },
+    90,
+  );
+  check("and how many", (await owner.page.locator("#hold-banner").innerText()).includes("12 users deleted"));
+  await owner.looks("overview with a hold");
+  await owner.goto(at("/users/deleted"));
+  same("all of them are listed", await owner.page.locator("#deleted-users tbody tr").count(), 12);
+  await owner.looks("deleted users");
+  await owner.follow("Held changes");
+  await owner.looks("held changes");
+  await owner.page.getByRole("link", { name: /^Approve/ }).click();
+  await owner.looks("approve a hold");
+  await owner.page.goBack();
+  await owner.page.getByRole("link", { name: /^Restore all/ }).click();
+  await owner.looks("restore a hold");
+  await owner.page.locator("#confirm").click();
+  await owner.page.waitForURL(/\/holds/);
+  // The page looks again by itself.
+  await owner.page.getByText("restored", { exact: true }).waitFor();
+  await owner.looks("a restored hold");
+  await owner.goto(at(""));
+  same("nothing waits any more", await owner.page.locator("#hold-banner").count(), 0);
+  await owner.goto(at(`/groups/${department}`));
+  same("everybody is back in the group", await owner.page.locator("#members tbody tr").count(), 14);
+  await owner.goto(at(`/users/${ids[3]}`));
+  same("and active", await owner.page.locator("#user-state").innerText(), "active");
+
+  step("one deleted user is restored");
+  await gone(ids[0]);
+  await owner.follow("Deleted users");
+  await owner.page.getByRole("link", { name: "pier0@acme.example" }).click();
+  await owner.looks("a deleted user");
+  await post("/Users", { userName: "PIER0@acme.example" });
+  await owner.press("Restore user");
+  check("the name is taken by now", (await owner.page.locator("#error").innerText()).includes("Another user has the userName"));
+  await owner.looks("restore under another name");
+  await owner.page.getByLabel("New user name").fill("pier0-again@acme.example");
+  await owner.press("Restore user");
+  await owner.page.waitForURL(at(`/users/${ids[0]}?done=user-restored`));
+  check("it is there under another", (await owner.heading()).includes("pier0-again@acme.example"));
+  await owner.looks("a restored user");
+
+  step("the deletion settings are changed");
+  await owner.follow("Deletion settings");
+  await owner.page.getByLabel("Days of grace").fill("0");
+  await owner.press("Save");
+  same("what is wrong is said beside the field", await owner.page.locator("#grace-days-error").innerText(), "Give a whole number from 1 to 3650.");
+  await owner.looks("deletion settings with a mistake");
+  await owner.page.getByLabel("Days of grace").fill("14");
+  await owner.press("Save");
+  await owner.page.locator("#notice").waitFor();
+  same("and kept once it is right", await owner.page.getByLabel("Days of grace").inputValue(), "14");
+  await owner.looks("deletion settings");
 }
 
 async function signIn(browser, owner) {
@@ -313,7 +387,8 @@ try {
   const owner = await firstSignIn(browser);
   await provisioning(owner);
   await guides(owner);
-  await directory(owner);
+  const provisioned = await directory(owner);
+  await mistake(owner, provisioned);
   const again = await signIn(browser, owner);
   await people(browser, again);
   await otherSites(browser, again);

@@ -59,5 +59,12 @@ for (const live of document.querySelectorAll("[data-events]")) {
   });
 }
 
+// What goes on in the background is looked at again, unless somebody is about to press something.
+if (document.querySelector("[data-again]")) {
+  setInterval(() => {
+    if (!document.querySelector("#main :focus")) location.replace(location.pathname);
+  }, 3000);
+}
+
 // What is wrong with a form is read first.
 document.querySelector("[data-focus]")?.focus();

@@ -23,6 +23,9 @@ pub(crate) enum Section {
     Groups,
     Scim,
     Log,
+    DeletedUsers,
+    Holds,
+    Deletion,
     SignIn,
     Administrators,
     Sessions,
@@ -83,6 +86,23 @@ impl Shell {
         }
     }
 
+    /// For tests of templates.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self {
+            title: String::new(),
+            section: Section::None,
+            root: "/console".to_owned(),
+            css: "",
+            js: "",
+            csrf: String::new(),
+            once: String::new(),
+            request_id: String::new(),
+            who: None,
+            notice: None,
+        }
+    }
+
     pub(crate) fn role_article(&self) -> &'static str {
         self.who.as_ref().map_or("", |who| who.role.article())
     }
@@ -108,6 +128,10 @@ fn notice(done: Option<&str>) -> Option<&'static str> {
         "provider-removed" => {
             "The sign-in provider is removed. Sign-in works by invitation until there is another one."
         }
+        "user-restored" => "The user is restored, in all groups that it was in.",
+        "hold-restoring" => "Restoring has begun.",
+        "hold-approved" => "Approved. Who was deleted is erased in time.",
+        "deletion-saved" => "The deletion settings are saved.",
         "role-changed" => "The role is changed. Sessions follow at once.",
         "admin-removed" => "Removed. All sessions and invitations of this address have ended.",
         "log-kept" => "Saved. Older requests are deleted within the hour.",

@@ -12,7 +12,14 @@
 //! POST /console/sign-out
 //!
 //! GET  /console/users, /console/groups        search, pages                   ?q, cursor
-//! GET  /console/users/{id}, /console/groups/{id}
+//! GET  /console/users/{id}, /console/groups/{id}  with their history           ?before, cursor
+//! GET  /console/users/deleted                                                 ?cursor
+//! GET  /console/users/deleted/{id}                                            ?before
+//! POST /console/users/deleted/{id}/restore    user_name                                                   admin
+//! GET  /console/holds
+//! GET, POST /console/holds/{id}/restore                                                                   admin
+//! GET, POST /console/holds/{id}/approve                                                                   admin
+//! GET, POST /console/deletion                 grace_days, hold_percent                                    owner
 //!
 //! GET  /console/scim                          SCIM Configuration
 //! POST /console/scim/enabled                  enabled                                                     admin
@@ -66,7 +73,8 @@ use crate::{
     guard::{guard, guard_bare},
     page,
     pages::{
-        administrators, assistant, clients, directory, guides, log, nothing, overview, provider, scim, sessions, tokens,
+        administrators, assistant, clients, deleted, deletion, directory, guides, holds, log, nothing, overview,
+        provider, scim, sessions, tokens,
     },
     problem::Problem,
     session::{Role, authenticate},
@@ -84,8 +92,14 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         ("/", get(overview::show)),
         ("/users", get(directory::users)),
         ("/users/{id}", get(directory::user)),
+        ("/users/deleted", get(deleted::list)),
+        ("/users/deleted/{id}", get(deleted::one)),
         ("/groups", get(directory::groups)),
         ("/groups/{id}", get(directory::group)),
+        ("/holds", get(holds::list)),
+        ("/holds/{id}/restore", get(holds::restoring)),
+        ("/holds/{id}/approve", get(holds::approving)),
+        ("/deletion", get(deletion::show)),
         ("/scim", get(scim::show)),
         ("/scim/guides/{provider}", get(guides::show)),
         ("/scim/tokens", get(tokens::list)),
@@ -126,6 +140,9 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
     let by_admins = changing(
         Role::Admin,
         &[
+            ("/users/deleted/{id}/restore", post(deleted::restore)),
+            ("/holds/{id}/restore", post(holds::restore)),
+            ("/holds/{id}/approve", post(holds::approve)),
             ("/scim/enabled", post(scim::switch)),
             ("/scim/tokens", post(tokens::create)),
             ("/scim/tokens/{id}/rotate", post(tokens::rotate)),
@@ -144,6 +161,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
     let by_owners = changing(
         Role::Owner,
         &[
+            ("/deletion", post(deletion::save)),
             ("/sign-in-provider", post(provider::save)),
             ("/sign-in-provider/remove", post(provider::remove)),
             ("/administrators/invite", post(administrators::invite)),

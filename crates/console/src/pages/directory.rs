@@ -17,7 +17,11 @@ use wire::{
     },
 };
 
-use super::overview::grouped;
+use super::{
+    deleted,
+    history::{self, History},
+    overview::grouped,
+};
 use crate::{
     page::{self, Section, Shell},
     problem::{Problem, Result},
@@ -29,7 +33,7 @@ const PAGE: u32 = 50;
 /// Attributes of a user that are shown.
 const ATTRIBUTES: usize = 200;
 /// Members whose names are asked for at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// What is looked for, and from where on.
 #[derive(Deserialize)]
@@ -38,6 +42,9 @@ pub(crate) struct Asked {
     q: String,
     #[serde(default)]
     cursor: String,
+    /// From where on the history is shown.
+    #[serde(default)]
+    before: String,
 }
 
 impl Asked {
@@ -58,7 +65,7 @@ impl Asked {
 }
 
 /// A page before or after: its address below the root. Empty: there is none.
-fn link(kind: &str, words: &str, cursor: &str) -> String {
+pub(super) fn link(kind: &str, words: &str, cursor: &str) -> String {
     if cursor.is_empty() {
         return String::new();
     }
@@ -150,19 +157,34 @@ struct UserPage {
     modified: Option<When>,
     attributes: Vec<(String, String)>,
     groups: Vec<GroupReference>,
+    made_by: Option<String>,
+    history: Option<History>,
+    /// This page, below the root.
+    here: String,
 }
 
 /// `GET users/{id}`
-pub(crate) async fn user(signed_in: SignedIn, Path(id): Path<String>) -> Result<Response> {
+pub(crate) async fn user(signed_in: SignedIn, Path(id): Path<String>, Query(asked): Query<Asked>) -> Result<Response> {
     let now = signed_in.visit.console.now();
+    let id = uuid(&id)?;
     let request = GetUserRequest {
         organization_id: signed_in.organization_id(),
         caller: signed_in.caller(),
-        id: uuid(&id)?,
+        id: id.clone(),
         mask: None,
     };
     let mut client = signed_in.visit.console.clients.identity.clone();
-    let user = client.get_user(signed_in.call(request)).await?.into_inner();
+    let user = match client.get_user(signed_in.call(request)).await {
+        Ok(user) => user.into_inner(),
+        Err(status) => {
+            let gone = wire::refusal(&status).reason == Reason::UserNotFound;
+            if gone && deleted::find(&signed_in, &id).await?.is_some() {
+                return page::see(&format!("{}/users/deleted/{id}", signed_in.visit.console.site.root));
+            }
+            return Err(status.into());
+        }
+    };
+    let history = history::of(&signed_in, &id, &asked.before).await?;
     let mut attributes = Vec::new();
     if let Ok(Value::Object(resource)) = serde_json::from_slice(&user.resource_json) {
         let shown = |name: &str| !matches!(name, "schemas" | "externalId" | "active");
@@ -179,18 +201,21 @@ pub(crate) async fn user(signed_in: SignedIn, Path(id): Path<String>) -> Result<
         id: user.id,
         groups: user.groups,
         attributes,
+        made_by: history.as_ref().and_then(|history| history.made_by.clone()),
+        history,
+        here: format!("users/{id}"),
     };
     page::html(StatusCode::OK, &page)
 }
 
 /// Ids are UUIDs; anything else is nobody's.
-fn uuid(id: &str) -> Result<String> {
+pub(super) fn uuid(id: &str) -> Result<String> {
     let id: uuid::Uuid = id.parse().map_err(|_| Problem::not_found())?;
     Ok(id.to_string())
 }
 
 /// `name.givenName: Kit`; of a list each element, by its type where it has one.
-fn flatten(name: &str, value: &Value, into: &mut Vec<(String, String)>) {
+pub(super) fn flatten(name: &str, value: &Value, into: &mut Vec<(String, String)>) {
     if into.len() >= ATTRIBUTES {
         return;
     }
@@ -294,6 +319,10 @@ struct GroupPage {
     members: Vec<MemberRow>,
     first: bool,
     next: String,
+    made_by: Option<String>,
+    history: Option<History>,
+    /// This page, below the root.
+    here: String,
 }
 
 /// `GET groups/{id}`
@@ -319,6 +348,7 @@ pub(crate) async fn group(signed_in: SignedIn, Path(id): Path<String>, Query(ask
     let named = futures::stream::iter(listed.members).map(|member| named(&signed_in, member)).buffered(AT_ONCE);
     // Who was deleted since the page was read is left out.
     let members: Vec<_> = named.filter_map(std::future::ready).collect().await;
+    let history = history::of(&signed_in, &id, &asked.before).await?;
     let page = GroupPage {
         shell: Shell::new(&signed_in, Section::Groups, group.display_name),
         external_id: group.external_id,
@@ -327,6 +357,9 @@ pub(crate) async fn group(signed_in: SignedIn, Path(id): Path<String>, Query(ask
         members,
         first: asked.cursor.is_empty(),
         next: link(&format!("groups/{id}"), "", &listed.next_page_token),
+        made_by: history.as_ref().and_then(|history| history.made_by.clone()),
+        history,
+        here: format!("groups/{id}"),
         id,
     };
     page::html(StatusCode::OK, &page)
@@ -346,6 +379,19 @@ async fn named(signed_in: &SignedIn, member: Member) -> Option<MemberRow> {
     let request = GetUserRequest { organization_id, caller, id: id.clone(), mask };
     let user = client.get_user(signed_in.call(request)).await.ok()?.into_inner();
     Some(MemberRow { id, name: user.user_name, kind: "users", inactive: user.active != Some(true) })
+}
+
+/// Where a user or group is found, `users` or `groups`, and its name.
+pub(super) async fn name_of(signed_in: &SignedIn, id: &str) -> Option<(&'static str, String)> {
+    let id = uuid::Uuid::try_parse(id).ok()?;
+    let found = async |kind: MemberType| {
+        named(signed_in, Member { id: id.as_bytes().to_vec().into(), r#type: kind.into() }).await
+    };
+    let row = match found(MemberType::User).await {
+        Some(row) => row,
+        None => found(MemberType::Group).await?,
+    };
+    Some((row.kind, row.name))
 }
 
 #[cfg(test)]

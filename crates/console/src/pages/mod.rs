@@ -2,15 +2,21 @@
 
 pub(crate) mod administrators;
 pub(crate) mod assistant;
+mod chart;
 pub(crate) mod clients;
+pub(crate) mod deleted;
+pub(crate) mod deletion;
 pub(crate) mod directory;
 pub(crate) mod guides;
+mod history;
+pub(crate) mod holds;
 pub(crate) mod log;
 pub(crate) mod overview;
 pub(crate) mod provider;
 pub(crate) mod scim;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
+mod who;
 
 use askama::Template;
 use axum::response::Response;

@@ -8,7 +8,11 @@ use wire::{
     token::ListOAuthGrantsRequest,
 };
 
-use super::tokens::{self, TokenRow};
+use super::{
+    chart::{self, Chart},
+    holds::{self, Held},
+    tokens::{self, TokenRow},
+};
 use crate::{
     page::{self, Section, Shell},
     problem::Result,
@@ -30,6 +34,9 @@ struct Overview {
     max_users: Option<String>,
     groups: String,
     last_contact: Option<When>,
+    /// They wait for a decision.
+    holds: Vec<Held>,
+    chart: Option<Chart>,
     /// Valid ones that expire soon, or were rotated and not retired.
     attention: Vec<TokenRow>,
     no_token: bool,
@@ -57,12 +64,14 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
     let (mut identity, mut users, mut oauth) =
         (clients.identity.clone(), clients.identity.clone(), clients.oauth.clone());
     let provider = super::provider::of(&signed_in);
-    let (users, groups, tokens, grants, provider) = futures::join!(
+    let (users, groups, tokens, grants, provider, holds, chart) = futures::join!(
         users.list_users(signed_in.call(count_users)),
         identity.list_groups(signed_in.call(count)),
         tokens::all(&signed_in),
         oauth.list_o_auth_grants(signed_in.call(grants)),
-        provider
+        provider,
+        holds::open(&signed_in),
+        chart::of(&signed_in),
     );
     let (tokens, grants) = (tokens?, grants?.into_inner().grants);
     let used = tokens.iter().map(|token| token.last_used_at.as_ref());
@@ -80,6 +89,8 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
         max_users: organization.max_users.map(grouped),
         groups: grouped(u64::try_from(groups?.into_inner().total_results).unwrap_or_default()),
         last_contact: last.map(|at| When::new(at, now)),
+        holds: holds?,
+        chart: chart?,
         no_token: rows.is_empty() && grants.iter().all(|grant| grant.revoked_at.is_some()),
         attention: rows.into_iter().filter(|token| token.tone != "good").collect(),
         no_provider: provider?.is_none(),

@@ -11,8 +11,14 @@ const PAGES: &[&str] = &[
     "/console",
     "/console/users",
     "/console/users/ID",
+    "/console/users/deleted",
+    "/console/users/deleted/ID",
     "/console/groups",
     "/console/groups/ID",
+    "/console/holds",
+    "/console/holds/ID/restore",
+    "/console/holds/ID/approve",
+    "/console/deletion",
     "/console/scim",
     "/console/scim/tokens",
     "/console/scim/tokens/new",
@@ -34,6 +40,10 @@ const PAGES: &[&str] = &[
 
 /// Every change, and the least role that may make it.
 const CHANGES: &[(&str, AdminRole)] = &[
+    ("/console/users/deleted/ID/restore", AdminRole::Admin),
+    ("/console/holds/ID/restore", AdminRole::Admin),
+    ("/console/holds/ID/approve", AdminRole::Admin),
+    ("/console/deletion", AdminRole::Owner),
     ("/console/scim/enabled", AdminRole::Admin),
     ("/console/scim/tokens", AdminRole::Admin),
     ("/console/scim/tokens/ID/rotate", AdminRole::Admin),
@@ -119,6 +129,8 @@ async fn a_viewer_is_told_why_buttons_are_missing() {
         "/console/scim/clients",
         "/console/administrators",
         "/console/sign-in-provider",
+        "/console/holds",
+        "/console/deletion",
     ] {
         viewer.get(page).await.is(200).says("id=\"role-hint\"");
     }

@@ -9,5 +9,6 @@ mod directory;
 mod harness;
 mod people;
 mod provider;
+mod safety;
 mod scim;
 mod sign_in;

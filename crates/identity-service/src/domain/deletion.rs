@@ -27,6 +27,14 @@ pub(crate) struct Deleted {
     pub(crate) deleted_by: String,
 }
 
+/// Which deleted users are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Those before this one in the list; None: from its beginning.
+    Before(Option<(Instant, UserId)>),
+    One(UserId),
+}
+
 /// A group that a deleted user was in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SavedGroup {

@@ -114,6 +114,8 @@ pub(crate) struct Counts {
     pub(crate) deleted: i64,
     /// That could not be restored.
     pub(crate) failed: i64,
+    /// That were, so far.
+    pub(crate) restored: i64,
 }
 
 /// Who lost its access.

@@ -7,7 +7,7 @@ use super::convert::{group_reference, instant, invalid, scope, user, user_id};
 use crate::{
     domain::{
         UserId,
-        deletion::{Deleted, not_restorable},
+        deletion::{Deleted, Wanted, not_restorable},
         list::{DEFAULT_PAGE, page_size},
         parse_id,
         user::parse_stored,
@@ -20,12 +20,15 @@ pub(super) async fn list(
     request: proto::ListDeletedUsersRequest,
 ) -> Result<proto::ListDeletedUsersResponse, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
-    let before = match request.page_token.as_str() {
-        "" => None,
-        token => Some(position(token).ok_or_else(|| invalid("page_token is not one that was given out."))?),
+    let wanted = match (request.id.as_str(), request.page_token.as_str()) {
+        ("", "") => Wanted::Before(None),
+        ("", token) => {
+            Wanted::Before(Some(position(token).ok_or_else(|| invalid("page_token is not one that was given out."))?))
+        }
+        (id, _) => Wanted::One(user_id(id).ok_or_else(|| invalid("id is not the UUID of a user."))?),
     };
     let limit = page_size(request.page_size, DEFAULT_PAGE);
-    let mut page = core.deleted_list(scope, before, limit + 1).await?;
+    let mut page = core.deleted_list(scope, wanted, limit + 1).await?;
     let more = page.len() > limit as usize;
     page.truncate(limit as usize);
     let next_page_token = page.last().filter(|_| more).map(token).unwrap_or_default();

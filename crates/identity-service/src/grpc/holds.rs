@@ -57,5 +57,6 @@ fn hold((this, failed): ShownHold) -> proto::Hold {
         decided_by_json: this.decided_by.unwrap_or_default().into_bytes().into(),
         failed: count(this.counts.failed),
         failures: failed.into_iter().map(failure).collect(),
+        restored: count(this.counts.restored),
     }
 }

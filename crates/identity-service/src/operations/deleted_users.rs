@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ::store::{AnyConnection, Error, Instant};
+use ::store::{AnyConnection, Error};
 use scim::{
     patch::{Op, Operation},
     schema::Types,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     domain::{
         GroupId, OrgId, Precondition, UserId,
-        deletion::{self, Deleted, Direction, SavedGroup},
+        deletion::{self, Deleted, Direction, SavedGroup, Wanted},
         event::{Kind, NewEvent},
         organization::Gate,
         plan::plan_full,
@@ -92,17 +92,12 @@ impl Core {
     }
 
     /// Newest first, those before the given one.
-    pub(crate) async fn deleted_list(
-        &self,
-        scope: Scope,
-        before: Option<(Instant, UserId)>,
-        limit: u32,
-    ) -> Result<Vec<Deleted>, Refusal> {
+    pub(crate) async fn deleted_list(&self, scope: Scope, wanted: Wanted, limit: u32) -> Result<Vec<Deleted>, Refusal> {
         not_a_client(&scope.actor)?;
         let now = self.clock.now();
         self.read(scope.org, move |conn| {
             scope.enter(conn, now)?;
-            Ok(deleted_user::deleted_page(conn, scope.org, before, now, i64::from(limit))?)
+            Ok(deleted_user::deleted_page(conn, scope.org, wanted, now, i64::from(limit))?)
         })
         .await
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::domain::{
     OrgId, UserId,
-    deletion::{Deleted, Direction, SavedGroup},
+    deletion::{Deleted, Direction, SavedGroup, Wanted},
 };
 
 #[derive(QueryableByName)]
@@ -102,18 +102,24 @@ pub(crate) fn deleted_delete(conn: &mut AnyConnection, org: OrgId, id: UserId) -
     Ok(())
 }
 
-/// Newest first, those before the given one, less those that are to be erased by now, unless a hold keeps them.
+/// Newest first, less those that are to be erased by now, unless a hold keeps them.
 pub(crate) fn deleted_page(
     conn: &mut AnyConnection,
     org: OrgId,
-    before: Option<(Instant, UserId)>,
+    wanted: Wanted,
     now: Instant,
     limit: i64,
 ) -> Result<Vec<Deleted>, store::Error> {
     let text = format!("SELECT {COLUMNS} FROM deleted_user d WHERE d.org = ? AND (d.purge_at > ? OR NOT {NOT_HELD})");
     let mut page = Statement::new(text, [Value::id(org), Value::Instant(now)]);
-    if let Some((deleted_at, id)) = before {
-        page.push(" AND (d.deleted_at, d.id) < (?, ?)", [Value::Instant(deleted_at), Value::id(id)]);
+    match wanted {
+        Wanted::Before(None) => {}
+        Wanted::Before(Some((deleted_at, id))) => {
+            page.push(" AND (d.deleted_at, d.id) < (?, ?)", [Value::Instant(deleted_at), Value::id(id)]);
+        }
+        Wanted::One(id) => {
+            page.push(" AND d.id = ?", [Value::id(id)]);
+        }
     }
     page.push(" ORDER BY d.deleted_at DESC, d.id DESC", []).append(limit_to(conn.backend(), limit));
     let rows: Vec<DeletedRow> = page.rows(conn)?;

@@ -248,16 +248,21 @@ struct CountsRow {
     deleted: i64,
     #[diesel(sql_type = BigInt)]
     failed: i64,
+    #[diesel(sql_type = BigInt)]
+    restored: i64,
 }
 
 impl From<CountsRow> for Counts {
     fn from(row: CountsRow) -> Self {
-        Self { deactivated: row.deactivated, deleted: row.deleted, failed: row.failed }
+        let CountsRow { deactivated, deleted, failed, restored } = row;
+        Self { deactivated, deleted, failed, restored }
     }
 }
 
 /// The columns of [`HoldRow`], for a table alias `h`.
-const COLUMNS: &str = "h.id, h.state, h.opened, h.first_at, h.last_at, h.users, h.deactivated, h.deleted, h.failed, h.decided, h.decided_by";
+const COLUMNS: &str = "h.id, h.state, h.opened, h.first_at, h.last_at, h.users, h.deactivated, h.deleted, h.failed, \
+                       CASE h.state WHEN 4 THEN h.deactivated + h.deleted - h.failed ELSE 0 END AS restored, h.decided, \
+                       h.decided_by";
 
 pub(crate) fn hold_insert(conn: &mut AnyConnection, org: OrgId, hold: &Hold) -> Result<(), store::Error> {
     Statement::new(
@@ -342,7 +347,7 @@ pub(crate) fn hold_organization_after(
 /// How many a hold is about.
 pub(crate) fn hold_counts(conn: &mut AnyConnection, org: OrgId, hold: &Hold) -> Result<Counts, store::Error> {
     let text = "SELECT count(CASE l.kind WHEN 1 THEN 1 END) AS deactivated, count(CASE l.kind WHEN 2 THEN 1 END) AS deleted, \
-                count(CASE l.state WHEN 2 THEN 1 END) AS failed \
+                count(CASE l.state WHEN 2 THEN 1 END) AS failed, count(CASE l.state WHEN 1 THEN 1 END) AS restored \
                 FROM access_loss l WHERE l.org = ? AND l.occurred >= ? AND l.occurred <= ?";
     let values = [Value::id(org), Value::Instant(hold.first), Value::Instant(hold.last)];
     let row: Option<CountsRow> = Statement::new(text, values).row(conn)?;
@@ -380,11 +385,12 @@ pub(crate) fn losses_pending(
     Ok(rows.into_iter().map(lost).collect())
 }
 
-/// A user was dealt with; `why` it could not be restored, if so.
+/// A user was dealt with; `why` it could not be restored, if so. What another process said of it first stays: this one may have
+/// come after the hold had ended, when nothing keeps the user any more.
 pub(crate) fn loss_done(conn: &mut AnyConnection, org: OrgId, seq: i64, why: Option<&str>) -> Result<(), store::Error> {
-    let state = if why.is_some() { 2 } else { 1 };
+    let (state, pending) = if why.is_some() { (2, " AND state = 0") } else { (1, "") };
     Statement::new(
-        "UPDATE access_loss SET state = ?, why = ? WHERE org = ? AND seq = ?",
+        format!("UPDATE access_loss SET state = ?, why = ? WHERE org = ? AND seq = ?{pending}"),
         [Value::Integer(state), Value::OptionalText(why.map(str::to_owned)), Value::id(org), Value::Integer(seq)],
     )
     .run(conn)?;

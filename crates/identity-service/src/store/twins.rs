@@ -166,8 +166,10 @@ fn held(conn: &mut AnyConnection) -> Result<(), store::Error> {
     let mut hold = hold_lock(conn, OURS, HoldId(Uuid::from_u128(1)))?.expect("one of ours");
     assert_eq!(hold.state, State::Restoring);
     let counts = hold_counts(conn, OURS, &hold)?;
-    assert_eq!((counts.deactivated, counts.deleted, counts.failed), (1, 1, 1));
+    assert_eq!((counts.deactivated, counts.deleted, counts.failed, counts.restored), (1, 1, 1, 0));
     let pending: Vec<i64> = losses_pending(conn, OURS, &hold, 10)?.iter().map(|lost| lost.seq).collect();
+    loss_done(conn, OURS, 6, Some("later"))?;
+    assert_eq!(losses_failed(conn, OURS, &hold, 10)?[0].why, "", "what was said first stays");
     assert_eq!((pending, losses_failed(conn, OURS, &hold, 10)?.len()), (vec![5], 1));
     loss_done(conn, OURS, 5, None)?;
     loss_done(conn, OURS, 2, None)?;

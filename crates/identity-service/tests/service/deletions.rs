@@ -40,8 +40,19 @@ impl World {
             caller: administrator(),
             page_size,
             page_token: token.to_owned(),
+            id: String::new(),
         };
         self.identity.clone().list_deleted_users(request).await.expect("list").into_inner()
+    }
+
+    async fn deleted_one(&self, org: &str, id: &str) -> Result<Vec<proto::DeletedUser>, Status> {
+        let request = proto::ListDeletedUsersRequest {
+            organization_id: org.to_owned(),
+            caller: administrator(),
+            id: id.to_owned(),
+            ..Default::default()
+        };
+        Ok(self.identity.clone().list_deleted_users(request).await?.into_inner().users)
     }
 
     pub(crate) async fn deleted(&self, org: &str) -> Vec<String> {
@@ -202,6 +213,12 @@ async fn who_is_no_administrator_of_ours_restores_nobody() {
             assert_eq!(reason(world.restore(&other, unknown).await), Reason::UserNotFound);
         }
         assert_eq!(world.deleted(&other).await, Vec::<String>::new());
+        let second = world.user(&org, "ann@x").await.id;
+        world.delete(&org, &second).await.expect("delete");
+        let found = world.deleted_one(&org, &id).await.expect("list");
+        assert_eq!(found.iter().map(|user| user.id.as_str()).collect::<Vec<_>>(), [&id]);
+        assert_eq!(world.deleted_one(&other, &id).await.expect("list"), []);
+        assert_eq!(reason(world.deleted_one(&org, "nobody").await), Reason::InvalidArgument);
         let request = proto::RestoreUserRequest {
             organization_id: org.clone(),
             caller: client(),

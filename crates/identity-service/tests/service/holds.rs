@@ -138,7 +138,7 @@ async fn what_is_held_is_not_erased_before_it_is_approved() {
         assert_eq!(reason(world.approve(&other, &holds[0].id).await), Reason::InvalidArgument);
 
         let approved = world.approve(&org, &holds[0].id).await.expect("approve");
-        assert_eq!((approved.state(), approved.deleted), (HoldState::Approved, 11));
+        assert_eq!((approved.state(), approved.deleted, approved.restored), (HoldState::Approved, 11, 0));
         assert_eq!(json_of(&approved.decided_by_json)["name"], "ada");
         assert_eq!(world.told(&org, "user.purged", 11).await.len(), 11);
         assert_eq!(world.told(&org, "hold.approved", 1).await.len(), 1);
@@ -175,7 +175,7 @@ async fn all_that_is_held_is_restored_also_after_a_restart() {
         // Decided while nothing works on it, then half of it done by one process and the rest by another.
         world.service.shutdown().await;
         let restoring = world.restore_all(&org, &hold.id).await.expect("restore");
-        assert_eq!(restoring.state(), HoldState::Restoring);
+        assert_eq!((restoring.state(), restoring.restored), (HoldState::Restoring, 0));
         let first = world.reopen().await;
         for _ in 0..10_000 {
             if world.deleted(&org).await.len() <= 6 {
@@ -194,6 +194,7 @@ async fn all_that_is_held_is_restored_also_after_a_restart() {
         second.shutdown().await;
         let holds = world.holds(&org).await;
         assert_eq!((holds.len(), holds[0].state(), holds[0].failed), (1, HoldState::Restored, 1));
+        assert_eq!(holds[0].restored, 15);
         assert_eq!(holds[0].failures[0].user_id, users[10]);
         assert!(holds[0].failures[0].why.contains("user10@x"), "{:?}", holds[0].failures);
         for (n, id) in users.iter().enumerate() {

@@ -116,6 +116,7 @@ fn hold_json(hold: &Hold) -> Value {
         "users": hold.users,
         "decided_at": instant(hold.decided_at.as_ref()),
         "decided_by": serde_json::from_slice::<Value>(&hold.decided_by_json).unwrap_or_default(),
+        "restored": hold.restored,
         "failed": hold.failed,
         "failures": failures.collect::<Vec<_>>(),
     })

@@ -46,7 +46,13 @@ async fn deleted(
     let mut page_token = String::new();
     loop {
         let organization_id = organization.id.clone();
-        let request = ListDeletedUsersRequest { caller: caller()?, organization_id, page_size: 1000, page_token };
+        let request = ListDeletedUsersRequest {
+            caller: caller()?,
+            organization_id,
+            page_size: 1000,
+            page_token,
+            id: String::new(),
+        };
         let page = client.list_deleted_users(request).await.map_err(|status| refused(&status))?.into_inner();
         all.extend(page.users);
         page_token = page.next_page_token;

@@ -280,8 +280,11 @@ fn cases() -> Vec<(&'static str, Case)> {
                 caller: administrator(),
                 page_size: 1,
                 page_token: format!("{}.{}", i64::MAX / 1000, of.former),
+                id: String::new(),
             };
-            vec![call!(server.identity, list_deleted_users, request)]
+            let one =
+                proto::ListDeletedUsersRequest { page_token: String::new(), id: of.former.clone(), ..request.clone() };
+            vec![call!(server.identity, list_deleted_users, request), call!(server.identity, list_deleted_users, one)]
         }),
         ("GetRequest", |server, ours, of| {
             let organization_id = ours.organization.clone();

@@ -2141,6 +2141,9 @@ pub struct ListDeletedUsersRequest {
     pub page_size: u32,
     #[prost(string, tag = "4")]
     pub page_token: ::prost::alloc::string::String,
+    /// UUID: this one alone, if it can be restored. Empty: all.
+    #[prost(string, tag = "5")]
+    pub id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDeletedUsersResponse {
@@ -2206,6 +2209,9 @@ pub struct Hold {
     pub failed: u64,
     #[prost(message, repeated, tag = "12")]
     pub failures: ::prost::alloc::vec::Vec<HoldFailure>,
+    /// How often somebody was restored or reactivated so far.
+    #[prost(uint64, tag = "13")]
+    pub restored: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HoldFailure {
