@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wire::{
     Reason, Refusal, received, to_timestamp,
     token::{
-        CreateScimTokenRequest, CreateScimTokenResponse, GetTokenPolicyRequest, ListScimTokensRequest,
+        CreateScimTokenRequest, CreateScimTokenResponse, GetTokenPolicyRequest, ListExpiryWarningsRequest, ListExpiryWarningsResponse, ListScimTokensRequest,
         ListScimTokensResponse, ReportScimTokenUsesRequest, ReportScimTokenUsesResponse, RetireScimTokenRequest,
         RetireScimTokenResponse, Revocations, RevokeScimTokenRequest, RevokeScimTokenResponse, RotateScimTokenRequest,
         RotateScimTokenResponse, ScimToken, ScimTokenUse, SetTokenPolicyRequest, TokenPolicy, VerifiedToken,
@@ -96,6 +96,13 @@ impl TokenService for Service {
             self.note(&used);
         }
         Ok(Response::new(ReportScimTokenUsesResponse {}))
+    }
+
+    async fn list_expiry_warnings(
+        &self,
+        request: Request<ListExpiryWarningsRequest>,
+    ) -> Result<Response<ListExpiryWarningsResponse>, Status> {
+        Ok(Response::new(self.expiry_warnings(request.into_inner()).await?))
     }
 
     type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<Revocations, Status>> + Send>>;

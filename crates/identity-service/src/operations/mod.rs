@@ -8,6 +8,7 @@ mod groups;
 mod holds;
 mod leaving;
 mod lists;
+mod mails;
 mod organizations;
 mod schemas;
 mod sessions;
@@ -32,6 +33,7 @@ use crate::{
     },
     error::{Refused, refusal, refused},
     expiry::Expiry,
+    mailer::Mailer,
     plan_notices::PlanNotices,
     sequencer::Sequencer,
     store::{
@@ -48,7 +50,8 @@ use crate::{
 pub(crate) use admins::{NewInvite, admin_not_found};
 pub(crate) use deleted_users::{Restored, leave_some, return_some};
 pub(crate) use groups::ShownGroup;
-pub(crate) use holds::{Given, ShownHold, give_back, hold_end, watch_some};
+pub(crate) use holds::{Given, ShownHold, Watched, give_back, hold_end, watch_some};
+pub(crate) use mails::{is_told, mail_admins};
 pub(crate) use organizations::{NewOrganization, ShownOrganization, plan_delta};
 pub(crate) use schemas::{AddedSchema, TypesCache};
 pub(crate) use sign_in::NewProvider;
@@ -64,6 +67,7 @@ pub(crate) struct Core {
     pub(crate) sequencer: Sequencer,
     pub(crate) expiry: Expiry,
     pub(crate) deletions: Deletions,
+    pub(crate) mailer: Mailer,
     pub(crate) turns: Turns,
     pub(crate) plan_notices: PlanNotices,
     pub(crate) walks: Walks,

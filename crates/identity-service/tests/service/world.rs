@@ -123,7 +123,7 @@ pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
 impl World {
     pub(crate) async fn open(database: TestDatabase) -> Self {
         let now = Arc::new(AtomicI64::new(NOW));
-        let config = Config { database_url: database.url().to_owned(), pool_size: 8, sealing_key: sealing_key(7) };
+        let config = Config { database_url: database.url().to_owned(), pool_size: 8, sealing_key: sealing_key(7), mailing: None };
         let service = Service::open(&config, clock(&now)).await.expect("open");
         let transport = Transport::in_process(service.routes());
         Self {
@@ -140,7 +140,7 @@ impl World {
 
     /// A second process on the same database.
     pub(crate) async fn reopen(&self) -> Service {
-        let config = Config { database_url: self.database.url().to_owned(), pool_size: 2, sealing_key: sealing_key(7) };
+        let config = Config { database_url: self.database.url().to_owned(), pool_size: 2, sealing_key: sealing_key(7), mailing: None };
         Service::open(&config, clock(&self.now)).await.expect("open again")
     }
 

@@ -173,6 +173,7 @@ const TABLE: [(&str, Rpcs); 6] = [
             ("GetTokenPolicy", Scope::Administer),
             ("SetTokenPolicy", Scope::Administer),
             ("ReportScimTokenUses", Scope::Administer),
+            ("ListExpiryWarnings", Scope::Administer),
             ("WatchRevocations", Scope::Administer),
         ],
     ),
