@@ -88,8 +88,7 @@ impl Service {
         let sequencer = Sequencer::start(db.clone());
         let expiry = Expiry::start(db.clone(), clock.clone());
         let mailer = Mailer::start(db.clone(), clock.clone(), ids.clone(), config.mailing.clone());
-        let deletions =
-            Deletions::start(db.clone(), clock.clone(), ids.clone(), sequencer.clone(), mailer.clone());
+        let deletions = Deletions::start(db.clone(), clock.clone(), ids.clone(), sequencer.clone(), mailer.clone());
         let turns = Turns::new(db.backend());
         let plan_notices = PlanNotices::start(db.clone(), clock.clone(), ids.clone(), sequencer.clone());
         Ok(Self {

@@ -24,7 +24,10 @@ use crate::{
     domain::{
         OrgId,
         admin::Email,
-        mail::{Addressee, KEPT_MICROS, LEASE_MICROS, Letter, Mail, Notice, State, TRIED_MICROS, is_late, next_attempt, shown_error},
+        mail::{
+            Addressee, KEPT_MICROS, LEASE_MICROS, Letter, Mail, Notice, State, TRIED_MICROS, is_late, next_attempt,
+            shown_error,
+        },
     },
     operations::{is_told, mail_admins},
     smtp::{NotSent, Smtp},
@@ -274,7 +277,9 @@ impl Task {
         let ending = ending(&mail, sent, now);
         match ending.state {
             State::Sent => tracing::info!(organization = %org, mail = %id, kind = mail.kind, "a mail was sent"),
-            State::Waiting => tracing::warn!(organization = %org, mail = %id, kind = mail.kind, "a mail could not be sent yet"),
+            State::Waiting => {
+                tracing::warn!(organization = %org, mail = %id, kind = mail.kind, "a mail could not be sent yet")
+            }
             State::Failed => tracing::warn!(organization = %org, mail = %id, kind = mail.kind, "a mail was given up"),
         }
         self.write(org, move |conn| Ok(mail::mail_end(conn, org, &mail, &ending)?)).await.map(drop)

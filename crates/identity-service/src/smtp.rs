@@ -81,10 +81,7 @@ impl Smtp {
     /// What is wrong, and what to give instead.
     pub fn new(config: &SmtpConfig) -> Result<Self, SmtpError> {
         let from: Mailbox = config.from.parse().map_err(|_| {
-            wrong(format!(
-                "{:?} is not a sender; give one such as \"Rollcall <rollcall@example.com>\"",
-                config.from
-            ))
+            wrong(format!("{:?} is not a sender; give one such as \"Rollcall <rollcall@example.com>\"", config.from))
         })?;
         let url = Url::parse(&config.url)?;
         let unknown = |error: lettre::transport::smtp::Error| wrong(format!("TLS cannot be used: {}", chain(&error)));
@@ -128,7 +125,8 @@ impl Smtp {
 
     /// `id` stays the same when a mail is sent again: a mailbox that got it twice can tell.
     pub(crate) async fn send(&self, to: &str, id: &str, now: Instant, letter: Letter) -> Result<(), NotSent> {
-        let to: Address = to.parse().map_err(|_| NotSent::Never("it is not an address that mail can go to".to_owned()))?;
+        let to: Address =
+            to.parse().map_err(|_| NotSent::Never("it is not an address that mail can go to".to_owned()))?;
         let micros = u64::try_from(now.as_micros()).unwrap_or_default();
         let message = Message::builder()
             .from(self.from.clone())
@@ -137,10 +135,7 @@ impl Smtp {
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .date(std::time::UNIX_EPOCH + Duration::from_micros(micros))
             // RFC 3834: no answers by machines.
-            .raw_header(HeaderValue::new(
-                HeaderName::new_from_ascii_str("Auto-Submitted"),
-                "auto-generated".to_owned(),
-            ))
+            .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
             .header(ContentType::TEXT_PLAIN)
             .body(letter.body)
             .map_err(|error| NotSent::Never(error.to_string()))?;
@@ -199,7 +194,11 @@ struct Url {
 impl Url {
     fn parse(text: &str) -> Result<Self, SmtpError> {
         // Not repeated: it may hold a password.
-        let usage = || wrong("the URL is not understood; give smtps://USER@HOST or smtp://USER@HOST, with :PORT where it is not 465 or 587");
+        let usage = || {
+            wrong(
+                "the URL is not understood; give smtps://USER@HOST or smtp://USER@HOST, with :PORT where it is not 465 or 587",
+            )
+        };
         let (scheme, rest) = text.split_once("://").ok_or_else(usage)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (user, place) = match rest.rsplit_once('@') {
@@ -207,7 +206,9 @@ impl Url {
             None => (None, rest),
         };
         if user.is_some_and(|user| user.contains(':')) {
-            return Err(wrong("the URL holds a password, which other users of the machine could see; give it in a file"));
+            return Err(wrong(
+                "the URL holds a password, which other users of the machine could see; give it in a file",
+            ));
         }
         let user = user.map(|user| decoded(user).ok_or_else(usage)).transpose()?;
         let uri: http::uri::Authority = place.parse().map_err(|_| usage())?;
@@ -266,7 +267,9 @@ mod tests {
         ] {
             assert_eq!(of(text), Some((security, host.to_owned(), port)), "{text}");
         }
-        for text in ["", "mail.example.com", "http://h", "smtp://", "smtp://@h", "smtp://h:x", "smtp://h/path", "smtp://%@h"] {
+        for text in
+            ["", "mail.example.com", "http://h", "smtp://", "smtp://@h", "smtp://h:x", "smtp://h/path", "smtp://%@h"]
+        {
             assert_eq!(of(text), None, "{text}");
         }
         assert_eq!(Url::parse("smtps://ada%40x@h").expect("url").user.as_deref(), Some("ada@x"));

@@ -10,12 +10,12 @@ use uuid::Uuid;
 use wire::{
     Reason, Refusal, received, to_timestamp,
     token::{
-        CreateScimTokenRequest, CreateScimTokenResponse, GetTokenPolicyRequest, ListExpiryWarningsRequest, ListExpiryWarningsResponse, ListScimTokensRequest,
-        ListScimTokensResponse, ReportScimTokenUsesRequest, ReportScimTokenUsesResponse, RetireScimTokenRequest,
-        RetireScimTokenResponse, Revocations, RevokeScimTokenRequest, RevokeScimTokenResponse, RotateScimTokenRequest,
-        RotateScimTokenResponse, ScimToken, ScimTokenUse, SetTokenPolicyRequest, TokenPolicy, VerifiedToken,
-        VerifyManyRequest, VerifyManyResponse, VerifyRequest, VerifyResponse, WatchRevocationsRequest,
-        token_service_server::TokenService,
+        CreateScimTokenRequest, CreateScimTokenResponse, GetTokenPolicyRequest, ListExpiryWarningsRequest,
+        ListExpiryWarningsResponse, ListScimTokensRequest, ListScimTokensResponse, ReportScimTokenUsesRequest,
+        ReportScimTokenUsesResponse, RetireScimTokenRequest, RetireScimTokenResponse, Revocations,
+        RevokeScimTokenRequest, RevokeScimTokenResponse, RotateScimTokenRequest, RotateScimTokenResponse, ScimToken,
+        ScimTokenUse, SetTokenPolicyRequest, TokenPolicy, VerifiedToken, VerifyManyRequest, VerifyManyResponse,
+        VerifyRequest, VerifyResponse, WatchRevocationsRequest, token_service_server::TokenService,
     },
 };
 

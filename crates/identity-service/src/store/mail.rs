@@ -130,7 +130,8 @@ pub(crate) fn mail_end(
     mail: &Mail,
     ending: &Ending,
 ) -> Result<bool, store::Error> {
-    let text = "UPDATE mail SET state = ?, due = ?, finished = ?, last_error = ? WHERE org = ? AND id = ? AND attempts = ?";
+    let text =
+        "UPDATE mail SET state = ?, due = ?, finished = ?, last_error = ? WHERE org = ? AND id = ? AND attempts = ?";
     let values = [
         Value::Integer(ending.state.code().into()),
         Value::Instant(ending.due),

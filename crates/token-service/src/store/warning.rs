@@ -61,9 +61,7 @@ pub(crate) fn warnings_given(
     limit: i64,
 ) -> QueryResult<Vec<Given>> {
     let same = token_event::org.eq(token::org).and(token_event::token.eq(token::id.nullable()));
-    let later = token_event::occurred
-        .gt(since)
-        .or(token_event::occurred.eq(since).and(token_event::id.gt(after)));
+    let later = token_event::occurred.gt(since).or(token_event::occurred.eq(since).and(token_event::id.gt(after)));
     token_event::table
         .inner_join(token::table.on(same))
         .filter(sql::<Bool>(WARNS))
