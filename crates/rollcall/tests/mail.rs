@@ -2,16 +2,20 @@
 
 #![expect(clippy::expect_used, reason = "tests")]
 
-mod support;
-
 use std::time::Duration;
 
 use serde_json::json;
-use support::{all_in_one, directory, program, provisioned};
-use testkit::smtp::SmtpServer;
+use testkit::{
+    process::{Deployment, Program},
+    smtp::SmtpServer,
+};
 
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 const FROM: &str = "--mail-from=Rollcall <rollcall@example.com>";
+
+fn program() -> Program {
+    Program::at(env!("CARGO_BIN_EXE_rollcall")).expect("the binary under test")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_mail_arrives_and_what_the_server_refuses_is_said() {
@@ -33,7 +37,7 @@ async fn a_test_mail_arrives_and_what_the_server_refuses_is_said() {
 
 #[test]
 fn what_is_wrong_about_mail_is_said_at_the_start_before_anything_is_written() {
-    let place = directory();
+    let place = tempfile::tempdir().expect("a directory");
     let data_dir = place.path().join("data");
     let data = data_dir.to_str().expect("a path");
     for (words, said) in [
@@ -60,11 +64,12 @@ fn what_is_wrong_about_mail_is_said_at_the_start_before_anything_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_tells_an_owner_of_a_token_that_expires() {
     let mail = SmtpServer::start().await;
-    let place = directory();
+    let place = tempfile::tempdir().expect("a directory");
     let url = format!("--smtp-url=smtp://{}", mail.address());
     let arguments = [url.as_str(), FROM, "--public-url=https://scim.example.com"];
-    let server = all_in_one(place.path(), &arguments);
-    provisioned(&server, "acme");
+    let server = Deployment::all_in_one(&program(), place.path(), &arguments).expect("a running server");
+    server.cli_json(&["org", "create", "acme", "--name", "Acme"]).expect("an organization");
+    server.cli_json(&["token", "create", "acme", "--description", "Okta"]).expect("a token");
     server.stop().expect("stopped");
     // As if 336 of its 365 days were over.
     let database = |file: &str| format!("sqlite:{}", place.path().join(file).display());
@@ -74,7 +79,7 @@ async fn a_server_tells_an_owner_of_a_token_that_expires() {
                  SELECT id, id, 'ada@example.com', 'ada@example.com', '', 'owner', 0 FROM organization";
     testkit::execute(&database("identity.db"), owner).expect("an owner");
 
-    let server = all_in_one(place.path(), &arguments);
+    let server = Deployment::all_in_one(&program(), place.path(), &arguments).expect("a running server");
     for _ in 0..900 {
         if !mail.mails().is_empty() {
             break;

@@ -76,10 +76,8 @@ async fn warnings_are_listed_from_an_instant_on_less_those_of_tokens_that_are_ov
         tokens.revoke(ORG, &revoked.id).await.expect("revoked");
         look(&tokens, 33, &["expires_in_30_days", "expires_in_30_days", "expires_in_7_days"]).await;
         let list = async |tokens: &mut Tokens, since: i64, after_id: &str| {
-            let request = ListExpiryWarningsRequest {
-                since: Some(wire::to_timestamp(since)),
-                after_id: after_id.to_owned(),
-            };
+            let request =
+                ListExpiryWarningsRequest { since: Some(wire::to_timestamp(since)), after_id: after_id.to_owned() };
             tokens.client.list_expiry_warnings(request).await.map(|answer| answer.into_inner().warnings)
         };
         let told = list(&mut tokens, 0, "").await.expect("listed");
