@@ -24,7 +24,8 @@ use crate::{
         hold::{Lost, State, WINDOW_MICROS},
     },
     error::Refused,
-    operations::{Given, give_back, hold_end, leave_some, return_some, watch_some},
+    mailer::Mailer,
+    operations::{Given, Watched, give_back, hold_end, leave_some, return_some, watch_some},
     sequencer::Sequencer,
     store::{
         deleted_user,
@@ -51,9 +52,9 @@ pub(crate) struct Deletions {
 }
 
 impl Deletions {
-    pub(crate) fn start(db: Db, clock: Clock, ids: Ids, sequencer: Sequencer) -> Self {
+    pub(crate) fn start(db: Db, clock: Clock, ids: Ids, sequencer: Sequencer, mailer: Mailer) -> Self {
         let (poke, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-        let task = Task { db, clock, ids, sequencer, stop: stop.clone() };
+        let task = Task { db, clock, ids, sequencer, mailer, stop: stop.clone() };
         let task = tokio::spawn(task.run(Arc::clone(&poke)));
         Self { poke, stop, task: Arc::new(Mutex::new(Some(task))) }
     }
@@ -81,6 +82,7 @@ struct Task {
     clock: Clock,
     ids: Ids,
     sequencer: Sequencer,
+    mailer: Mailer,
     stop: CancellationToken,
 }
 
@@ -145,12 +147,16 @@ impl Task {
                 }
                 let mut more = true;
                 while more && !self.stop.is_cancelled() {
-                    let (ids, now) = (self.ids.clone(), self.clock.now());
+                    let (ids, now, mail) = (self.ids.clone(), self.clock.now(), self.mailer.is_on());
                     let step = move |conn: &mut AnyConnection| {
                         let actor = actor();
-                        Ok(watch_some(conn, org, &Author { actor: &actor, now, ids: &ids })?)
+                        Ok(watch_some(conn, org, &Author { actor: &actor, now, ids: &ids }, mail)?)
                     };
-                    more = self.write(org, step).await?;
+                    let watched = self.write(org, step).await?;
+                    if watched == Watched::Held {
+                        self.mailer.poke();
+                    }
+                    more = watched != Watched::Nothing;
                 }
                 self.forget(org).await?;
             }

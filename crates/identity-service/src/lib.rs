@@ -8,11 +8,13 @@ mod domain;
 mod error;
 mod expiry;
 mod grpc;
+mod mailer;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 mod operations;
 mod plan_notices;
 mod sequencer;
+mod smtp;
 mod store;
 mod turns;
 mod user_names;
@@ -25,9 +27,12 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use domain::sealing::SealingKey;
 pub use domain::sealing::SealingKeySource;
 use expiry::Expiry;
+use mailer::Mailer;
+pub use mailer::Mailing;
 use operations::{Core, TypesCache};
 use plan_notices::PlanNotices;
 use sequencer::Sequencer;
+pub use smtp::{Smtp, SmtpConfig, SmtpError};
 use turns::Turns;
 use walks::Walks;
 use wire::identity::{
@@ -49,6 +54,8 @@ pub struct Config {
     /// What has to be read again, such as the client secret of a sign-in provider, is sealed by this key: random, kept
     /// elsewhere than the database, and the same for all replicas.
     pub sealing_key: SealingKeySource,
+    /// How mail is sent. Absent: it is not, and nothing is kept to be sent later.
+    pub mailing: Option<Mailing>,
 }
 
 impl std::fmt::Debug for Config {
@@ -81,7 +88,8 @@ impl Service {
         let ids = Ids::new(clock.clone(), random.clone());
         let sequencer = Sequencer::start(db.clone());
         let expiry = Expiry::start(db.clone(), clock.clone());
-        let deletions = Deletions::start(db.clone(), clock.clone(), ids.clone(), sequencer.clone());
+        let mailer = Mailer::start(db.clone(), clock.clone(), ids.clone(), config.mailing.clone());
+        let deletions = Deletions::start(db.clone(), clock.clone(), ids.clone(), sequencer.clone(), mailer.clone());
         let turns = Turns::new(db.backend());
         let plan_notices = PlanNotices::start(db.clone(), clock.clone(), ids.clone(), sequencer.clone());
         Ok(Self {
@@ -93,6 +101,7 @@ impl Service {
                 sequencer,
                 expiry,
                 deletions,
+                mailer,
                 turns,
                 plan_notices,
                 walks: Walks::default(),
@@ -100,6 +109,11 @@ impl Service {
                 sealing_key: SealingKey(config.sealing_key.clone()),
             },
         })
+    }
+
+    /// Tells administrators by mail of tokens that are about to expire, as token-service, at the other end, knows them.
+    pub fn follow_tokens(&self, tokens: wire::Transport) {
+        self.core.mailer.follow_tokens(tokens);
     }
 
     /// Its gRPC services, for a server or an in-process transport.
@@ -128,6 +142,7 @@ impl Service {
     pub async fn shutdown(&self) {
         self.core.expiry.stop().await;
         self.core.deletions.stop().await;
+        self.core.mailer.stop().await;
         self.core.plan_notices.stop().await;
         self.core.sequencer.stop().await;
     }

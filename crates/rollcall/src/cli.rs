@@ -156,6 +156,24 @@ pub(crate) struct Globals {
         value_parser = network
     )]
     pub(crate) trusted_proxy: Vec<IpNet>,
+    #[arg(
+        help = "The mail server that administrators are told by, smtps://USER@HOST or smtp://USER@HOST; smtp uses STARTTLS, \
+                but on this machine [default: no mail]",
+        long,
+        global = true,
+        env = "ROLLCALL_SMTP_URL",
+        value_name = "URL"
+    )]
+    pub(crate) smtp_url: Option<String>,
+    /// The password of the user in --smtp-url
+    #[arg(long, global = true, env = "ROLLCALL_SMTP_PASSWORD_FILE", value_name = "FILE", value_parser = path())]
+    pub(crate) smtp_password_file: Option<PathBuf>,
+    /// CA of the mail server's certificate, PEM, beside the public ones
+    #[arg(long, global = true, env = "ROLLCALL_SMTP_CA", value_name = "FILE", value_parser = path())]
+    pub(crate) smtp_ca: Option<PathBuf>,
+    /// Whom mail is from, such as "Rollcall <rollcall@example.com>"
+    #[arg(long, global = true, env = "ROLLCALL_MAIL_FROM", value_name = "SENDER")]
+    pub(crate) mail_from: Option<String>,
     /// For tests: the keys of OAuth assertions may be fetched from this machine, without TLS
     #[arg(long, global = true, env = "ROLLCALL_OAUTH_LOOPBACK_JWKS")]
     pub(crate) oauth_loopback_jwks: bool,
@@ -233,6 +251,9 @@ pub(crate) enum Command {
     /// The provisioning log of an organization: what identity providers asked for, and what came of it
     #[command(subcommand)]
     Log(LogCommand),
+    /// Mail to administrators
+    #[command(subcommand)]
+    Mail(MailCommand),
     /// What other services show to call gRPC
     #[command(subcommand)]
     Service(ServiceCommand),
@@ -301,6 +322,15 @@ pub(crate) enum AdminCommand {
         org: String,
         /// Id or e-mail address, as `rollcall admin list` shows it
         admin: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum MailCommand {
+    /// Sends a test mail by --smtp-url from here, without a server
+    Test {
+        /// Whom to
+        address: String,
     },
 }
 

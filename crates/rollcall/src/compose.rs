@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use http::uri::Scheme;
+use identity_service::Mailing;
 use telemetry::GrpcServerLayer;
 use tonic::{service::Routes, transport::Endpoint};
 use tower::Layer as _;
@@ -21,12 +22,19 @@ pub(crate) struct Services {
 impl Services {
     /// Opens those of `parts` that keep their data in PostgreSQL (`postgres`) or in a file (otherwise): a server finds
     /// out whether it can reach its database before it writes anything into the data directory.
-    pub(crate) async fn open(&mut self, settings: &Settings, parts: &[Part], postgres: bool) -> anyhow::Result<()> {
+    pub(crate) async fn open(
+        &mut self,
+        settings: &Settings,
+        parts: &[Part],
+        mailing: Option<&Mailing>,
+        postgres: bool,
+    ) -> anyhow::Result<()> {
         let pool_size = settings.pool_size;
         if parts.contains(&Part::Identity) && settings.identity_database.is_postgres() == postgres {
             let sealing_key = sealing::source(settings);
             let database_url = settings.identity_database.url()?;
-            let config = identity_service::Config { database_url, pool_size, sealing_key };
+            let mailing = mailing.cloned();
+            let config = identity_service::Config { database_url, pool_size, sealing_key, mailing };
             let opened = identity_service::Service::open(&config, identity_service::Clock::system()).await;
             self.identity = Some(opened?);
         }

@@ -173,7 +173,8 @@ impl<'a> Connection<'a> {
             };
             self.locks.push(lock);
         }
-        self.services.open(settings, &[part], database.is_postgres()).await
+        // A command sends no mail.
+        self.services.open(settings, &[part], None, database.is_postgres()).await
     }
 }
 

@@ -10,6 +10,7 @@ mod connect;
 mod connections;
 mod credential;
 mod grpc;
+mod mail;
 mod output;
 mod runtime;
 mod sealing;
@@ -59,6 +60,7 @@ async fn run(cli: Cli, place: String) -> anyhow::Result<()> {
         Command::Hold(command) => commands::hold(&settings, command).await,
         Command::Log(command) => commands::log(&settings, command).await,
         Command::User(command) => commands::user(&settings, command).await,
+        Command::Mail(command) => commands::mail(&settings, command).await,
         Command::Service(command) => commands::service(&settings, command).await,
         Command::Token(command) => commands::token(&settings, command).await,
         Command::OAuth(command) => commands::oauth(&settings, command).await,
@@ -88,6 +90,7 @@ fn telemetry_config(globals: &Globals, command: &Command) -> telemetry::Config {
         | Command::User(_)
         | Command::Hold(_)
         | Command::Log(_)
+        | Command::Mail(_)
         | Command::Service(_)
         | Command::Token(_)
         | Command::OAuth(_) => ("rollcall-cli", "warn"),

@@ -17,7 +17,7 @@ use crate::{
     compose::{self, Services},
     credential::AdminCredential,
     grpc::{self, Trust},
-    output,
+    mail, output,
     runtime::{self, Lock, Part, Running, RuntimeFile},
     sealing,
     settings::{Settings, reachable},
@@ -47,8 +47,12 @@ pub(crate) async fn run(settings: &Settings, role: Option<Role>) -> anyhow::Resu
     }
     let http = if parts.contains(&Part::Gateway) { Some(listen(&settings.http, "--http").await?) } else { None };
     let grpc = if parts == [Part::Gateway] { None } else { Some(listen(&settings.grpc, "--grpc").await?) };
+    let public_url =
+        http.as_ref().map(TcpListener::local_addr).transpose()?.map(|address| settings.public_url(address));
+    let links = public_url.as_deref().or(settings.given_public_url());
+    let mailing = if parts.contains(&Part::Identity) { mail::mailing(settings, links)? } else { None };
     let mut services = Services::default();
-    services.open(settings, parts, true).await?;
+    services.open(settings, parts, mailing.as_ref(), true).await?;
 
     runtime::prepare_data_dir(settings)?;
     let mut locks = Vec::new();
@@ -57,14 +61,23 @@ pub(crate) async fn run(settings: &Settings, role: Option<Role>) -> anyhow::Resu
     }
     RuntimeFile::clear(&settings.data_dir, parts);
     let credential = AdminCredential::load_or_create(settings)?;
-    services.open(settings, parts, false).await?;
+    services.open(settings, parts, mailing.as_ref(), false).await?;
+    if let Some(identity) = services.identity.as_ref().filter(|_| mailing.is_some()) {
+        match compose::token_if_known(&services, settings, &credential)? {
+            Some(tokens) => identity.follow_tokens(tokens),
+            None => tracing::warn!(
+                "nobody is mailed about tokens that expire: to hear of them this process needs --token-url, http://HOST:PORT \
+                 of `rollcall serve token`"
+            ),
+        }
+    }
 
     let running = Running {
         role: role_name(role).to_owned(),
         http: http.as_ref().map(TcpListener::local_addr).transpose()?,
         grpc: grpc.as_ref().map(TcpListener::local_addr).transpose()?,
         grpc_tls: grpc.is_some() && tls.is_some(),
-        public_url: http.as_ref().map(TcpListener::local_addr).transpose()?.map(|address| settings.public_url(address)),
+        public_url,
         pid: std::process::id(),
     };
     let mut listeners = JoinSet::new();
@@ -126,6 +139,7 @@ fn check(settings: &Settings, parts: &[Part]) -> anyhow::Result<()> {
     }
     if parts.contains(&Part::Identity) {
         sealing::check(settings)?;
+        mail::smtp(settings)?;
     }
     Ok(())
 }

@@ -66,6 +66,15 @@ pub(crate) struct CallerTls {
     pub(crate) client: Option<(PathBuf, PathBuf)>,
 }
 
+/// How mail is sent.
+#[derive(Clone)]
+pub(crate) struct Mail {
+    pub(crate) url: String,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) from: String,
+}
+
 pub(crate) struct Settings {
     pub(crate) data_dir: PathBuf,
     pub(crate) http: String,
@@ -82,6 +91,8 @@ pub(crate) struct Settings {
     pub(crate) caller_tls: Option<CallerTls>,
     pub(crate) default_requests_per_second: u32,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Absent: it is not.
+    pub(crate) mail: Option<Mail>,
     pub(crate) oauth_loopback_jwks: bool,
     pub(crate) output: Output,
     place: String,
@@ -112,6 +123,7 @@ impl Settings {
             caller_tls: caller_tls(globals)?,
             default_requests_per_second: globals.default_requests_per_second,
             trusted_proxies: globals.trusted_proxy.clone(),
+            mail: mail(globals)?,
             oauth_loopback_jwks: globals.oauth_loopback_jwks,
             output: globals.output,
             place,
@@ -182,6 +194,27 @@ fn endpoint(text: &str, flag: &str) -> anyhow::Result<Endpoint> {
 /// An empty variable is one that is not set.
 fn file(given: &Option<PathBuf>) -> Option<PathBuf> {
     given.clone().filter(|file| !file.as_os_str().is_empty())
+}
+
+fn mail(globals: &Globals) -> anyhow::Result<Option<Mail>> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let (password_file, ca_file) = (file(&globals.smtp_password_file), file(&globals.smtp_ca));
+    match (given(&globals.smtp_url), given(&globals.mail_from)) {
+        (Some(url), Some(from)) => Ok(Some(Mail { url, password_file, ca_file, from })),
+        (Some(_), None) => {
+            bail!(
+                "--smtp-url needs a sender: give --mail-from \"Rollcall <rollcall@example.com>\", with an address of yours"
+            )
+        }
+        (None, from) => {
+            let alone = from.is_some() || password_file.is_some() || ca_file.is_some();
+            ensure!(
+                !alone,
+                "--mail-from, --smtp-password-file and --smtp-ca are for mail: give --smtp-url, too, or none of them"
+            );
+            Ok(None)
+        }
+    }
 }
 
 fn listener_tls(globals: &Globals) -> anyhow::Result<Option<ListenerTls>> {
@@ -257,6 +290,27 @@ mod tests {
             (&["--grpc-client-ca=a"], "--grpc-cert"),
             (&["--grpc-ca=r", "--grpc-client-key=k"], "--grpc-client-cert"),
             (&["--grpc-client-cert=c", "--grpc-client-key=k"], "--grpc-ca"),
+        ] {
+            let error = settings(words).err().expect("refused").to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn mail_is_configured_whole_or_not_at_all() {
+        use clap::Parser as _;
+
+        let settings = |words: &[&str]| {
+            let words = [&["rollcall", "org", "list"], words].concat();
+            Settings::new(&crate::cli::Cli::parse_from(words).globals, String::new())
+        };
+        assert!(settings(&["--smtp-url=", "--mail-from="]).is_ok_and(|settings| settings.mail.is_none()));
+        assert!(settings(&["--smtp-url=smtps://h", "--mail-from=a@b"]).is_ok_and(|settings| settings.mail.is_some()));
+        for (words, said) in [
+            (&["--smtp-url=smtps://h"][..], "--mail-from"),
+            (&["--mail-from=a@b"], "--smtp-url"),
+            (&["--smtp-password-file=f"], "--smtp-url"),
+            (&["--smtp-ca=f"], "--smtp-url"),
         ] {
             let error = settings(words).err().expect("refused").to_string();
             assert!(error.contains(said), "{error}");

@@ -1,5 +1,5 @@
-//! Test only: temporary databases, the binary as processes, a SCIM client, what identity providers send, an OTLP sink, the
-//! statements that a call sends.
+//! Test only: temporary databases, the binary as processes, a SCIM client, what identity providers send, an OTLP sink, a
+//! mail server, the statements that a call sends.
 //!
 //! Not here: expectations. Those stand in the tests.
 
@@ -9,6 +9,7 @@ pub mod entra;
 pub mod okta;
 pub mod otlp;
 pub mod process;
+pub mod smtp;
 pub mod statements;
 
 pub use database::{

@@ -7,12 +7,19 @@ use std::{convert::Infallible, time::Duration};
 
 use store::{Clock, Db, Failure, Ids, Instant};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use wire::{
+    Reason, Refusal, from_timestamp, to_timestamp,
+    token::{ExpiryWarning, ListExpiryWarningsRequest, ListExpiryWarningsResponse},
+};
 
 use crate::{
+    Service,
     caller::{Actor, Caller},
+    error::refusal,
     store::{
         self as tokens, EventId, Kind,
-        warning::{self, Warning},
+        warning::{self, Given, Warning},
     },
 };
 
@@ -20,6 +27,9 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// How many tokens are looked at in one transaction.
 const BATCH: i64 = 100;
+
+/// How many warnings are told of in one answer.
+const PAGE: i64 = 500;
 
 pub(crate) const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
@@ -82,6 +92,39 @@ async fn warn(db: &Db, now: Instant, ids: &Ids) -> Result<i64, Failure<Infallibl
         tracing::warn!(%organization, %token, kind = kind.as_str(), "a SCIM token is about to expire");
     }
     Ok(found)
+}
+
+impl Service {
+    /// The warnings of all organizations, for whoever mails them.
+    pub(crate) async fn expiry_warnings(
+        &self,
+        request: ListExpiryWarningsRequest,
+    ) -> Result<ListExpiryWarningsResponse, Refusal> {
+        let since = request.since.as_ref().map_or(0, from_timestamp);
+        let after = match request.after_id.as_str() {
+            "" => Uuid::nil(),
+            id => Uuid::try_parse(id)
+                .map_err(|_| Refusal::new(Reason::InvalidArgument, "after_id must be the UUID of a warning."))?,
+        };
+        let (from, now) = ((Instant::from_micros(since), EventId(after)), self.inner.clock.now());
+        let given =
+            self.inner.db.across().read(move |connection| Ok(warning::warnings_given(connection, from, now, PAGE)?));
+        let given = given.await.map_err(refusal)?;
+        Ok(ListExpiryWarningsResponse { warnings: given.into_iter().filter_map(told).collect() })
+    }
+}
+
+fn told(given: Given) -> Option<ExpiryWarning> {
+    let (days, _) = WARNINGS.iter().find(|(_, kind)| kind.as_str() == given.kind)?;
+    Some(ExpiryWarning {
+        id: given.id.to_string(),
+        warned_at: Some(to_timestamp(given.occurred.as_micros())),
+        organization_id: given.org.to_string(),
+        token_id: given.token.to_string(),
+        description: given.description,
+        expires_at: given.expires.map(|expires| to_timestamp(expires.as_micros())),
+        days: u32::try_from(*days).ok()?,
+    })
 }
 
 #[cfg(test)]

@@ -11,11 +11,12 @@ use wire::{
     Reason, Refusal, received, to_timestamp,
     token::{
         CreateScimTokenRequest, CreateScimTokenResponse, GetTokenPolicyRequest, IdentifiedToken, IdentifyTokensRequest,
-        IdentifyTokensResponse, ListScimTokensRequest, ListScimTokensResponse, ReportScimTokenUsesRequest,
-        ReportScimTokenUsesResponse, RetireScimTokenRequest, RetireScimTokenResponse, Revocations,
-        RevokeScimTokenRequest, RevokeScimTokenResponse, RotateScimTokenRequest, RotateScimTokenResponse, ScimToken,
-        ScimTokenUse, SetTokenPolicyRequest, TokenPolicy, TokenStanding, VerifiedToken, VerifyManyRequest,
-        VerifyManyResponse, VerifyRequest, VerifyResponse, WatchRevocationsRequest, token_service_server::TokenService,
+        IdentifyTokensResponse, ListExpiryWarningsRequest, ListExpiryWarningsResponse, ListScimTokensRequest,
+        ListScimTokensResponse, ReportScimTokenUsesRequest, ReportScimTokenUsesResponse, RetireScimTokenRequest,
+        RetireScimTokenResponse, Revocations, RevokeScimTokenRequest, RevokeScimTokenResponse, RotateScimTokenRequest,
+        RotateScimTokenResponse, ScimToken, ScimTokenUse, SetTokenPolicyRequest, TokenPolicy, TokenStanding,
+        VerifiedToken, VerifyManyRequest, VerifyManyResponse, VerifyRequest, VerifyResponse, WatchRevocationsRequest,
+        token_service_server::TokenService,
     },
 };
 
@@ -103,6 +104,13 @@ impl TokenService for Service {
             self.note(&used);
         }
         Ok(Response::new(ReportScimTokenUsesResponse {}))
+    }
+
+    async fn list_expiry_warnings(
+        &self,
+        request: Request<ListExpiryWarningsRequest>,
+    ) -> Result<Response<ListExpiryWarningsResponse>, Status> {
+        Ok(Response::new(self.expiry_warnings(request.into_inner()).await?))
     }
 
     type WatchRevocationsStream = Pin<Box<dyn Stream<Item = Result<Revocations, Status>> + Send>>;

@@ -8,7 +8,7 @@ const SERVICE_CREDENTIAL: &str =
     "service credentials are the installation's, and open no organization to a SCIM client";
 
 /// Functions that find an organization, or go through all of them, and why they may.
-const ACROSS: [(&str, &str); 38] = [
+const ACROSS: [(&str, &str); 40] = [
     ("organization_insert", "the organization is the row"),
     ("organization_settings", "the organization is the row"),
     ("organization_by_slug", "finds the organization"),
@@ -23,10 +23,12 @@ const ACROSS: [(&str, &str); 38] = [
     ("watched_between", "a background task goes through all of them"),
     ("hold_organization_after", "a background task goes through all of them"),
     ("request_organization_after", "a background task goes through all of them"),
+    ("mails_due", "a background task goes through all of them"),
     ("rows_of_ids", "runs a statement that names the organization"),
     ("token_by_hash", "finds the organization of a token"),
     ("tokens_by_hash", "finds the organizations of tokens"),
     ("warnings_due", "a background task goes through all of them"),
+    ("warnings_given", "identity-service mails them to each organization's administrators"),
     ("revocation_last", "gateways are told of every revoked token"),
     ("revocations_after", "gateways are told of every revoked token"),
     ("revocations_unnumbered", "gateways are told of every revoked token"),

@@ -66,6 +66,7 @@ impl World {
             database_url: databases[0].url().to_owned(),
             pool_size: 4,
             sealing_key: Arc::new(|| Ok([7; 32])),
+            mailing: None,
         };
         let identity = identity_service::Service::open(&config, clock.clone()).await.expect("identity-service");
         let config = token_service::Config { database_url: databases[1].url().to_owned(), pool_size: 4 };

@@ -12,6 +12,7 @@ pub(crate) mod group;
 pub(crate) mod hold;
 pub(crate) mod idempotency;
 pub(crate) mod list;
+pub(crate) mod mail;
 pub(crate) mod organization;
 pub(crate) mod plan;
 pub(crate) mod request_log;

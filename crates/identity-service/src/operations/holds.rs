@@ -16,6 +16,7 @@ use wire::Refusal;
 use super::{
     Core, Scope,
     deleted_users::{Attempt, Restoring, leave_some, restore},
+    mails::mail_admins,
     organizations::not_a_client,
 };
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
         event::{Kind, NewEvent},
         hold::{Counts, Failed, Hold, HoldId, Loss, Lost, State, WINDOW_MICROS, not_open, too_many},
         list::Target,
+        mail::Notice,
         user::{Notes, User, UserContent, delta, email_keys, parse_stored},
     },
     error::{Refused, from_scim},
@@ -100,11 +102,25 @@ fn summary(held: &Hold) -> Value {
     })
 }
 
-/// Reads events on. Whether there were some.
-pub(crate) fn watch_some(conn: &mut AnyConnection, org: OrgId, author: &Author<'_>) -> Result<bool, Error> {
+/// What events were read on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watched {
+    Nothing,
+    Events,
+    /// And a hold was opened.
+    Held,
+}
+
+/// Reads events on. `mail`: whether administrators are told so of a hold.
+pub(crate) fn watch_some(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    author: &Author<'_>,
+    mail: bool,
+) -> Result<Watched, Error> {
     let seq = hold::watch_lock(conn, org)?;
     let events = hold::events_after(conn, org, seq, EVENTS)?;
-    let Some(first) = events.first() else { return Ok(false) };
+    let Some(first) = events.first() else { return Ok(Watched::Nothing) };
     let until = first.occurred.saturating_add_micros(STEP_MICROS);
     let (mut last, mut span) = (seq, None::<(Instant, Instant)>);
     for event in events.into_iter().take_while(|event| event.occurred <= until) {
@@ -117,10 +133,12 @@ pub(crate) fn watch_some(conn: &mut AnyConnection, org: OrgId, author: &Author<'
         span = Some((from.min(event.occurred), to.max(event.occurred)));
     }
     hold::watch_write(conn, org, last)?;
-    if let Some((from, to)) = span {
-        judge(conn, org, author, from, to)?;
+    let Some((from, to)) = span else { return Ok(Watched::Events) };
+    let Some(held) = judge(conn, org, author, from, to)? else { return Ok(Watched::Events) };
+    if mail {
+        mail_admins(conn, org, author.ids, author.now, &notice(&held))?;
     }
-    Ok(true)
+    Ok(Watched::Held)
 }
 
 /// The actor of an event, less the request.
@@ -132,17 +150,35 @@ fn who(actor: &str) -> String {
     actor.to_string()
 }
 
-/// Whether too many lost their access around these instants.
-fn judge(conn: &mut AnyConnection, org: OrgId, author: &Author<'_>, from: Instant, to: Instant) -> Result<(), Error> {
+fn notice(held: &Hold) -> Notice {
+    Notice::HoldOpened {
+        hold: held.id.0,
+        since: held.first.to_string(),
+        until: held.last.to_string(),
+        deactivated: held.counts.deactivated,
+        deleted: held.counts.deleted,
+        users: held.users,
+    }
+}
+
+/// The hold that is opened, if too many lost their access around these instants.
+fn judge(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    author: &Author<'_>,
+    from: Instant,
+    to: Instant,
+) -> Result<Option<Hold>, Error> {
     if let Some(open) = hold::hold_in(conn, org, State::Open)?
         && from <= open.last.saturating_add_micros(WINDOW_MICROS)
         && let Some(mut open) = hold::hold_lock(conn, org, open.id)?.filter(|hold| hold.state == State::Open)
     {
         // It goes on.
         open.last = open.last.max(to);
-        return hold::hold_write(conn, org, &open);
+        hold::hold_write(conn, org, &open)?;
+        return Ok(None);
     }
-    let Some(organization) = organization::organization_get(conn, org)? else { return Ok(()) };
+    let Some(organization) = organization::organization_get(conn, org)? else { return Ok(None) };
     // Those that were decided about do not count again.
     let begin = from.saturating_add_micros(-WINDOW_MICROS);
     let decided = hold::decided_until(conn, org)?.map(|until| until.saturating_add_micros(1));
@@ -150,7 +186,7 @@ fn judge(conn: &mut AnyConnection, org: OrgId, author: &Author<'_>, from: Instan
     let lost = hold::lost_between(conn, org, begin, to)?;
     let users = rank::rank_total(conn, org, Target::User)? + hold::deleted_between(conn, org, begin, to)?;
     if !too_many(lost, users, organization.hold_percent) {
-        return Ok(());
+        return Ok(None);
     }
     let first = hold::first_loss(conn, org, begin)?.unwrap_or(from);
     let mut held = Hold {
@@ -172,7 +208,8 @@ fn judge(conn: &mut AnyConnection, org: OrgId, author: &Author<'_>, from: Instan
     });
     let mut delta = summary(&held);
     delta["by"] = by.collect();
-    events_append(conn, org, author, &[NewEvent { kind: Kind::HoldOpened, subject: held.id.0, delta }])
+    events_append(conn, org, author, &[NewEvent { kind: Kind::HoldOpened, subject: held.id.0, delta }])?;
+    Ok(Some(held))
 }
 
 /// How far a user has come that is to be restored.

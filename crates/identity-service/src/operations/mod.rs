@@ -8,6 +8,7 @@ mod groups;
 mod holds;
 mod leaving;
 mod lists;
+mod mails;
 mod organizations;
 mod request_log;
 mod schemas;
@@ -33,6 +34,7 @@ use crate::{
     },
     error::{Refused, refusal, refused},
     expiry::Expiry,
+    mailer::Mailer,
     plan_notices::PlanNotices,
     sequencer::Sequencer,
     store::{
@@ -49,7 +51,8 @@ use crate::{
 pub(crate) use admins::{NewInvite, admin_not_found};
 pub(crate) use deleted_users::{Restored, leave_some, return_some};
 pub(crate) use groups::ShownGroup;
-pub(crate) use holds::{Given, ShownHold, give_back, hold_end, watch_some};
+pub(crate) use holds::{Given, ShownHold, Watched, give_back, hold_end, watch_some};
+pub(crate) use mails::{is_told, mail_admins};
 pub(crate) use organizations::{NewOrganization, ShownOrganization, plan_delta};
 pub(crate) use request_log::Report;
 pub(crate) use schemas::{AddedSchema, TypesCache};
@@ -66,6 +69,7 @@ pub(crate) struct Core {
     pub(crate) sequencer: Sequencer,
     pub(crate) expiry: Expiry,
     pub(crate) deletions: Deletions,
+    pub(crate) mailer: Mailer,
     pub(crate) turns: Turns,
     pub(crate) plan_notices: PlanNotices,
     pub(crate) walks: Walks,

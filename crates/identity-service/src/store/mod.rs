@@ -14,6 +14,7 @@ pub(crate) mod hold;
 pub(crate) mod idempotency;
 pub(crate) mod joint;
 pub(crate) mod list;
+pub(crate) mod mail;
 pub(crate) mod member;
 pub(crate) mod organization;
 #[cfg(test)]

@@ -11,7 +11,7 @@ const OURS: OrgId = OrgId(Uuid::from_u128(1));
 const THEIRS: OrgId = OrgId(Uuid::from_u128(2));
 
 /// Each table with the column of its organization, and the values of a row of the organization `$org`.
-const TABLES: [(&str, &str, &str); 26] = [
+const TABLES: [(&str, &str, &str); 27] = [
     (
         "organization",
         "id",
@@ -110,6 +110,12 @@ const TABLES: [(&str, &str, &str); 26] = [
         "org",
         "(org, state_sha256, nonce, pkce_verifier, return_to, issuer, expires) VALUES \
       ($org, sha256(CAST(CAST($org AS text) AS bytea)), 'n', 'v', '/', 'i', now())",
+    ),
+    (
+        "mail",
+        "org",
+        "(org, id, kind, dedupe, recipient, document, created, due, attempts, state) VALUES \
+      ($org, $org, 'k', 'd', 'r', '{}', now(), now(), 0, 0)",
     ),
     ("sign_in_provider", "org", "(org, issuer, client_id, modified) VALUES ($org, 'i', 'c', now())"),
 ];

@@ -32,7 +32,7 @@ impl World {
     }
 
     /// Has the background task look at once, as it does when it starts, until all that happened was looked at.
-    async fn look(&self, org: &str) {
+    pub(crate) async fn look(&self, org: &str) {
         let second = self.reopen().await;
         while !self.database.rows_of("outbox", org).expect("rows").is_empty() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;

@@ -14,6 +14,7 @@ mod idempotency;
 mod isolation;
 mod keys;
 mod lists;
+mod mail;
 mod members;
 mod organizations;
 mod pagination;

@@ -6,8 +6,12 @@ use crate::world::{on_both, sealing_key};
 async fn both_trees_make_the_same_tables() {
     let (sqlite, postgres) = (testkit::sqlite(), testkit::postgres());
     for url in [sqlite.url(), postgres.url()] {
-        let config =
-            identity_service::Config { database_url: url.to_owned(), pool_size: 1, sealing_key: sealing_key(7) };
+        let config = identity_service::Config {
+            database_url: url.to_owned(),
+            pool_size: 1,
+            sealing_key: sealing_key(7),
+            mailing: None,
+        };
         let service = identity_service::Service::open(&config, store::Clock::system()).await.expect("open");
         assert!(service.ready().await);
         service.shutdown().await;

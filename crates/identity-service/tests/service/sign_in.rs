@@ -149,8 +149,12 @@ async fn without_its_key_or_in_another_row_a_secret_is_not_read_and_says_what_to
         world.provider(&org, ISSUER, Some("s3cret")).await.expect("set");
         world.provider(&other, ISSUER, Some("theirs")).await.expect("set");
         let clock = Clock::fixed(Instant::from_micros(world.now()));
-        let config =
-            Config { database_url: world.database.url().to_owned(), pool_size: 2, sealing_key: sealing_key(8) };
+        let config = Config {
+            database_url: world.database.url().to_owned(),
+            pool_size: 2,
+            sealing_key: sealing_key(8),
+            mailing: None,
+        };
         let elsewhere = Service::open(&config, clock).await.expect("open");
         let mut console = ConsoleServiceClient::new(Transport::in_process(elsewhere.routes()));
         let with =

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use identity_service::{Config, SealingKeySource, Service};
+use identity_service::{Config, Mailing, SealingKeySource, Service};
 use serde_json::{Value, json};
 use store::{Clock, Instant};
 use testkit::TestDatabase;
@@ -30,6 +30,7 @@ pub(crate) struct World {
     pub(crate) identity: IdentityServiceClient<Transport>,
     pub(crate) organizations: OrganizationServiceClient<Transport>,
     pub(crate) console: ConsoleServiceClient<Transport>,
+    mailing: Option<Mailing>,
     now: Arc<AtomicI64>,
 }
 
@@ -122,8 +123,18 @@ pub(crate) fn sorted(mut ids: Vec<String>) -> Vec<String> {
 
 impl World {
     pub(crate) async fn open(database: TestDatabase) -> Self {
+        Self::open_with(database, None).await
+    }
+
+    /// One that sends mail.
+    pub(crate) async fn open_with(database: TestDatabase, mailing: Option<Mailing>) -> Self {
         let now = Arc::new(AtomicI64::new(NOW));
-        let config = Config { database_url: database.url().to_owned(), pool_size: 8, sealing_key: sealing_key(7) };
+        let config = Config {
+            database_url: database.url().to_owned(),
+            pool_size: 8,
+            sealing_key: sealing_key(7),
+            mailing: mailing.clone(),
+        };
         let service = Service::open(&config, clock(&now)).await.expect("open");
         let transport = Transport::in_process(service.routes());
         Self {
@@ -134,18 +145,29 @@ impl World {
                 .max_encoding_message_size(wire::MAX_MESSAGE),
             organizations: OrganizationServiceClient::new(transport.clone()),
             console: ConsoleServiceClient::new(transport),
+            mailing,
             now,
         }
     }
 
     /// A second process on the same database.
     pub(crate) async fn reopen(&self) -> Service {
-        let config = Config { database_url: self.database.url().to_owned(), pool_size: 2, sealing_key: sealing_key(7) };
+        self.reopen_with(self.mailing.clone()).await
+    }
+
+    pub(crate) async fn reopen_with(&self, mailing: Option<Mailing>) -> Service {
+        let config =
+            Config { database_url: self.database.url().to_owned(), pool_size: 2, sealing_key: sealing_key(7), mailing };
         Service::open(&config, clock(&self.now)).await.expect("open again")
     }
 
     pub(crate) fn later(&self, micros: i64) {
         self.now.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// The clock of its services.
+    pub(crate) fn clock(&self) -> Clock {
+        clock(&self.now)
     }
 
     pub(crate) fn now(&self) -> i64 {

@@ -187,6 +187,7 @@ const TABLE: [(&str, Rpcs); 7] = [
             ("GetTokenPolicy", Scope::Administer),
             ("SetTokenPolicy", Scope::Administer),
             ("ReportScimTokenUses", Scope::Administer),
+            ("ListExpiryWarnings", Scope::Administer),
             ("WatchRevocations", Scope::Administer),
         ],
     ),

@@ -3,6 +3,7 @@
 mod admin;
 mod hold;
 mod log;
+mod mail;
 mod oauth;
 mod org;
 mod schema;
@@ -27,7 +28,7 @@ use wire::{
 };
 
 pub(crate) use self::{
-    admin::run as admin, hold::run as hold, log::run as log, oauth::run as oauth, org::run as org,
+    admin::run as admin, hold::run as hold, log::run as log, mail::run as mail, oauth::run as oauth, org::run as org,
     schema::run as schema, scim::run as scim, service::run as service, sign_in::run as sign_in, token::run as token,
     user::run as user,
 };

@@ -128,6 +128,7 @@ impl Server {
             database_url: identity_url,
             pool_size: 4,
             sealing_key: Arc::new(|| Ok([7; 32])),
+            mailing: None,
         };
         let identity = identity_service::Service::open(&config, clock.clone()).await.expect("identity-service");
         let config = token_service::Config { database_url: token_url, pool_size: 4 };

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wire::token::{CreateScimTokenRequest, RotateScimTokenRequest};
+use wire::token::{CreateScimTokenRequest, ListExpiryWarningsRequest, RotateScimTokenRequest};
 
 use crate::harness::{DAY, NOW, ORG, Tokens, administrator, both, new, open_at};
 
@@ -64,5 +64,31 @@ async fn nobody_is_warned_of_a_token_that_is_over_or_has_a_successor() {
         };
         tokens.client.rotate_scim_token(rotation).await.expect("rotated");
         look(&tokens, 39, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn warnings_are_listed_from_an_instant_on_less_those_of_tokens_that_are_over() {
+    for mut tokens in both().await {
+        let (kept, _) = tokens.create(ORG, Some(40)).await;
+        let (revoked, _) = tokens.create(ORG, Some(40)).await;
+        look(&tokens, 10, &["expires_in_30_days"; 2]).await;
+        tokens.revoke(ORG, &revoked.id).await.expect("revoked");
+        look(&tokens, 33, &["expires_in_30_days", "expires_in_30_days", "expires_in_7_days"]).await;
+        let list = async |tokens: &mut Tokens, since: i64, after_id: &str| {
+            let request =
+                ListExpiryWarningsRequest { since: Some(wire::to_timestamp(since)), after_id: after_id.to_owned() };
+            tokens.client.list_expiry_warnings(request).await.map(|answer| answer.into_inner().warnings)
+        };
+        let told = list(&mut tokens, 0, "").await.expect("listed");
+        assert_eq!(told.iter().map(|warning| warning.days).collect::<Vec<_>>(), [30, 7]);
+        assert!(told.iter().all(|warning| warning.token_id == kept.id && warning.organization_id == ORG));
+        assert_eq!((told[1].description.as_str(), told[1].expires_at), ("Okta", kept.expires_at));
+        let at = wire::from_timestamp(told[1].warned_at.as_ref().expect("instant"));
+        assert_eq!(list(&mut tokens, at, "").await.expect("listed"), told[1..]);
+        assert_eq!(list(&mut tokens, at, &told[1].id).await.expect("listed"), []);
+        assert!(list(&mut tokens, 0, "x").await.is_err());
+        tokens.now.store(NOW + 40 * DAY, Ordering::Relaxed);
+        assert_eq!(list(&mut tokens, 0, "").await.expect("listed"), [], "it is over");
     }
 }

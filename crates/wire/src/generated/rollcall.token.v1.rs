@@ -2046,6 +2046,41 @@ pub struct VerifyServiceCredentialResponse {
     #[prost(message, optional, tag = "4")]
     pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListExpiryWarningsRequest {
+    /// The first instant that counts.
+    #[prost(message, optional, tag = "1")]
+    pub since: ::core::option::Option<::prost_types::Timestamp>,
+    /// UUID of a warning at that instant: those after it. Empty: all.
+    #[prost(string, tag = "2")]
+    pub after_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListExpiryWarningsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub warnings: ::prost::alloc::vec::Vec<ExpiryWarning>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExpiryWarning {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub warned_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// UUID of the organization.
+    #[prost(string, tag = "3")]
+    pub organization_id: ::prost::alloc::string::String,
+    /// UUID of the token.
+    #[prost(string, tag = "4")]
+    pub token_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub description: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "6")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// 30, 7 or 1.
+    #[prost(uint32, tag = "7")]
+    pub days: u32,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum TokenStanding {
@@ -2452,6 +2487,38 @@ pub mod token_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Warnings that tokens of any organization expire in 30, 7 or 1 day, oldest
+        /// first, at most 500; less those of tokens that are over or have a successor
+        /// by now.
+        pub async fn list_expiry_warnings(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListExpiryWarningsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListExpiryWarningsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.token.v1.TokenService/ListExpiryWarnings",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.token.v1.TokenService",
+                        "ListExpiryWarnings",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Tokens and service credentials as they are revoked, of all organizations,
         /// within a fraction of a second; and at least once a second a message, which may name none. No
         /// message for three seconds means that revocations may be missed: call
@@ -2579,6 +2646,16 @@ pub mod token_service_server {
             request: tonic::Request<super::ReportScimTokenUsesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ReportScimTokenUsesResponse>,
+            tonic::Status,
+        >;
+        /// Warnings that tokens of any organization expire in 30, 7 or 1 day, oldest
+        /// first, at most 500; less those of tokens that are over or have a successor
+        /// by now.
+        async fn list_expiry_warnings(
+            &self,
+            request: tonic::Request<super::ListExpiryWarningsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListExpiryWarningsResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchRevocations method.
@@ -3162,6 +3239,52 @@ pub mod token_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ReportScimTokenUsesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.token.v1.TokenService/ListExpiryWarnings" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListExpiryWarningsSvc<T: TokenService>(pub Arc<T>);
+                    impl<
+                        T: TokenService,
+                    > tonic::server::UnaryService<super::ListExpiryWarningsRequest>
+                    for ListExpiryWarningsSvc<T> {
+                        type Response = super::ListExpiryWarningsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListExpiryWarningsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as TokenService>::list_expiry_warnings(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListExpiryWarningsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
