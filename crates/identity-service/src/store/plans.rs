@@ -23,7 +23,7 @@ use crate::domain::{
     list::{Edge, ListQuery, Position, Start, Target},
     organization::{Gate, Organization},
     plan::{Plan, Terms},
-    request_log::{Outcome, Range, Search, Start},
+    request_log::{Outcome, Range, Search, Start as LogStart},
     secret::Hash,
 };
 
@@ -517,7 +517,7 @@ async fn pages_of_the_log_read_along_an_index() {
         let range = Range { from: LogId(Uuid::from_u128(2)), before };
         let outcomes = [vec![Outcome::Refused], vec![Outcome::Changed, Outcome::Unchanged, Outcome::Refused]];
         for (outcomes, start) in outcomes.into_iter().flat_map(|outcomes| {
-            [Start::Newest, Start::After(LogId(Uuid::nil()))].map(move |start| (outcomes.clone(), start))
+            [LogStart::Newest, LogStart::After(LogId(Uuid::nil()))].map(move |start| (outcomes.clone(), start))
         }) {
             for (subject, sqlite, words) in [
                 (None, "request_log_outcome (org=? AND outcome=? AND id>? AND id<?)", vec!["s".to_owned()]),
