@@ -191,7 +191,7 @@ fn show(shown: &GetRequestResponse) -> (Value, String) {
     line("Took", &format!("{} ms", request.duration_us / 1000));
     line("Request id", &request.request_id);
     line("Token", &request.token_id);
-    line("From", &format!("{} {}", request.address, request.user_agent).trim().to_owned());
+    line("From", format!("{} {}", request.address, request.user_agent).trim());
     for event in &shown.events {
         line("Changed", &format!("{} {}", event.r#type, String::from_utf8_lossy(&event.delta_json)));
     }
