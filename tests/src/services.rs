@@ -50,7 +50,7 @@ const READS: [&str; 11] = [
     "ListSchemas",
 ];
 /// By `identities:watch`.
-const WATCHES: [&str; 1] = ["ListEvents"];
+const WATCHES: [&str; 2] = ["ListEvents", "ListEventsOfSubject"];
 
 fn needed(rpc: &Rpc) -> &'static str {
     match rpc.method() {

@@ -79,6 +79,7 @@ impl From<Status> for Problem {
             | Reason::AdminNotFound
             | Reason::SignInNotFound
             | Reason::SessionNotFound
+            | Reason::RequestNotFound
             | Reason::CredentialNotFound => (StatusCode::NOT_FOUND, "There is nothing here"),
             Reason::Uniqueness
             | Reason::IdempotencyKeyReused

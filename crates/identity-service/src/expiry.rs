@@ -1,5 +1,5 @@
 //! The background task that deletes what nobody is shown any more: idempotency keys, invitations, sessions of the console and
-//! sign-ins that have expired, and the members of deleted groups.
+//! sign-ins that have expired, requests of the provisioning log that are kept no longer, and the members of deleted groups.
 
 use std::{
     convert::Infallible,
@@ -13,8 +13,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    domain::{GroupId, OrgId},
-    store::{admin, idempotency, member, session, sign_in, tombstone},
+    domain::{
+        GroupId, OrgId,
+        request_log::{COUNTED_DAYS, days_before, first_id},
+    },
+    store::{admin, idempotency, member, organization, request_log, session, sign_in, tombstone},
 };
 
 /// An expired key counts as none from its moment on, so its row may stay for a while.
@@ -23,6 +26,8 @@ const EVERY: Duration = Duration::from_secs(10 * 60);
 const BATCH: i64 = 500;
 /// Members in one transaction, in which others wait for SQLite's writer.
 const MEMBERS: i64 = 1000;
+/// Requests in one transaction, and counts.
+const REQUESTS: i64 = 1000;
 
 /// A handle on the task. Clones share it.
 #[derive(Clone)]
@@ -64,6 +69,7 @@ async fn run(db: Db, clock: Clock, poke: Arc<Notify>, stop: CancellationToken) {
             if keys {
                 purge(&db, clock.now(), &stop).await?;
                 purge_consoles(&db, clock.now(), &stop).await?;
+                purge_requests(&db, clock.now(), &stop).await?;
             }
             sweep(&db, &stop).await
         };
@@ -153,6 +159,36 @@ async fn purge_consoles(db: &Db, now: Instant, stop: &CancellationToken) -> Resu
         }
     }
     Ok(purged)
+}
+
+/// Goes through the organizations that have requests. How many rows were deleted.
+async fn purge_requests(db: &Db, now: Instant, stop: &CancellationToken) -> Result<usize, store::Error> {
+    let mut org = OrgId(Uuid::nil());
+    let mut purged = 0;
+    while let Some(next) =
+        db.across().read(move |conn| Ok(request_log::request_organization_after(conn, org)?)).await.map_err(only)?
+    {
+        org = next;
+        let mut more = true;
+        while more && !stop.is_cancelled() {
+            let some = db.of(org).write(move |conn| Ok(purge_requests_some(conn, org, now)?));
+            let (requests, counts) = some.await.map_err(only)?;
+            purged += requests + counts;
+            more = [requests, counts].iter().any(|count| i64::try_from(*count).is_ok_and(|count| count >= REQUESTS));
+        }
+        if stop.is_cancelled() {
+            return Ok(purged);
+        }
+    }
+    Ok(purged)
+}
+
+fn purge_requests_some(conn: &mut AnyConnection, org: OrgId, now: Instant) -> Result<(usize, usize), store::Error> {
+    // Without an organization they are of no use to anybody.
+    let days = organization::organization_get(conn, org)?.map_or(0, |found| found.request_log_days);
+    let requests = request_log::requests_purge(conn, org, first_id(days_before(now, days)), REQUESTS)?;
+    let counts = request_log::counts_purge(conn, org, days_before(now, COUNTED_DAYS), REQUESTS)?;
+    Ok((requests, counts))
 }
 
 fn only(failure: Failure<Infallible>) -> store::Error {

@@ -33,6 +33,7 @@ use walks::Walks;
 use wire::identity::{
     console_service_server::ConsoleServiceServer, identity_service_server::IdentityServiceServer,
     organization_service_server::OrganizationServiceServer,
+    provisioning_log_service_server::ProvisioningLogServiceServer,
 };
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -105,6 +106,7 @@ impl Service {
     pub fn routes(&self) -> tonic::service::Routes {
         let identity = IdentityServiceServer::new(grpc::Identity(self.core.clone()));
         let console = ConsoleServiceServer::new(grpc::Console(self.core.clone()));
+        let log = ProvisioningLogServiceServer::new(grpc::ProvisioningLog(self.core.clone()));
         let organizations = OrganizationServiceServer::new(grpc::Organizations(self.core.clone()));
         tonic::service::Routes::new(
             identity.max_decoding_message_size(wire::MAX_MESSAGE).max_encoding_message_size(wire::MAX_MESSAGE),
@@ -113,6 +115,7 @@ impl Service {
             organizations.max_decoding_message_size(wire::MAX_MESSAGE).max_encoding_message_size(wire::MAX_MESSAGE),
         )
         .add_service(console)
+        .add_service(log.max_decoding_message_size(wire::MAX_MESSAGE).max_encoding_message_size(wire::MAX_MESSAGE))
     }
 
     /// Whether the database answers.

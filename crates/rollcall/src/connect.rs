@@ -10,6 +10,7 @@ use wire::{
     identity::{
         console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
         organization_service_client::OrganizationServiceClient,
+        provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     token::{
         o_auth_service_client::OAuthServiceClient, service_credential_service_client::ServiceCredentialServiceClient,
@@ -51,6 +52,12 @@ impl<'a> Connection<'a> {
     /// Users and groups. Ask for the organizations first.
     pub(crate) async fn identities(&mut self) -> anyhow::Result<IdentityServiceClient<Transport>> {
         let client = IdentityServiceClient::new(self.identity_service(false).await?);
+        Ok(client.max_decoding_message_size(wire::MAX_MESSAGE))
+    }
+
+    /// What identity providers asked for. Ask for the organizations first.
+    pub(crate) async fn log(&mut self) -> anyhow::Result<ProvisioningLogServiceClient<Transport>> {
+        let client = ProvisioningLogServiceClient::new(self.identity_service(false).await?);
         Ok(client.max_decoding_message_size(wire::MAX_MESSAGE))
     }
 

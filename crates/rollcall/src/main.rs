@@ -57,6 +57,7 @@ async fn run(cli: Cli, place: String) -> anyhow::Result<()> {
         Command::Schema(command) => commands::schema(&settings, command).await,
         Command::Scim(command) => commands::scim(&settings, command).await,
         Command::Hold(command) => commands::hold(&settings, command).await,
+        Command::Log(command) => commands::log(&settings, command).await,
         Command::User(command) => commands::user(&settings, command).await,
         Command::Service(command) => commands::service(&settings, command).await,
         Command::Token(command) => commands::token(&settings, command).await,
@@ -86,6 +87,7 @@ fn telemetry_config(globals: &Globals, command: &Command) -> telemetry::Config {
         | Command::Scim(_)
         | Command::User(_)
         | Command::Hold(_)
+        | Command::Log(_)
         | Command::Service(_)
         | Command::Token(_)
         | Command::OAuth(_) => ("rollcall-cli", "warn"),

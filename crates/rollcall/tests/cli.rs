@@ -13,6 +13,11 @@ use http::Method;
 use serde_json::{Value, json};
 use support::{all_in_one, create_user, directory, program, provisioned, ready, scim, text};
 use testkit::{client::Client, process::Deployment};
+use tonic::transport::Endpoint;
+use wire::{
+    Credential, Transport,
+    identity::{self as proto, provisioning_log_service_client::ProvisioningLogServiceClient},
+};
 
 /// Every administrative command against a deployment, then SCIM with the token it gave.
 async fn administer(server: &Deployment) {
@@ -655,5 +660,63 @@ async fn what_was_deleted_comes_back() {
     }
     let again = server.cli(&["hold", "approve", "acme", &id]).expect("it runs");
     assert_eq!(again.status.code(), Some(1), "{}", again.stderr);
+    server.stop().expect("stopped");
+}
+
+/// What gateways report, as an administrator reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_read_and_exported() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &[]);
+    ready(&server).await;
+    provisioned(&server, "acme");
+    let run = |words: &[&str]| server.cli_json(words).expect("the command works");
+    let organization_id = text(&run(&["org", "show", "acme"])["id"]);
+    assert_eq!(run(&["log", "list", "acme", "--words", "nobody"])["requests"], json!([]));
+
+    let endpoint = Endpoint::from_shared(server.grpc("identity").expect("an address")).expect("a URL");
+    let credential = Credential::new(&server.admin_credential().expect("a credential")).expect("a header");
+    let transport = Transport::network(endpoint.connect().await.expect("a connection"), credential);
+    let id = |n: usize| format!("{}{n:04x}", &uuid::Uuid::now_v7().to_string()[..32]);
+    let requests = (0..600).map(|n| proto::LoggedRequest {
+        id: id(n),
+        organization_id: organization_id.clone(),
+        status: 409,
+        outcome: if n % 2 == 0 { proto::Outcome::Refused } else { proto::Outcome::Unchanged }.into(),
+        method: "POST".to_owned(),
+        path: "/scim/v2/Users".to_owned(),
+        detail: format!("Number {n}\u{1b}[2J is taken."),
+        ..Default::default()
+    });
+    let requests: Vec<proto::LoggedRequest> = requests.collect();
+    for chunk in requests.chunks(500) {
+        let report = proto::ReportRequestsRequest { requests: chunk.to_vec(), counts: Vec::new() };
+        let mut client = ProvisioningLogServiceClient::new(transport.clone());
+        client.report_requests(report).await.expect("reported");
+    }
+
+    let found = run(&["log", "list", "acme", "--outcome", "refused", "--words", "number taken"]);
+    let found = found["requests"].as_array().expect("a list").clone();
+    assert_eq!((found.len(), &found[0]["outcome"]), (100, &json!("refused")));
+    let limited = ["log", "list", "acme", "--words", "number", "--outcome", "refused,unchanged", "--limit", "550"];
+    assert_eq!(run(&limited)["requests"].as_array().map(Vec::len), Some(550));
+    let shown = run(&["log", "show", "acme", &requests[7].id]);
+    assert_eq!((&shown["status"], &shown["events"]), (&json!(409), &json!([])));
+    let printed = server.cli(&["log", "show", "acme", &requests[7].id]).expect("it runs").stdout;
+    assert!(printed.contains("unchanged (409)") && !printed.contains('\u{1b}'), "{printed}");
+    let unknown = server.cli(&["log", "show", "acme", &uuid::Uuid::nil().to_string()]).expect("it runs");
+    assert_eq!(unknown.status.code(), Some(1), "{}", unknown.stderr);
+
+    let exported = server.cli(&["log", "export", "acme"]).expect("it runs").stdout;
+    let exported: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let ids: Vec<String> = exported.iter().map(|request| text(&request["id"])).collect();
+    let ours: Vec<&String> = ids.iter().filter(|id| requests.iter().any(|request| request.id == **id)).collect();
+    assert_eq!(ours.len(), 600);
+    assert!(ids.is_sorted(), "the oldest first");
+
+    assert_eq!(run(&["log", "retention", "acme", "--days", "7"])["retention_days"], 7);
+    let wrong = server.cli(&["log", "retention", "acme", "--days", "0"]).expect("it runs");
+    assert_eq!(wrong.status.code(), Some(1), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("1 to 365"), "{}", wrong.stderr);
     server.stop().expect("stopped");
 }

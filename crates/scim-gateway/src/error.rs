@@ -167,6 +167,7 @@ pub(crate) fn kind(reason: Reason) -> ErrorKind {
         | Reason::SignInRefused
         | Reason::SessionInvalid
         | Reason::SessionNotFound
+        | Reason::RequestNotFound
         | Reason::Internal => ErrorKind::Internal,
     }
 }

@@ -9,12 +9,13 @@ use crate::{
     common::{Caller, InternalService, caller::Kind},
     identity::{
         AddSchemaRequest, ApproveHoldRequest, CreateAdminInviteRequest, CreateGroupRequest, CreateOrganizationRequest,
-        CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetUserRequest,
+        CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetRequestRequest, GetUserRequest,
         ListDeletedUsersRequest, ListGroupsOfUserRequest, ListGroupsRequest, ListHoldsRequest, ListMembersRequest,
-        ListResourcesRequest, ListUsersRequest, LookUpUsersRequest, PatchGroupRequest, PatchUserRequest,
-        RemoveAdminRequest, RemoveSignInProviderRequest, ReplaceGroupRequest, ReplaceUserRequest, RestoreHoldRequest,
-        RestoreUserRequest, RevokeSessionRequest, SetAdminRoleRequest, SetDeletionPolicyRequest, SetPlanRequest,
-        SetRequestLimitRequest, SetScimEnabledRequest, SetSignInProviderRequest,
+        ListRequestsRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest, PatchGroupRequest,
+        PatchUserRequest, RemoveAdminRequest, RemoveSignInProviderRequest, ReplaceGroupRequest, ReplaceUserRequest,
+        RestoreHoldRequest, RestoreUserRequest, RevokeSessionRequest, SetAdminRoleRequest, SetDeletionPolicyRequest,
+        SetPlanRequest, SetProvisioningLogRequest, SetRequestLimitRequest, SetScimEnabledRequest,
+        SetSignInProviderRequest,
     },
     token::{
         CreateOAuthApprovalRequest, CreateOAuthClientRequest, CreateScimTokenRequest, CreateServiceCredentialRequest,
@@ -57,6 +58,7 @@ called! {
     SetPlanRequest SetRequestLimitRequest SetScimEnabledRequest
     ListDeletedUsersRequest RestoreUserRequest SetDeletionPolicyRequest
     ApproveHoldRequest ListHoldsRequest RestoreHoldRequest
+    GetRequestRequest ListRequestsRequest SetProvisioningLogRequest
     CreateAdminInviteRequest RemoveAdminRequest RemoveSignInProviderRequest RevokeSessionRequest SetAdminRoleRequest
     SetSignInProviderRequest
     CreateScimTokenRequest CreateServiceCredentialRequest RetireScimTokenRequest RetireServiceSecretRequest

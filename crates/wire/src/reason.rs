@@ -107,6 +107,8 @@ reasons! {
     SessionInvalid = "SESSION_INVALID", Unauthenticated;
     /// No such console session in this organization.
     SessionNotFound = "SESSION_NOT_FOUND", NotFound;
+    /// No such request in this organization's provisioning log.
+    RequestNotFound = "REQUEST_NOT_FOUND", NotFound;
     /// If-Match names no current version.
     VersionMismatch = "VERSION_MISMATCH", FailedPrecondition;
     /// The organization's SCIM switch is off.

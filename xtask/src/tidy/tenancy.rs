@@ -8,7 +8,7 @@ const SERVICE_CREDENTIAL: &str =
     "service credentials are the installation's, and open no organization to a SCIM client";
 
 /// Functions that find an organization, or go through all of them, and why they may.
-const ACROSS: [(&str, &str); 37] = [
+const ACROSS: [(&str, &str); 38] = [
     ("organization_insert", "the organization is the row"),
     ("organization_settings", "the organization is the row"),
     ("organization_by_slug", "finds the organization"),
@@ -22,6 +22,7 @@ const ACROSS: [(&str, &str); 37] = [
     ("heads_page", "a background task goes through all of them"),
     ("watched_between", "a background task goes through all of them"),
     ("hold_organization_after", "a background task goes through all of them"),
+    ("request_organization_after", "a background task goes through all of them"),
     ("rows_of_ids", "runs a statement that names the organization"),
     ("token_by_hash", "finds the organization of a token"),
     ("tokens_by_hash", "finds the organizations of tokens"),

@@ -32,6 +32,7 @@ pub(crate) enum Kind {
     /// Changes were refused because of the plan.
     PlanRefused,
     DeletionPolicyChanged,
+    ProvisioningLogChanged,
     SchemaAdded,
     SignInProviderSet,
     SignInProviderRemoved,
@@ -76,6 +77,7 @@ impl Kind {
             Self::PlanEnded => "organization.plan_ended",
             Self::PlanRefused => "organization.plan_refused",
             Self::DeletionPolicyChanged => "organization.deletion_policy_changed",
+            Self::ProvisioningLogChanged => "organization.provisioning_log_changed",
             Self::SchemaAdded => "organization.schema_added",
             Self::SignInProviderSet => "organization.sign_in_provider_set",
             Self::SignInProviderRemoved => "organization.sign_in_provider_removed",

@@ -14,6 +14,7 @@ pub(crate) mod idempotency;
 pub(crate) mod list;
 pub(crate) mod organization;
 pub(crate) mod plan;
+pub(crate) mod request_log;
 pub(crate) mod sealing;
 pub(crate) mod secret;
 pub(crate) mod session;
@@ -46,6 +47,10 @@ store::typed_id! {
 store::typed_id! {
     /// A session of one.
     pub(crate) struct SessionId;
+}
+store::typed_id! {
+    /// A request in the provisioning log.
+    pub(crate) struct LogId;
 }
 store::typed_id! {
     /// A user or a group, as a member of a group.

@@ -30,6 +30,10 @@ pub(crate) struct Organization {
     pub(crate) deletion_grace_days: u32,
     /// More of a hundred users that lose their access within an hour are held; 0: never.
     pub(crate) hold_percent: u32,
+    /// Days that requests stay in the provisioning log.
+    pub(crate) request_log_days: u32,
+    /// Until then reads stand in it as well.
+    pub(crate) requests_watched_until: Option<Instant>,
     pub(crate) created: Instant,
     pub(crate) modified: Instant,
 }

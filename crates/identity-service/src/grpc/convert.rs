@@ -189,7 +189,7 @@ pub(super) fn organization(shown: ShownOrganization) -> proto::Organization {
         requests_per_second: this.requests_per_second,
         deletion_grace_days: this.deletion_grace_days,
         hold_percent: this.hold_percent,
-        requests_watched_until: None,
+        requests_watched_until: this.requests_watched_until.filter(|until| *until > now).map(instant),
         created_at: Some(instant(this.created)),
         modified_at: Some(instant(this.modified)),
     }

@@ -15,7 +15,7 @@ pub(super) async fn list(core: &Core, request: proto::ListEventsRequest) -> Resu
     Ok(proto::ListEventsResponse { events: rows.into_iter().map(event).collect() })
 }
 
-fn event(row: EventRow) -> proto::Event {
+pub(super) fn event(row: EventRow) -> proto::Event {
     proto::Event {
         sequence: row.seq,
         r#type: row.kind,

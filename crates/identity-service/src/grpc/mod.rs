@@ -9,6 +9,7 @@ mod events;
 mod groups;
 mod holds;
 mod organizations;
+mod request_log;
 mod resources;
 mod users;
 
@@ -22,6 +23,7 @@ use crate::operations::Core;
 
 pub(crate) use console::Console;
 pub(crate) use organizations::Organizations;
+pub(crate) use request_log::ProvisioningLog;
 
 /// `rollcall.identity.v1.IdentityService`.
 pub(crate) struct Identity(pub(crate) Core);

@@ -15,6 +15,7 @@ use crate::{
         list::Target,
         organization::{Organization, check_name, check_slug},
         plan::{Plan, Terms, plan_lapsed},
+        request_log::DEFAULT_DAYS,
     },
     error::{Refused, refusal, refused},
     store::{organization, rank, violates},
@@ -65,6 +66,8 @@ impl Core {
             nested_groups: false,
             deletion_grace_days: DEFAULT_GRACE_DAYS,
             hold_percent: DEFAULT_PERCENT,
+            request_log_days: DEFAULT_DAYS,
+            requests_watched_until: None,
             created: now,
             modified: now,
         };

@@ -8,6 +8,7 @@ use store::{AnyConnection, Backend, Ids, Instant, sql_types::Id};
 use uuid::Uuid;
 
 use super::{
+    Count,
     rank::{LARGEST_BLOCK, Step, blocks_counted, blocks_split, blocks_step},
     schema::{event, event_head, outbox},
     statement::{AnyId, Statement, Value, limit_to},
@@ -339,4 +340,67 @@ pub(crate) fn event_page(
     );
     page.append(limit_to(conn.backend(), i64::from(limit)));
     Ok(page.rows(conn)?)
+}
+
+/// Events about one user or group before a number, newest first.
+pub(crate) fn events_of_subject(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    subject: Uuid,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<EventRow>, store::Error> {
+    let before = before.unwrap_or(i64::MAX);
+    Ok(of_subject(conn.backend(), org, subject, (0, before), i64::from(limit)).rows(conn)?)
+}
+
+/// Those from one number on and before another. Also newest first.
+pub(crate) fn events_of_subject_between(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    subject: Uuid,
+    numbers: (i64, i64),
+    limit: i64,
+) -> Result<Vec<EventRow>, store::Error> {
+    Ok(of_subject(conn.backend(), org, subject, numbers, limit).rows(conn)?)
+}
+
+pub(crate) fn of_subject(
+    backend: Backend,
+    org: OrgId,
+    subject: Uuid,
+    (from, before): (i64, i64),
+    limit: i64,
+) -> Statement {
+    let mut page = Statement::new(
+        "SELECT v.org, v.seq, v.id, v.occurred, v.kind, v.subject, v.actor, v.delta, v.hash FROM event v WHERE v.org = ? AND \
+         v.subject = ? AND v.seq >= ? AND v.seq < ? ORDER BY v.seq DESC",
+        [Value::id(org), Value::id(subject), Value::Integer(from), Value::Integer(before)],
+    );
+    page.append(limit_to(backend, limit));
+    page
+}
+
+/// About the number of the first event from an instant on: events are numbered in the order of time, but for what waited
+/// and for clocks that differ. One seek for each time that the number of events halves.
+pub(crate) fn event_number_at(conn: &mut AnyConnection, org: OrgId, at: Instant) -> Result<i64, store::Error> {
+    #[derive(QueryableByName)]
+    #[diesel(table_name = event)]
+    struct Seen {
+        occurred: Instant,
+    }
+    let last = "SELECT h.last_seq AS n FROM event_head h WHERE h.org = ?";
+    let last = Statement::new(last, [Value::id(org)]).row::<Count>(conn)?.map_or(0, |row| row.n);
+    let (mut from, mut before) = (1, last.saturating_add(1));
+    while from < before {
+        let middle = from + (before - from) / 2;
+        let seek = "SELECT v.occurred FROM event v WHERE v.org = ? AND v.seq = ?";
+        let seen: Option<Seen> = Statement::new(seek, [Value::id(org), Value::Integer(middle)]).row(conn)?;
+        if seen.is_some_and(|seen| seen.occurred < at) {
+            from = middle + 1;
+        } else {
+            before = middle;
+        }
+    }
+    Ok(from)
 }

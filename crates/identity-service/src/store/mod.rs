@@ -19,6 +19,7 @@ pub(crate) mod organization;
 #[cfg(test)]
 mod plans;
 pub(crate) mod rank;
+pub(crate) mod request_log;
 #[cfg(test)]
 mod row_security;
 pub(crate) mod schema;

@@ -39,6 +39,8 @@ struct Row {
     nested_groups: bool,
     deletion_grace_days: i64,
     hold_percent: i64,
+    request_log_days: i64,
+    requests_watched_until: Option<Instant>,
     created: Instant,
     modified: Instant,
 }
@@ -63,6 +65,8 @@ impl From<Row> for Organization {
             nested_groups: row.nested_groups,
             deletion_grace_days: days(row.deletion_grace_days),
             hold_percent: u32::try_from(row.hold_percent).unwrap_or(0),
+            request_log_days: days(row.request_log_days),
+            requests_watched_until: row.requests_watched_until,
             created: row.created,
             modified: row.modified,
         }
@@ -87,6 +91,8 @@ impl From<&Organization> for Row {
             nested_groups: this.nested_groups,
             deletion_grace_days: i64::from(this.deletion_grace_days),
             hold_percent: i64::from(this.hold_percent),
+            request_log_days: i64::from(this.request_log_days),
+            requests_watched_until: this.requests_watched_until,
             created: this.created,
             modified: this.modified,
         }
@@ -235,6 +241,8 @@ pub(crate) fn organization_settings(conn: &mut AnyConnection, this: &Organizatio
         organization::requests_per_second.eq(this.requests_per_second.map(i64::from)),
         organization::deletion_grace_days.eq(i64::from(this.deletion_grace_days)),
         organization::hold_percent.eq(i64::from(this.hold_percent)),
+        organization::request_log_days.eq(i64::from(this.request_log_days)),
+        organization::requests_watched_until.eq(this.requests_watched_until),
         organization::modified.eq(this.modified),
     );
     diesel::update(organization::table.filter(organization::id.eq(this.id))).set(changes).execute(conn)?;

@@ -7,22 +7,23 @@ use uuid::Uuid;
 
 use super::{
     Count,
-    event::Author,
+    event::{self, Author},
     list::Listing,
     member::{self, Membership},
     organization,
     rank::Spot,
-    session,
+    request_log, session,
     statement::{Statement, Value},
     user::{self, Nesting, UserKey},
 };
 use crate::domain::{
-    GroupId, OrgId, UserId,
+    GroupId, LogId, OrgId, UserId,
     access::is_open,
     actor::{Actor, ActorKind},
     list::{Edge, ListQuery, Position, Start, Target},
     organization::{Gate, Organization},
     plan::{Plan, Terms},
+    request_log::{Outcome, Range, Search, Start},
     secret::Hash,
 };
 
@@ -365,6 +366,8 @@ async fn the_gate_in_a_statement_is_the_gate_of_the_rules() {
                         nested_groups: gate.nested_groups,
                         deletion_grace_days: 30,
                         hold_percent: 20,
+                        request_log_days: 30,
+                        requests_watched_until: None,
                         created: now,
                         modified: now,
                     };
@@ -476,6 +479,73 @@ async fn a_change_of_members_reads_and_writes_nobody_else() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_the_log_read_along_an_index() {
+    for (_database, db) in databases().await {
+        let backend = db.backend();
+        let fill = move |conn: &mut AnyConnection| -> Result<(), store::Error> {
+            let (id, instant, blob) = match conn.backend() {
+                Backend::Sqlite => ("unhex(printf('%032x', i))", "0", "X'00'"),
+                Backend::Postgres => ("CAST(lpad(to_hex(i), 32, '0') AS uuid)", "now()", "CAST('' AS bytea)"),
+            };
+            let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {USERS})");
+            let requests = format!(
+                "{numbers} INSERT INTO request_log (org, id, occurred, outcome, status, subject, request_id, search, document) \
+                 SELECT ?, {id}, {instant}, CASE WHEN i = 5 THEN 4 ELSE 2 END, 200, {id}, 'r', 's', '{{}}' FROM n"
+            );
+            let events = format!(
+                "{numbers} INSERT INTO event (org, seq, id, occurred, kind, subject, actor, delta, hash) SELECT ?, i, {id}, \
+                 {instant}, 'k', {id}, '{{}}', '{{}}', {blob} FROM n"
+            );
+            for text in [requests, events] {
+                Statement::new(text, [Value::id(ORG)]).run(conn)?;
+            }
+            if conn.backend() == Backend::Postgres {
+                Statement::new("ANALYZE", []).run(conn)?;
+            }
+            Ok(())
+        };
+        db.of(ORG).write(move |conn| Ok::<_, Failure<String>>(fill(conn)?)).await.expect("seed");
+        let plan_of = async |statement: Statement| {
+            let plan = db.of(ORG).read(move |conn| Ok::<_, Failure<String>>(plan(conn, statement.clone())?));
+            plan.await.expect("plan")
+        };
+        let before = Some(LogId(Uuid::from_u128(2500)));
+        let range = Range { from: LogId(Uuid::from_u128(2)), before };
+        let outcomes = [vec![Outcome::Refused], vec![Outcome::Changed, Outcome::Unchanged, Outcome::Refused]];
+        for (outcomes, start) in outcomes.into_iter().flat_map(|outcomes| {
+            [Start::Newest, Start::After(LogId(Uuid::nil()))].map(move |start| (outcomes.clone(), start))
+        }) {
+            for (subject, sqlite, words) in [
+                (None, "request_log_outcome (org=? AND outcome=? AND id>? AND id<?)", vec!["s".to_owned()]),
+                (None, "request_log_outcome (org=? AND outcome=? AND id>? AND id<?)", Vec::new()),
+                (Some(Uuid::from_u128(77)), "request_log_subject (org=? AND subject=? AND id>? AND id<?)", Vec::new()),
+            ] {
+                let search = Search { outcomes: outcomes.clone(), subject, words, range, start };
+                for statement in [
+                    request_log::page_statement(backend, ORG, &search, range, 50),
+                    request_log::edge_statement(backend, ORG, &search, range),
+                ] {
+                    let plan = plan_of(statement).await;
+                    match backend {
+                        Backend::Sqlite => {
+                            let each = if subject.is_some() { 1 } else { outcomes.len() };
+                            assert_eq!(plan.matches(sqlite).count(), each, "{plan}");
+                            assert!(!plan.contains("SCAN l"), "{plan}");
+                        }
+                        Backend::Postgres => assert!(!plan.contains("Seq Scan"), "{plan}"),
+                    }
+                }
+            }
+        }
+        let events = plan_of(event::of_subject(backend, ORG, Uuid::from_u128(77), (2, 2500), 50)).await;
+        assert!(
+            events.contains("event_subject") && !events.contains("SCAN") && !events.contains("Seq Scan"),
+            "{events}"
+        );
     }
 }
 

@@ -11,7 +11,7 @@ const OURS: OrgId = OrgId(Uuid::from_u128(1));
 const THEIRS: OrgId = OrgId(Uuid::from_u128(2));
 
 /// Each table with the column of its organization, and the values of a row of the organization `$org`.
-const TABLES: [(&str, &str, &str); 24] = [
+const TABLES: [(&str, &str, &str); 26] = [
     (
         "organization",
         "id",
@@ -50,6 +50,17 @@ const TABLES: [(&str, &str, &str); 24] = [
         "org",
         "(org, id, state, opened, first_at, last_at, users, deactivated, deleted, failed) VALUES \
       ($org, $org, 1, now(), now(), now(), 0, 0, 0, 0)",
+    ),
+    (
+        "request_log",
+        "org",
+        "(org, id, occurred, outcome, status, subject, request_id, search, document) VALUES \
+      ($org, $org, now(), 1, 200, NULL, '', '', '{}')",
+    ),
+    (
+        "request_count",
+        "org",
+        "(org, hour, read, changed, unchanged, refused, failed) VALUES ($org, now(), 0, 0, 0, 0, 0)",
     ),
     ("membership_move", "org", "(org, user_id, direction, created) VALUES ($org, $org, 1, now())"),
     ("group_tombstone", "org", "(org, group_id, created) VALUES ($org, $org, now())"),

@@ -22,6 +22,8 @@ diesel::table! {
         plan_told -> Nullable<Instant>,
         deletion_grace_days -> BigInt,
         hold_percent -> BigInt,
+        request_log_days -> BigInt,
+        requests_watched_until -> Nullable<Instant>,
     }
 }
 

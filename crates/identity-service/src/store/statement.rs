@@ -25,6 +25,7 @@ store::typed_id! {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     Id(AnyId),
+    OptionalId(Option<AnyId>),
     Text(String),
     OptionalText(Option<String>),
     Integer(i64),
@@ -73,6 +74,7 @@ impl Value {
     fn push<'b>(&'b self, out: &mut AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
         match self {
             Self::Id(value) => out.push_bind_param::<Id, _>(value),
+            Self::OptionalId(value) => out.push_bind_param::<Nullable<Id>, _>(value),
             Self::Text(value) => out.push_bind_param::<Text, _>(value),
             Self::OptionalText(value) => out.push_bind_param::<Nullable<Text>, _>(value),
             Self::Integer(value) => out.push_bind_param::<BigInt, _>(value),

@@ -5,6 +5,7 @@
 //! predicates are taken out, one at a time.
 
 mod console;
+mod log;
 
 use std::fmt::Write as _;
 
@@ -203,6 +204,7 @@ fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
     assert_eq!(names.len(), 1, "one of ours is beyond ASCII");
     name_key_update(conn, OURS, &names[0], "new")?;
     console::work(conn, OURS)?;
+    log::work(conn)?;
     blocks_split_alone(conn, OURS)?;
     if conn.backend() == Backend::Postgres {
         assert_eq!(events_number(conn, OURS, 10)?.events, 1, "a change of ours");
@@ -230,6 +232,7 @@ async fn kept(database: &TestDatabase) {
     let db = Db::open(&config, crate::SQLITE, crate::POSTGRES).await.expect("open");
     database.execute(&rows(database)).expect("rows");
     database.execute(&console::rows(database)).expect("rows of consoles");
+    database.execute(&log::rows(database)).expect("rows of logs");
     let theirs = || {
         let tables = [
             "scim_user",
@@ -246,7 +249,7 @@ async fn kept(database: &TestDatabase) {
             "loss_watch",
         ];
         let rows = |table: &str| database.rows_of(table, &THEIRS.0.to_string()).expect("rows");
-        tables.into_iter().chain(console::TABLES).map(rows).collect::<Vec<_>>()
+        tables.into_iter().chain(console::TABLES).chain(log::TABLES).map(rows).collect::<Vec<_>>()
     };
     let before = theirs();
     db.of(OURS).write(|conn| Ok::<_, Failure<String>>(work(conn)?)).await.expect("work");

@@ -18,6 +18,7 @@ mod members;
 mod organizations;
 mod pagination;
 mod plans;
+mod request_log;
 mod schema;
 mod schemas;
 mod sessions;

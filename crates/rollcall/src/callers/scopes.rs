@@ -96,7 +96,7 @@ const REFLECTION: [&str; 1] = ["grpc.reflection.v1.ServerReflection"];
 
 type Rpcs = &'static [(&'static str, Scope)];
 
-const TABLE: [(&str, Rpcs); 6] = [
+const TABLE: [(&str, Rpcs); 7] = [
     (
         "rollcall.identity.v1.ConsoleService",
         &[
@@ -158,6 +158,19 @@ const TABLE: [(&str, Rpcs); 6] = [
             ("SetDeletionPolicy", Scope::Administer),
             ("AddSchema", Scope::Administer),
             ("ListSchemas", Scope::IdentitiesRead),
+        ],
+    ),
+    (
+        "rollcall.identity.v1.ProvisioningLogService",
+        &[
+            ("ReportRequests", Scope::Administer),
+            // What was refused is not what changed, and bodies stand in it.
+            ("ListRequests", Scope::Administer),
+            ("GetRequest", Scope::Administer),
+            ("CountRequests", Scope::Administer),
+            ("ListEventsOfSubject", Scope::IdentitiesWatch),
+            ("SetProvisioningLog", Scope::Administer),
+            ("GetProvisioningLog", Scope::Administer),
         ],
     ),
     (

@@ -2,6 +2,7 @@
 
 mod admin;
 mod hold;
+mod log;
 mod oauth;
 mod org;
 mod schema;
@@ -26,8 +27,9 @@ use wire::{
 };
 
 pub(crate) use self::{
-    admin::run as admin, hold::run as hold, oauth::run as oauth, org::run as org, schema::run as schema,
-    scim::run as scim, service::run as service, sign_in::run as sign_in, token::run as token, user::run as user,
+    admin::run as admin, hold::run as hold, log::run as log, oauth::run as oauth, org::run as org,
+    schema::run as schema, scim::run as scim, service::run as service, sign_in::run as sign_in, token::run as token,
+    user::run as user,
 };
 use crate::settings::Settings;
 

@@ -26,6 +26,7 @@ use wire::{
         AddSchemaRequest, CreateOrganizationRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
         console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
         organization_service_client::OrganizationServiceClient,
+        provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     token::{
         CreateScimTokenRequest, CreateScimTokenResponse, RevokeScimTokenRequest,
@@ -44,6 +45,7 @@ pub(crate) struct Server {
     pub(crate) oauth: OAuthServiceClient<Transport>,
     pub(crate) identity: IdentityServiceClient<Transport>,
     pub(crate) console: ConsoleServiceClient<Transport>,
+    pub(crate) log: ProvisioningLogServiceClient<Transport>,
     /// To identity-service and to token-service.
     pub(crate) transports: [Transport; 2],
     /// Microseconds by which the gateway's clock is ahead.
@@ -152,6 +154,7 @@ impl Server {
             organizations: OrganizationServiceClient::new(identity.clone()),
             identity: IdentityServiceClient::new(identity.clone()),
             console: ConsoleServiceClient::new(identity.clone()),
+            log: ProvisioningLogServiceClient::new(identity.clone()),
             tokens: TokenServiceClient::new(token.clone()),
             oauth: OAuthServiceClient::new(token.clone()),
             transports: [identity, token],
@@ -172,6 +175,7 @@ impl Server {
             router: scim_gateway::router(config, self.transports[0].clone(), token, now),
             identity: self.identity.clone(),
             console: self.console.clone(),
+            log: self.log.clone(),
             organizations: self.organizations.clone(),
             tokens: self.tokens.clone(),
             oauth: self.oauth.clone(),

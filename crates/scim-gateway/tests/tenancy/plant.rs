@@ -12,7 +12,7 @@ pub(crate) const STRANGER: &str = "11111111-1111-7111-8111-111111111111";
 /// Tables with rows that other rows or requests refer to by id.
 const TABLES: [&str; 6] = ["scim_user", "user_key", "scim_group", "group_member", "deleted_user", "deleted_user_group"];
 /// Those that no call on another organization may touch.
-const KEPT: [&str; 19] = [
+const KEPT: [&str; 21] = [
     "scim_user",
     "user_key",
     "scim_group",
@@ -27,6 +27,8 @@ const KEPT: [&str; 19] = [
     "idempotency_key",
     "event",
     "event_head",
+    "request_log",
+    "request_count",
     "console_admin",
     "admin_invite",
     "console_session",

@@ -52,8 +52,11 @@ pub(crate) async fn all(server: &Server, ours: &Subject, theirs: &Subject) {
 }
 
 /// Rpcs that name an organization and nothing in it, or that are told of one.
-const WITHOUT: [&str; 21] = [
+const WITHOUT: [&str; 24] = [
     "ListHolds",
+    "CountRequests",
+    "SetProvisioningLog",
+    "GetProvisioningLog",
     "CreateAdminInvite",
     "ListAdmins",
     "SetSignInProvider",
@@ -282,6 +285,36 @@ fn cases() -> Vec<(&'static str, Case)> {
             let one =
                 proto::ListDeletedUsersRequest { page_token: String::new(), id: of.former.clone(), ..request.clone() };
             vec![call!(server.identity, list_deleted_users, request), call!(server.identity, list_deleted_users, one)]
+        }),
+        ("GetRequest", |server, ours, of| {
+            let organization_id = ours.organization.clone();
+            let request = proto::GetRequestRequest { organization_id, caller: administrator(), id: of.logged.clone() };
+            vec![call!(server.log, get_request, request)]
+        }),
+        ("ListRequests", |server, ours, of| {
+            let about = proto::ListRequestsRequest {
+                organization_id: ours.organization.clone(),
+                caller: administrator(),
+                subject_id: of.user_id(),
+                ..Default::default()
+            };
+            let after = proto::ListRequestsRequest {
+                subject_id: String::new(),
+                after_id: of.logged.clone(),
+                words: of.logged.clone(),
+                ..about.clone()
+            };
+            vec![call!(server.log, list_requests, about), call!(server.log, list_requests, after)]
+        }),
+        ("ListEventsOfSubject", |server, ours, of| {
+            let organization_id = ours.organization.clone();
+            let request = proto::ListEventsOfSubjectRequest {
+                organization_id,
+                subject_id: of.user_id(),
+                before_sequence: 0,
+                page_size: 0,
+            };
+            vec![call!(server.log, list_events_of_subject, request)]
         }),
         ("ListGroupsOfUser", |server, ours, of| {
             let request = proto::ListGroupsOfUserRequest {

@@ -46,6 +46,8 @@ pub(crate) struct Subject {
     pub(crate) oauth_code: String,
     pub(crate) oauth_access: String,
     pub(crate) oauth_refresh: String,
+    /// UUID of a request in the log. See [`Self::with_console`].
+    pub(crate) logged: String,
     /// See [`Self::with_console`].
     pub(crate) console: Console,
 }
@@ -145,11 +147,12 @@ impl Subject {
             former,
             urn,
             cursor: text(&page["nextCursor"]),
+            logged: String::new(),
             console: Console::default(),
         }
     }
 
-    /// With a sign-in provider, an administrator who has signed in by it, and an invitation.
+    /// With a sign-in provider, an administrator who has signed in by it, and an invitation; and a request in the log.
     pub(crate) async fn with_console(self, server: &Server) -> Self {
         let (mut rpc, organization_id) = (server.console.clone(), self.organization.clone());
         let set = proto::SetSignInProviderRequest {
@@ -184,7 +187,18 @@ impl Subject {
         let admin = signed_in.admin.expect("admin").id;
         let console =
             Console { admin, email, subject, session: signed_in.id, invite: pending.invite.expect("invitation").id };
-        Self { console, ..self }
+        let logged = new_id().to_string();
+        let request = proto::LoggedRequest {
+            id: logged.clone(),
+            organization_id,
+            subject_id: self.user_id(),
+            status: 409,
+            outcome: proto::Outcome::Refused.into(),
+            ..Default::default()
+        };
+        let report = proto::ReportRequestsRequest { requests: vec![request], counts: Vec::new() };
+        server.log.clone().report_requests(report).await.expect("reported");
+        Self { logged, console, ..self }
     }
 
     /// The same with other ids and texts, which nobody has: what is compared with.
@@ -215,6 +229,7 @@ impl Subject {
             oauth_code: shuffled(""),
             oauth_access: shuffled(""),
             oauth_refresh: shuffled(""),
+            logged: new_id().to_string(),
             console: Console {
                 admin: new_id().to_string(),
                 email: format!("admin-{}@example.com", tag()),

@@ -144,7 +144,7 @@ fn after_prefix(prefix: &str) -> Option<String> {
 }
 
 /// LIKE with the default escape character.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '%' | '_' | '\\') {

@@ -26,6 +26,7 @@ use self::{
 use super::statement::{Statement, Value};
 use crate::domain::{OrgId, list::Target, parse_id};
 
+pub(crate) use compare::escaped;
 pub(crate) use sort::{Order, order, slice};
 
 /// What a condition is compiled for.

@@ -1,0 +1,178 @@
+//! The provisioning log: written behind the answers, by gateways, and read by administrators.
+//!
+//! Not here: what is forgotten, and when (`expiry`), and how much of a request is kept (`domain`).
+
+use std::collections::BTreeMap;
+
+use ::store::{AnyConnection, Error, Instant};
+use serde_json::json;
+use uuid::Uuid;
+use wire::Refusal;
+
+use super::{
+    Core, Scope, ShownOrganization, organization_of,
+    organizations::{not_a_client, organization_lock},
+};
+use crate::{
+    domain::{
+        LogId, OrgId,
+        event::{Kind, NewEvent},
+        organization::Organization,
+        request_log::{
+            Counts, Hours, Logged, Search, check_days, check_watch, days_before, first_id, hour_of, hours,
+            is_of_request, request_not_found,
+        },
+    },
+    error::{Refused, refusal},
+    store::{
+        event::{self, EventRow},
+        organization,
+        request_log::{self, Page},
+    },
+};
+
+/// Clocks of gateways and of this service may differ by so much, and changes may wait so long for their number.
+const APART_MICROS: i64 = 5 * 60 * 1_000_000;
+/// Events of one subject that are looked at for one request, and that are shown.
+const EVENTS: i64 = 1000;
+const SHOWN: usize = 100;
+
+/// What gateways tell of some organizations.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report(BTreeMap<OrgId, (Vec<Logged>, Hours)>);
+
+impl Report {
+    pub(crate) fn request(&mut self, org: OrgId, request: Logged) {
+        self.0.entry(org).or_default().0.push(request.cut());
+    }
+
+    pub(crate) fn count(&mut self, org: OrgId, at: Instant, counts: Counts) {
+        self.0.entry(org).or_default().1.entry(hour_of(at)).or_default().add(counts);
+    }
+}
+
+impl Core {
+    /// One transaction for each organization.
+    pub(crate) async fn requests_report(&self, report: Report) -> Result<(), Refusal> {
+        for (org, (requests, hours)) in report.0 {
+            let add = move |conn: &mut AnyConnection| -> Result<(), Refused> {
+                if organization::organization_gate(conn, org)?.is_some() {
+                    request_log::requests_insert(conn, org, &requests)?;
+                    request_log::counts_add(conn, org, &hours)?;
+                }
+                Ok(())
+            };
+            self.db.of(org).write(add).await.map_err(refusal)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn request_page(&self, scope: Scope, search: Search, limit: u32) -> Result<Page, Refusal> {
+        not_a_client(&scope.actor)?;
+        let now = self.clock.now();
+        self.read(scope.org, move |conn| {
+            let kept = kept_from(&organization_of(conn, scope.org)?, now);
+            let mut search = search.clone();
+            search.range.from = search.range.from.max(kept);
+            Ok(request_log::requests_page(conn, scope.org, &search, limit)?)
+        })
+        .await
+    }
+
+    /// With its events, the oldest first.
+    pub(crate) async fn request_get(&self, scope: Scope, id: LogId) -> Result<(Logged, Vec<EventRow>), Refusal> {
+        not_a_client(&scope.actor)?;
+        let now = self.clock.now();
+        self.read(scope.org, move |conn| {
+            let kept = kept_from(&organization_of(conn, scope.org)?, now);
+            let found = request_log::request_get(conn, scope.org, id, kept)?;
+            let found = found.ok_or_else(|| Refused::Refused(request_not_found()))?;
+            let events = events_of(conn, scope.org, &found)?;
+            Ok((found, events))
+        })
+        .await
+    }
+
+    pub(crate) async fn request_counts(
+        &self,
+        org: OrgId,
+        from: Option<Instant>,
+        to: Option<Instant>,
+    ) -> Result<Hours, Refusal> {
+        let (from, to) = hours(from, to.unwrap_or_else(|| self.clock.now()))?;
+        self.read(org, move |conn| {
+            organization_of(conn, org)?;
+            Ok(request_log::counts_between(conn, org, from, to)?)
+        })
+        .await
+    }
+
+    /// The newest first.
+    pub(crate) async fn subject_events(
+        &self,
+        org: OrgId,
+        subject: Uuid,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<EventRow>, Refusal> {
+        self.read(org, move |conn| {
+            organization_of(conn, org)?;
+            Ok(event::events_of_subject(conn, org, subject, before, limit)?)
+        })
+        .await
+    }
+
+    /// Absent: as it is.
+    pub(crate) async fn provisioning_log_set(
+        &self,
+        scope: Scope,
+        days: Option<u32>,
+        watch_seconds: Option<u32>,
+    ) -> Result<ShownOrganization, Refusal> {
+        not_a_client(&scope.actor)?;
+        days.map_or(Ok(()), check_days)?;
+        watch_seconds.map_or(Ok(()), check_watch)?;
+        let (core, now) = (self.clone(), self.clock.now());
+        self.write(scope.org, move |conn| {
+            let before = organization_lock(conn, scope.org)?;
+            let mut after = before.clone();
+            after.request_log_days = days.unwrap_or(before.request_log_days);
+            if let Some(seconds) = watch_seconds {
+                let until = now.saturating_add_micros(i64::from(seconds) * 1_000_000);
+                after.requests_watched_until = (seconds > 0).then_some(until);
+            }
+            if after == before {
+                return Ok(ShownOrganization::new(before, now));
+            }
+            let changed = after.request_log_days != before.request_log_days;
+            if changed {
+                after.modified = now.max(before.modified);
+            }
+            organization::organization_settings(conn, &after)?;
+            if changed {
+                let shown = |of: &Organization| json!({"retention_days": of.request_log_days});
+                let delta = json!({"before": shown(&before), "after": shown(&after)});
+                let event = NewEvent { kind: Kind::ProvisioningLogChanged, subject: scope.org.0, delta };
+                core.record(conn, &scope, now, &[event])?;
+            }
+            Ok(ShownOrganization::new(after, now))
+        })
+        .await
+    }
+}
+
+/// What is older is not shown, whether it was deleted by now or not.
+fn kept_from(organization: &Organization, now: Instant) -> LogId {
+    first_id(days_before(now, organization.request_log_days))
+}
+
+/// Events of the request's subject that have its request id, among those of about its time.
+fn events_of(conn: &mut AnyConnection, org: OrgId, request: &Logged) -> Result<Vec<EventRow>, Error> {
+    let Some(subject) = request.subject.filter(|_| !request.request_id.is_empty()) else { return Ok(Vec::new()) };
+    let began = request.occurred.saturating_add_micros(-request.document.duration_us);
+    let from = event::event_number_at(conn, org, began.saturating_add_micros(-APART_MICROS))?;
+    let before = event::event_number_at(conn, org, request.occurred.saturating_add_micros(APART_MICROS))?;
+    let events = event::events_of_subject_between(conn, org, subject, (from, before), EVENTS)?;
+    let of_it = events.into_iter().rev().filter(|event| is_of_request(&event.actor, &request.request_id));
+    Ok(of_it.take(SHOWN).collect())
+}

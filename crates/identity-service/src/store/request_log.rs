@@ -1,0 +1,320 @@
+//! The provisioning log: requests by their ids, which are in the order of time, and their counts by the hour.
+//!
+//! Not here: what a request changed (`event`). Nothing that a SCIM client is answered with looks at these tables.
+
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Nullable, SmallInt, Text},
+};
+use store::{
+    AnyConnection, Backend, Instant,
+    sql_types::{Id, Instant as InstantType},
+};
+use uuid::Uuid;
+
+use super::{
+    filter_sql::escaped,
+    statement::{AnyId, Statement, Value, for_each, limit_to},
+};
+use crate::domain::{
+    LogId, OrgId,
+    request_log::{Counts, Document, Hours, Logged, Outcome, Range, Search},
+};
+
+/// Rows of one INSERT, nine values each.
+const ROWS_PER_INSERT: usize = 500;
+/// Requests that one page looks at where no index tells whether they are meant.
+const LOOKED_AT: i64 = 20_000;
+
+#[derive(QueryableByName)]
+struct LoggedRow {
+    #[diesel(sql_type = Id)]
+    id: LogId,
+    #[diesel(sql_type = InstantType)]
+    occurred: Instant,
+    #[diesel(sql_type = SmallInt)]
+    outcome: i16,
+    #[diesel(sql_type = SmallInt)]
+    status: i16,
+    #[diesel(sql_type = Nullable<Id>)]
+    subject: Option<AnyId>,
+    #[diesel(sql_type = Text)]
+    request_id: String,
+    #[diesel(sql_type = Text)]
+    document: String,
+}
+
+impl From<LoggedRow> for Logged {
+    fn from(row: LoggedRow) -> Self {
+        Self {
+            id: row.id,
+            occurred: row.occurred,
+            outcome: Outcome::of(row.outcome),
+            status: u16::try_from(row.status).unwrap_or(0),
+            subject: row.subject.map(|subject| subject.0),
+            request_id: row.request_id,
+            document: Document::parse(&row.document),
+        }
+    }
+}
+
+/// The columns of [`LoggedRow`], for a table alias `l`.
+const COLUMNS: &str = "l.id, l.occurred, l.outcome, l.status, l.subject, l.request_id, l.document";
+
+/// Adds requests, but for those that are there already.
+pub(crate) fn requests_insert(conn: &mut AnyConnection, org: OrgId, requests: &[Logged]) -> Result<(), store::Error> {
+    for chunk in requests.chunks(ROWS_PER_INSERT) {
+        let text = "INSERT INTO request_log (org, id, occurred, outcome, status, subject, request_id, search, document) VALUES ";
+        let mut insert = Statement::new(text, []);
+        for (request, comma) in chunk.iter().zip(std::iter::once("").chain(std::iter::repeat(", "))) {
+            let values = [
+                Value::id(org),
+                Value::id(request.id),
+                Value::Instant(request.occurred),
+                Value::Integer(request.outcome.code().into()),
+                Value::Integer(request.status.into()),
+                Value::OptionalId(request.subject.map(AnyId)),
+                Value::text(&*request.request_id),
+                Value::text(request.search()),
+                Value::text(request.document.to_json()),
+            ];
+            insert.push(comma, []).push("(?, ?, ?, ?, ?, ?, ?, ?, ?)", values);
+        }
+        insert.push(" ON CONFLICT DO NOTHING", []);
+        insert.shaped().run(conn)?;
+    }
+    Ok(())
+}
+
+/// Adds to what is counted.
+pub(crate) fn counts_add(conn: &mut AnyConnection, org: OrgId, hours: &Hours) -> Result<(), store::Error> {
+    if hours.is_empty() {
+        return Ok(());
+    }
+    let text = "INSERT INTO request_count (org, hour, read, changed, unchanged, refused, failed) VALUES ";
+    let mut insert = Statement::new(text, []);
+    // In their order, so that nobody waits for each other.
+    for ((hour, counts), comma) in hours.iter().zip(std::iter::once("").chain(std::iter::repeat(", "))) {
+        let Counts { read, changed, unchanged, refused, failed } = *counts;
+        let counts = [read, changed, unchanged, refused, failed].map(Value::Integer);
+        let values = [Value::id(org), Value::Instant(*hour)].into_iter().chain(counts);
+        insert.push(comma, []).push("(?, ?, ?, ?, ?, ?, ?)", values);
+    }
+    insert.push(
+        " ON CONFLICT (org, hour) DO UPDATE SET read = request_count.read + excluded.read, \
+         changed = request_count.changed + excluded.changed, unchanged = request_count.unchanged + excluded.unchanged, \
+         refused = request_count.refused + excluded.refused, failed = request_count.failed + excluded.failed",
+        [],
+    );
+    insert.shaped().run(conn)?;
+    Ok(())
+}
+
+/// Some requests that were looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) requests: Vec<Logged>,
+    /// The last that was looked at, if there may be more.
+    pub(crate) last: Option<LogId>,
+}
+
+/// The next of what is looked for. With words, or with outcomes of one subject, it ends after so many requests that
+/// were looked at, whatever was found.
+pub(crate) fn requests_page(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    search: &Search,
+    limit: u32,
+) -> Result<Page, store::Error> {
+    let (backend, mut range) = (conn.backend(), search.start.within(search.range));
+    let ascending = search.start.ascending();
+    let mut last = None;
+    if meant(search).is_some() {
+        let edge: Option<IdRow> = edge_statement(backend, org, search, range).row(conn)?;
+        last = edge.map(|edge| edge.id);
+        // It was looked at itself.
+        match last {
+            Some(last) if ascending => range.before = Some(LogId(next(last.0))),
+            Some(last) => range.from = last,
+            None => {}
+        }
+    }
+    let rows: Vec<LoggedRow> = page_statement(backend, org, search, range, i64::from(limit) + 1).rows(conn)?;
+    let mut requests: Vec<Logged> = rows.into_iter().map(Logged::from).collect();
+    if requests.len() > limit as usize {
+        requests.truncate(limit as usize);
+        last = requests.last().map(|request| request.id);
+    }
+    Ok(Page { requests, last })
+}
+
+fn next(id: Uuid) -> Uuid {
+    Uuid::from_u128(id.as_u128().saturating_add(1))
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = Id)]
+    id: LogId,
+}
+
+/// The last request that a page looks at, if there are so many.
+pub(crate) fn edge_statement(backend: Backend, org: OrgId, search: &Search, range: Range) -> Statement {
+    let way = way(search);
+    let mut edge = Statement::new("SELECT u.id FROM (", []);
+    edge.append(candidates(backend, org, search, range, None, LOOKED_AT));
+    edge.push(&format!(") u ORDER BY u.id{way} LIMIT 1 OFFSET {}", LOOKED_AT - 1), []);
+    edge
+}
+
+/// Requests of a range that are meant.
+pub(crate) fn page_statement(backend: Backend, org: OrgId, search: &Search, range: Range, limit: i64) -> Statement {
+    let way = way(search);
+    // What is shown is read of the requests of the page alone.
+    let whole = for_each(backend, COLUMNS, "#", "request_log l", "l.org = ? AND l.id = f.id");
+    let (begin, end) = whole.split_once('#').unwrap_or_default();
+    let mut page = Statement::new(format!("{begin}(SELECT u.id FROM ("), []);
+    page.append(candidates(backend, org, search, range, meant(search), limit));
+    page.push(&format!(") u ORDER BY u.id{way}"), []).append(limit_to(backend, limit));
+    page.push(&format!(") f{end} ORDER BY l.id{way}"), [Value::id(org)]);
+    if search.words.is_empty() { page } else { page.shaped() }
+}
+
+fn way(search: &Search) -> &'static str {
+    if search.start.ascending() { "" } else { " DESC" }
+}
+
+/// The first ids of each index that is read along: that of the subject, or one part of that by outcome for each outcome.
+fn candidates(
+    backend: Backend,
+    org: OrgId,
+    search: &Search,
+    range: Range,
+    meant: Option<Statement>,
+    limit: i64,
+) -> Statement {
+    let way = way(search);
+    let keys: Vec<(&str, Value)> = match search.subject {
+        Some(subject) => vec![("l.subject", Value::id(subject))],
+        None => search.outcomes.iter().map(|outcome| ("l.outcome", Value::Integer(outcome.code().into()))).collect(),
+    };
+    let mut all = Statement::default();
+    for (n, (key, value)) in keys.into_iter().enumerate() {
+        let begin = if n == 0 { "" } else { " UNION ALL " };
+        let text =
+            format!("{begin}SELECT * FROM (SELECT l.id FROM request_log l WHERE l.org = ? AND {key} = ? AND l.id >= ?");
+        all.push(&text, [Value::id(org), value, Value::id(range.from)]);
+        if let Some(before) = range.before {
+            all.push(" AND l.id < ?", [Value::id(before)]);
+        }
+        if let Some(meant) = &meant {
+            all.append(meant.clone());
+        }
+        all.push(&format!(" ORDER BY l.id{way}"), []).append(limit_to(backend, limit));
+        all.push(&format!(") a{n}"), []);
+    }
+    all
+}
+
+/// What no index tells: words, and outcomes of one subject.
+fn meant(search: &Search) -> Option<Statement> {
+    let mut meant = Statement::default();
+    if search.subject.is_some() && search.outcomes.len() < Outcome::ALL.len() {
+        let marks = vec!["?"; search.outcomes.len()].join(", ");
+        let codes = search.outcomes.iter().map(|outcome| Value::Integer(outcome.code().into()));
+        meant.push(&format!(" AND l.outcome IN ({marks})"), codes);
+    }
+    for word in &search.words {
+        meant.push(" AND l.search LIKE ? ESCAPE '\\'", [Value::text(format!("%{}%", escaped(word)))]);
+    }
+    (!meant.is_empty()).then_some(meant)
+}
+
+/// One that is not older than the given id.
+pub(crate) fn request_get(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    id: LogId,
+    from: LogId,
+) -> Result<Option<Logged>, store::Error> {
+    let text = format!("SELECT {COLUMNS} FROM request_log l WHERE l.org = ? AND l.id = ? AND l.id >= ?");
+    let row: Option<LoggedRow> = Statement::new(text, [Value::id(org), Value::id(id), Value::id(from)]).row(conn)?;
+    Ok(row.map(Logged::from))
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = InstantType)]
+    hour: Instant,
+    #[diesel(sql_type = BigInt)]
+    read: i64,
+    #[diesel(sql_type = BigInt)]
+    changed: i64,
+    #[diesel(sql_type = BigInt)]
+    unchanged: i64,
+    #[diesel(sql_type = BigInt)]
+    refused: i64,
+    #[diesel(sql_type = BigInt)]
+    failed: i64,
+}
+
+/// The hours that begin from one instant on and before another.
+pub(crate) fn counts_between(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    from: Instant,
+    to: Instant,
+) -> Result<Hours, store::Error> {
+    let text = "SELECT c.hour, c.read, c.changed, c.unchanged, c.refused, c.failed FROM request_count c WHERE c.org = ? AND \
+                c.hour >= ? AND c.hour < ? ORDER BY c.hour";
+    let values = [Value::id(org), Value::Instant(from), Value::Instant(to)];
+    let rows: Vec<CountRow> = Statement::new(text, values).rows(conn)?;
+    let counts = |row: CountRow| {
+        let CountRow { hour, read, changed, unchanged, refused, failed } = row;
+        (hour, Counts { read, changed, unchanged, refused, failed })
+    };
+    Ok(rows.into_iter().map(counts).collect())
+}
+
+#[derive(QueryableByName)]
+struct OrgRow {
+    #[diesel(sql_type = Id)]
+    org: OrgId,
+}
+
+/// The next organization, by id, with requests or counts: two seeks.
+pub(crate) fn request_organization_after(
+    conn: &mut AnyConnection,
+    after: OrgId,
+) -> Result<Option<OrgId>, store::Error> {
+    let text = "SELECT a.org FROM (SELECT l.org FROM request_log l WHERE l.org > ? ORDER BY l.org LIMIT 1) a UNION ALL \
+                SELECT b.org FROM (SELECT c.org FROM request_count c WHERE c.org > ? ORDER BY c.org LIMIT 1) b";
+    let rows: Vec<OrgRow> = Statement::new(text, [Value::id(after), Value::id(after)]).rows(conn)?;
+    Ok(rows.into_iter().map(|row| row.org).min())
+}
+
+/// Deletes requests before an id, at most `limit`, the oldest first. How many there were.
+pub(crate) fn requests_purge(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    before: LogId,
+    limit: i64,
+) -> Result<usize, store::Error> {
+    let text = "DELETE FROM request_log WHERE org = ? AND id IN \
+                (SELECT l.id FROM request_log l WHERE l.org = ? AND l.id < ? ORDER BY l.id LIMIT ?)";
+    let values = [Value::id(org), Value::id(org), Value::id(before), Value::Integer(limit)];
+    Ok(Statement::new(text, values).run(conn)?)
+}
+
+/// Deletes the counts of hours before an instant, at most `limit`, the oldest first. How many there were.
+pub(crate) fn counts_purge(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    before: Instant,
+    limit: i64,
+) -> Result<usize, store::Error> {
+    let text = "DELETE FROM request_count WHERE org = ? AND hour IN \
+                (SELECT c.hour FROM request_count c WHERE c.org = ? AND c.hour < ? ORDER BY c.hour LIMIT ?)";
+    let values = [Value::id(org), Value::id(org), Value::Instant(before), Value::Integer(limit)];
+    Ok(Statement::new(text, values).run(conn)?)
+}
