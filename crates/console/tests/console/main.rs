@@ -6,6 +6,7 @@ mod access;
 mod beside;
 mod directory;
 mod harness;
+mod history;
 mod people;
 mod provider;
 mod safety;

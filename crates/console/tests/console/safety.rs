@@ -62,7 +62,7 @@ impl World {
     }
 
     /// A SCIM client by this name.
-    async fn token(&self, description: &str) -> Option<Caller> {
+    pub(crate) async fn token(&self, description: &str) -> Option<Caller> {
         let (caller, organization_id) = (administrator(), self.organization.clone());
         let enable = SetScimEnabledRequest { caller, organization_id, enabled: true };
         self.organizations.clone().set_scim_enabled(enable).await.expect("on");
