@@ -11,7 +11,10 @@ use wire::{
     ids,
 };
 
-use crate::harness::{Browser, World, administrator, unescape};
+use crate::{
+    harness::{Browser, World, administrator, unescape},
+    safety::held,
+};
 
 impl World {
     async fn replace(&self, caller: Option<Caller>, id: &str, path: &str, value: &str) {
@@ -137,4 +140,12 @@ async fn the_overview_draws_the_requests_of_a_week() {
     let page = page.says("1,504 requests in 7 days; 4 of them were refused or failed.").says("<svg class=\"chart\"");
     let page = page.says("<td>1,204</td><td>4</td>").says("<td>300</td><td>0</td>");
     assert!(!page.body.contains("7,777") && !page.body.contains("9,999") && !page.body.contains("style="));
+}
+
+#[tokio::test]
+async fn a_hold_says_who_took_the_access_away() {
+    let world = World::start().await;
+    let mut viewer = world.signed_in("viewer@example.com", AdminRole::Viewer).await;
+    held(&world).await;
+    seen(&mut viewer, "/console/holds", "<dt>By</dt><dd>test</dd>").await;
 }
