@@ -1,6 +1,6 @@
 //! What happened to a user or group, and the requests of a week, as the provisioning log has them.
 
-use jiff::Timestamp;
+use store::Clock;
 use wire::{
     common::Caller,
     identity::{
@@ -116,7 +116,7 @@ async fn the_overview_draws_the_requests_of_a_week() {
     let page = viewer.get("/console").await.is(200).says("No identity provider has asked for anything.");
     assert!(!page.body.contains("<svg"));
     let hour = 60 * 60 * 1_000_000;
-    let now = Timestamp::now().as_microsecond() / hour * hour;
+    let now = Clock::system().now().as_micros() / hour * hour;
     let count = |organization_id: &str, hours_ago: i64, changed: u64, refused: u64| RequestCount {
         organization_id: organization_id.to_owned(),
         hour: Some(wire::to_timestamp(now - hours_ago * hour)),
