@@ -113,7 +113,7 @@ async fn members_that_came_and_went_are_named() {
 async fn the_overview_draws_the_requests_of_a_week() {
     let world = World::start().await;
     let mut viewer = world.signed_in("viewer@example.com", AdminRole::Viewer).await;
-    let page = viewer.get("/console").await.is(200).says("No identity provider has asked for anything.");
+    let page = viewer.get("/console").await.is(200).says("No request was counted in these days.");
     assert!(!page.body.contains("<svg"));
     let hour = 60 * 60 * 1_000_000;
     let now = Clock::system().now().as_micros() / hour * hour;
