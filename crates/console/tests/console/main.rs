@@ -7,6 +7,7 @@ mod assistant;
 mod beside;
 mod directory;
 mod harness;
+mod history;
 mod people;
 mod provider;
 mod safety;

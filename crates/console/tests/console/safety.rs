@@ -62,7 +62,7 @@ impl World {
     }
 
     /// A SCIM client by this name.
-    async fn token(&self, description: &str) -> Option<Caller> {
+    pub(crate) async fn token(&self, description: &str) -> Option<Caller> {
         let (caller, organization_id) = (administrator(), self.organization.clone());
         let enable = SetScimEnabledRequest { caller, organization_id, enabled: true };
         self.organizations.clone().set_scim_enabled(enable).await.expect("on");
@@ -226,7 +226,7 @@ async fn deleted_users_are_paged_and_those_of_others_are_nobodys() {
 }
 
 /// Twelve users; all but one lose their access.
-async fn held(world: &World) -> (Vec<String>, Hold) {
+pub(crate) async fn held(world: &World) -> (Vec<String>, Hold) {
     let mut users = Vec::new();
     for number in 0..12 {
         users.push(world.user(&format!("user{number}"), "").await);
