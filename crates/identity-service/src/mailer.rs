@@ -28,13 +28,14 @@ use crate::{
             Addressee, KEPT_MICROS, LEASE_MICROS, Letter, Mail, Notice, State, TRIED_MICROS, is_late, next_attempt,
             shown_error,
         },
+        request_log::failing,
     },
     operations::{is_told, mail_admins},
     smtp::{NotSent, Smtp},
     store::{
         admin,
         mail::{self, Due, Ending},
-        organization,
+        organization, request_log,
     },
 };
 
@@ -44,6 +45,10 @@ const EVERY: Duration = Duration::from_secs(30);
 const ATTEMPT: Duration = Duration::from_secs(180);
 /// How long an attempt that has begun may take once the process is told to stop.
 const STOP: Duration = Duration::from_secs(10);
+/// How often to look for organizations whose provisioning fails.
+const LOOK_MICROS: i64 = 10 * 60 * 1_000_000;
+/// How far back to look: who is told once is told again after a day.
+const FAILING_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 /// Rows that are read at a time.
 const PAGE: i64 = 50;
 /// Warnings are read again for so long, since others are committed late.
@@ -153,7 +158,15 @@ enum Job {
 impl Task {
     async fn run(self) {
         let mut heard = Heard { since: self.clock.now().saturating_add_micros(-TRIED_MICROS), known: HashMap::new() };
+        let mut looked: Option<Instant> = None;
         loop {
+            let now = self.clock.now();
+            if looked.is_none_or(|last| now.as_micros() - last.as_micros() >= LOOK_MICROS) {
+                looked = Some(now);
+                if let Err(error) = self.look_for_failing(now).await {
+                    tracing::warn!(%error, "whose provisioning fails could not be looked at, that is tried again");
+                }
+            }
             if let Err(error) = self.hear(&mut heard).await {
                 tracing::warn!(error, "which tokens are about to expire could not be asked, that is tried again");
             }
@@ -214,6 +227,28 @@ impl Task {
         };
         let (ids, now) = (self.ids.clone(), self.clock.now());
         self.write(org, move |conn| Ok(mail_admins(conn, org, &ids, now, &notice)?)).await
+    }
+
+    /// Tells organizations whose identity provider has been refused for an hour, one after another.
+    async fn look_for_failing(&self, now: Instant) -> Result<(), store::Error> {
+        let mut after = OrgId(Uuid::nil());
+        while !self.stopped() {
+            let next = self.db.across().read(move |conn| Ok(request_log::request_organization_after(conn, after)?));
+            let Some(org) = next.await.map_err(only)? else { return Ok(()) };
+            after = org;
+            let from = now.saturating_add_micros(-FAILING_MICROS);
+            let hours = self
+                .db
+                .of(org)
+                .read(move |conn| Ok(request_log::counts_between(conn, org, from, now)?))
+                .await
+                .map_err(only)?;
+            let Some((since, refused)) = failing(&hours, now) else { continue };
+            let notice = Notice::ProvisioningFailing { since: since.to_string(), refused };
+            let ids = self.ids.clone();
+            self.write(org, move |conn| Ok(mail_admins(conn, org, &ids, now, &notice)?)).await?;
+        }
+        Ok(())
     }
 
     /// Sends all that is due.

@@ -76,6 +76,8 @@ pub(crate) enum Notice {
     TokenExpiring { token: Uuid, description: String, expires: String, days: u32 },
     /// Many users lost their access at once, and what cannot be undone waits.
     HoldOpened { hold: Uuid, since: String, until: String, deactivated: i64, deleted: i64, users: i64 },
+    /// An identity provider has been refused for an hour and more.
+    ProvisioningFailing { since: String, refused: i64 },
 }
 
 impl Notice {
@@ -97,13 +99,17 @@ impl Notice {
         match self {
             Self::TokenExpiring { token, days, .. } => format!("token_expiring:{token}:{days}"),
             Self::HoldOpened { hold, .. } => format!("hold_opened:{hold}"),
+            // Once a day.
+            Self::ProvisioningFailing { since, .. } => {
+                format!("provisioning_failing:{}", since.split('T').next().unwrap_or_default())
+            }
         }
     }
 
     /// Whether it is for those alone who may act in the organization's console when it is sent.
     pub(crate) fn is_for_admins(&self) -> bool {
         match self {
-            Self::TokenExpiring { .. } | Self::HoldOpened { .. } => true,
+            Self::TokenExpiring { .. } | Self::HoldOpened { .. } | Self::ProvisioningFailing { .. } => true,
         }
     }
 
@@ -128,10 +134,19 @@ impl Notice {
                      deactivated and {deleted} deleted.\n\n\
                      Their access has ended already. None of them is erased before an administrator decides: approve it, if \
                      it was meant; or restore them all, if it was a mistake, once its cause is found, for example in the \
-                     assignments of your identity provider.\n\n  {console}\n\n\
+                     assignments of your identity provider.\n\n  {console}/holds\n\n\
                      by command: rollcall hold approve {slug} {hold}\n\
                      or:         rollcall hold restore {slug} {hold}\n",
                     deactivated + deleted
+                ),
+            ),
+            Self::ProvisioningFailing { since, refused } => (
+                format!("{name}: provisioning is failing"),
+                format!(
+                    "Since {since} nothing that the identity provider of {name} sent was taken: {refused} requests were \
+                     refused or failed. Until that is put right, who joins does not arrive, and who leaves may keep access.\n\n\
+                     The provisioning log says of each request why, and what to do:\n\n  {console}/log?outcome=problems\n\n\
+                     by command: rollcall log list {slug} --outcome refused\n"
                 ),
             ),
         };
@@ -188,7 +203,7 @@ pub(crate) fn shown_error(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn notices() -> [Notice; 2] {
+    fn notices() -> [Notice; 3] {
         let expires = "2027-01-31T00:00:00Z".to_owned();
         [
             Notice::TokenExpiring { token: Uuid::from_u128(1), description: "Okta".to_owned(), expires, days: 7 },
@@ -200,6 +215,7 @@ mod tests {
                 deleted: 9,
                 users: 40,
             },
+            Notice::ProvisioningFailing { since: "2027-01-01T08:00:00Z".to_owned(), refused: 17 },
         ]
     }
 
@@ -224,9 +240,10 @@ mod tests {
             assert!(!letter.subject.contains(['\r', '\n']), "{}", letter.subject);
             assert!(letter.body.contains(to.console) && letter.body.contains("acme"), "{}", letter.body);
         }
-        let [expiring, held] = notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
+        let [expiring, held, failing] = notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
         assert_eq!(expiring.subject, "Acme: the SCIM token \"Okta\" expires within 7 days");
         assert!(expiring.body.contains("2027-01-31T00:00:00Z"));
+        assert!(failing.body.contains("17 requests") && failing.subject == "Acme: provisioning is failing");
         assert!(held.body.contains("12 of 40 users") && held.body.contains("3 were deactivated and 9 deleted"));
     }
 

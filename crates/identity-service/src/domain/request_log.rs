@@ -168,6 +168,26 @@ pub(crate) struct Counts {
 /// By the beginning of the hour.
 pub(crate) type Hours = BTreeMap<Instant, Counts>;
 
+const HOUR_MICROS: i64 = 60 * 60 * 1_000_000;
+/// So many refusals in an hour in which nothing was changed are no accident, although reads went well.
+const MANY: i64 = 10;
+
+/// Since when nothing that was asked for was done, and how many requests were refused or failed since: where that is an hour
+/// and more, and still so.
+pub(crate) fn failing(hours: &Hours, now: Instant) -> Option<(Instant, i64)> {
+    let bad = |counts: &Counts| {
+        let refused = counts.refused + counts.failed;
+        refused > 0 && counts.changed + counts.unchanged == 0 && (counts.read == 0 || refused >= MANY)
+    };
+    let stretch: Vec<_> = hours.iter().rev().take_while(|(_, counts)| bad(counts)).collect();
+    let ((last, _), (first, _)) = (stretch.first()?, stretch.last()?);
+    let (last, first) = (last.as_micros(), first.as_micros());
+    // The last hour with a request is this one or the one before, and the first is over.
+    let holds = now.as_micros() - last < 2 * HOUR_MICROS && now.as_micros() - first >= HOUR_MICROS;
+    let refused = stretch.iter().map(|(_, counts)| counts.refused + counts.failed).sum();
+    holds.then_some((Instant::from_micros(first), refused))
+}
+
 impl Counts {
     pub(crate) fn add(&mut self, more: Self) {
         self.read = self.read.saturating_add(more.read);
@@ -339,6 +359,27 @@ pub(crate) fn is_of_request(actor: &str, request_id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn provisioning_fails_where_nothing_was_done_for_an_hour() {
+        let hour = |n: i64| Instant::from_micros(n * HOUR_MICROS);
+        let counts = |read, changed, refused| Counts { read, changed, refused, ..Counts::default() };
+        let of = |rows: &[(i64, Counts)], now: i64| {
+            failing(
+                &rows.iter().map(|(n, counts)| (hour(*n), *counts)).collect(),
+                Instant::from_micros(now * HOUR_MICROS / 60),
+            )
+        };
+        let (good, bad) = (counts(5, 1, 3), counts(0, 0, 4));
+        assert_eq!(of(&[(1, good), (2, bad)], 3 * 60), Some((hour(2), 4)));
+        assert_eq!(of(&[(1, bad), (2, bad)], 2 * 60 + 10), Some((hour(1), 8)));
+        assert_eq!(of(&[(2, bad)], 2 * 60 + 59), None, "not yet an hour");
+        assert_eq!(of(&[(2, bad)], 5 * 60), None, "nobody has come since");
+        assert_eq!(of(&[(2, bad), (3, good)], 3 * 60 + 5), None, "it works again");
+        assert_eq!(of(&[(2, counts(9, 0, 1))], 3 * 60), None, "one refusal among reads");
+        assert_eq!(of(&[(2, counts(9, 0, 10))], 3 * 60), Some((hour(2), 10)));
+        assert_eq!(of(&[], 60), None);
+    }
 
     fn logged() -> Logged {
         Logged {

@@ -6,7 +6,7 @@ use identity_service::{Mailing, Smtp, SmtpConfig};
 use testkit::smtp::{Received, SmtpServer};
 use wire::{
     Transport,
-    identity::AdminRole,
+    identity::{AdminRole, RequestCount},
     token::{CreateScimTokenRequest, token_service_client::TokenServiceClient},
 };
 
@@ -117,6 +117,38 @@ async fn a_hold_is_told_to_the_owners_and_admins_of_its_organization_once() {
             assert!(!mail.text.contains("user0@x"), "nobody is named: {}", mail.text);
         }
         assert_eq!(hold.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn provisioning_that_fails_for_an_hour_is_told_once_a_day() {
+    on_both(async |world, server| {
+        let (org, other) = (world.organization("acme").await, world.organization("other").await);
+        world.joined(&org, "ada@x", AdminRole::Owner).await;
+        world.joined(&other, "eve@x", AdminRole::Owner).await;
+        let now = world.clock().now().as_micros();
+        let hour = |ago: i64| Some(wire::to_timestamp(now - now.rem_euclid(HOUR) - ago * HOUR));
+        let count = |org: &str, ago, refused, changed| RequestCount {
+            organization_id: org.to_owned(),
+            hour: hour(ago),
+            refused,
+            changed,
+            ..RequestCount::default()
+        };
+        let counts = vec![count(&org, 2, 9, 1), count(&org, 1, 7, 0), count(&other, 1, 7, 1)];
+        world.report(Vec::new(), counts).await.expect("reported");
+        world.send(&["ada@x 1 1 "]).await;
+        world.send(&["ada@x 1 1 "]).await;
+        let mails = server.mails();
+        assert_eq!(recipients(&mails), ["ada@x"]);
+        for said in ["Subject: acme: provisioning is failing", "7 requests", "/console/log?outcome=3Dproblems"] {
+            assert!(
+                mails[0].text.contains(said) || mails[0].text.contains(&said.replace("=3D", "=")),
+                "{}",
+                mails[0].text
+            );
+        }
     })
     .await;
 }

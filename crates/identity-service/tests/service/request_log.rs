@@ -67,7 +67,7 @@ impl World {
             .max_encoding_message_size(wire::MAX_MESSAGE)
     }
 
-    async fn report(
+    pub(crate) async fn report(
         &self,
         requests: Vec<proto::LoggedRequest>,
         counts: Vec<proto::RequestCount>,

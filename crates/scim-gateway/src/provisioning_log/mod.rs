@@ -191,7 +191,7 @@ fn misplaced(path: &str) -> Option<&'static str> {
             _ => Some("base_url_endpoint"),
         },
         ["scim", rest @ ..] if rest.iter().any(known) => Some("base_url_version"),
-        _ if words.iter().any(|word| known(&word)) => Some("base_url"),
+        _ if words.iter().any(known) => Some("base_url"),
         _ => None,
     }
 }
