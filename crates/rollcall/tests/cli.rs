@@ -677,7 +677,8 @@ async fn the_log_is_read_and_exported() {
     let endpoint = Endpoint::from_shared(server.grpc("identity").expect("an address")).expect("a URL");
     let credential = Credential::new(&server.admin_credential().expect("a credential")).expect("a header");
     let transport = Transport::network(endpoint.connect().await.expect("a connection"), credential);
-    let id = |n: usize| format!("{}{n:04x}", &uuid::Uuid::now_v7().to_string()[..32]);
+    // An id of now, as the organization has one.
+    let id = |n: usize| format!("{}{n:04x}", &organization_id[..32]);
     let requests = (0..600).map(|n| proto::LoggedRequest {
         id: id(n),
         organization_id: organization_id.clone(),
