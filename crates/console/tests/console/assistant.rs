@@ -175,7 +175,6 @@ seeds! {
     token_that_was_revoked: "okta", "token_revoked" at "Authorization", |bench| {
         let request = RevokeScimTokenRequest {
             organization_id: bench.world.organization.clone(), caller: administrator(), id: bench.token_id.clone(),
-            ..RevokeScimTokenRequest::default()
         };
         bench.world.tokens.clone().revoke_scim_token(request).await.expect("revoked");
         bench.get(USERS).await;

@@ -89,6 +89,7 @@ impl World {
             database_url: self.databases[0].url().to_owned(),
             pool_size: 2,
             sealing_key: Arc::new(|| Ok([7; 32])),
+            mailing: None,
         };
         for _ in 0..60 {
             let (offset, system) = (Arc::clone(&self.ahead), Clock::system());

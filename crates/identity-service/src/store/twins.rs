@@ -204,7 +204,7 @@ fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
     assert_eq!(names.len(), 1, "one of ours is beyond ASCII");
     name_key_update(conn, OURS, &names[0], "new")?;
     console::work(conn, OURS)?;
-    log::work(conn)?;
+    log::work(conn, log::NUMBERED)?;
     blocks_split_alone(conn, OURS)?;
     if conn.backend() == Backend::Postgres {
         assert_eq!(events_number(conn, OURS, 10)?.events, 1, "a change of ours");

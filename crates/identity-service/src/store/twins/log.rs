@@ -23,7 +23,7 @@ use crate::{
 pub(super) const TABLES: [&str; 2] = ["request_log", "request_count"];
 
 /// One with events that are numbered from the first on.
-const NUMBERED: OrgId = OrgId(Uuid::from_u128(0x13));
+pub(super) const NUMBERED: OrgId = OrgId(Uuid::from_u128(0x13));
 
 fn id(n: u128) -> LogId {
     LogId(Uuid::from_u128(n))
@@ -58,12 +58,12 @@ pub(super) fn rows(database: &TestDatabase) -> String {
     sql
 }
 
-pub(super) fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
+pub(super) fn work(conn: &mut AnyConnection, org: OrgId) -> Result<(), store::Error> {
     let second = Instant::from_micros(1_000_000);
-    assert_eq!(event_number_at(conn, NUMBERED, second)?, 2, "the second of its own");
-    let own = events_of_subject(conn, NUMBERED, STRANGER, None, 10)?;
+    assert_eq!(event_number_at(conn, org, second)?, 2, "the second of its own");
+    let own = events_of_subject(conn, org, STRANGER, None, 10)?;
     assert_eq!(own.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 1]);
-    assert_eq!(events_of_subject_between(conn, NUMBERED, STRANGER, (2, 3), 10)?.len(), 1);
+    assert_eq!(events_of_subject_between(conn, org, STRANGER, (2, 3), 10)?.len(), 1);
 
     let ours = Logged {
         id: id(3),
