@@ -106,6 +106,10 @@ impl Stage<'_> {
         self.canaries.make(Kind::Personal, name)
     }
 
+    fn logged(&self, name: &str) -> Result<String> {
+        self.canaries.make(Kind::Logged, name)
+    }
+
     pub(super) fn refused(&self, name: &str) -> Result<String> {
         self.canaries.make(Kind::Refused, name)
     }
@@ -392,9 +396,9 @@ impl Stage<'_> {
             (format!("userName eq \"{name}@canary.example\""), 200),
             (format!("emails.value eq \"{}\"", self.refused("a filter")?), 200),
             (format!("displayName co \"{}\"", self.refused("a search")?), 200),
-            (format!("userName zz \"{}\"", self.refused("a wrong filter")?), 400),
-            (format!("{} eq \"x\"", self.refused("an unknown attribute")?), 400),
-            (format!("userName eq \"{}", self.refused("a filter without an end")?), 400),
+            (format!("userName zz \"{}\"", self.logged("a wrong filter")?), 400),
+            (format!("{} eq \"x\"", self.logged("an unknown attribute")?), 400),
+            (format!("userName eq \"{}", self.logged("a filter without an end")?), 400),
         ] {
             self.with(token, expected, Method::GET, &format!("/Users?filter={}", form_encode(&filter)), None).await?;
             let search = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "filter": filter});
@@ -403,8 +407,8 @@ impl Stage<'_> {
         for query in [
             format!("attributes={}", self.refused("an attribute to show")?),
             format!("cursor={}", self.secret("a cursor that is none")?),
-            format!("sortBy={}", self.refused("an order")?),
-            format!("startIndex={}", self.refused("a place")?),
+            format!("sortBy={}", self.logged("an order")?),
+            format!("startIndex={}", self.logged("a place")?),
             format!("{}=1", self.refused("a parameter")?),
         ] {
             // Some are refused and some ignored; what counts is what is logged.
@@ -433,7 +437,7 @@ impl Stage<'_> {
             ("a wrong boolean", "{\"userName\": \"a\", \"active\": \"@\"}"),
             ("no e-mails", "{\"userName\": \"a\", \"emails\": [[\"@\"]]}"),
         ] {
-            let canary = self.refused(&format!("a body with {what}"))?;
+            let canary = self.logged(&format!("a body with {what}"))?;
             let body = body.replace('@', &canary);
             self.with(token, 400, Method::POST, "/Users", Some(&body)).await?;
         }
@@ -442,10 +446,10 @@ impl Stage<'_> {
         self.with(token, 409, Method::POST, "/Users", Some(&taken.to_string())).await?;
         let path = format!("/Users/{}", created["id"].as_str().context("no id")?);
         for patch in [
-            json!([{"op": "replace", "path": format!("emails[value eq \"{}\"].none", self.refused("a path")?), "value": 1}]),
-            json!([{"op": self.refused("an operation")?, "path": "title", "value": "x"}]),
-            json!([{"op": "replace", "path": "active", "value": self.refused("a value of PATCH")?}]),
-            json!([{"op": "replace", "path": "id", "value": self.refused("an id in PATCH")?}]),
+            json!([{"op": "replace", "path": format!("emails[value eq \"{}\"].none", self.logged("a path")?), "value": 1}]),
+            json!([{"op": self.logged("an operation")?, "path": "title", "value": "x"}]),
+            json!([{"op": "replace", "path": "active", "value": self.logged("a value of PATCH")?}]),
+            json!([{"op": "replace", "path": "id", "value": self.logged("an id in PATCH")?}]),
         ] {
             // An id of somebody else's making is ignored, the rest refused.
             let body = okta::patch(patch).to_string();
@@ -455,10 +459,10 @@ impl Stage<'_> {
                 self.ask(200, Method::PATCH, &path, &bearer, Some(&body)).await?;
             }
         }
-        let nobody = self.refused("an id that nobody has")?;
+        let nobody = self.logged("an id that nobody has")?;
         self.with(token, 404, Method::GET, &format!("/Users/{nobody}"), None).await?;
         self.with(token, 404, Method::DELETE, &format!("/Groups/{nobody}"), None).await?;
-        let nowhere = self.refused("a path that is none")?;
+        let nowhere = self.logged("a path that is none")?;
         self.with(token, 404, Method::GET, &format!("/{nowhere}"), None).await?;
         let method = self.refused("a method")?.to_uppercase();
         let method = Method::from_bytes(method.as_bytes())?;
@@ -470,10 +474,10 @@ impl Stage<'_> {
         self.with(token, 501, Method::GET, "/Me", None).await?;
         let large = json!({"userName": self.refused("a large body")?, "password": self.secret("a password with 413")?, "title": "x".repeat(3 << 20)});
         self.with(token, 413, Method::POST, "/Users", Some(&large.to_string())).await?;
-        let members = json!({"displayName": "x", "members": [{"value": self.refused("a member that is nobody")?}]});
+        let members = json!({"displayName": "x", "members": [{"value": self.logged("a member that is nobody")?}]});
         self.with(token, 400, Method::POST, "/Groups", Some(&members.to_string())).await?;
 
-        let media = self.refused("a media type")?;
+        let media = self.logged("a media type")?;
         let secret = self.secret("a password with 415")?;
         for (expected, header, value) in [
             (415, "content-type", format!("text/{media}")),
@@ -490,7 +494,7 @@ impl Stage<'_> {
         let body = |name: String| json!({"userName": name}).to_string();
         let first = body(self.person("a user of a key")?);
         self.ask(201, Method::POST, "/scim/v2/Users", &headers, Some(&first)).await?;
-        let second = body(self.refused("another user of a key")?);
+        let second = body(self.logged("another user of a key")?);
         self.ask(422, Method::POST, "/scim/v2/Users", &headers, Some(&second)).await?;
         for header in
             ["x-forwarded-for", "forwarded", "referer", "origin", "accept", "host", "if-none-match", "accept-language"]
@@ -509,7 +513,7 @@ impl Stage<'_> {
     async fn too_many(&mut self, token: &str) -> Result<()> {
         self.command(&["org", "limit", SLUG, "--requests-per-second", "1"])?;
         let create =
-            json!({"password": self.secret("a password with 429")?, "displayName": self.refused("a user with 429")?})
+            json!({"password": self.secret("a password with 429")?, "displayName": self.logged("a user with 429")?})
                 .to_string();
         let begun = Instant::now();
         while self.with(token, 429, Method::POST, "/Users", Some(&create)).await.is_err() {
@@ -526,7 +530,7 @@ impl Stage<'_> {
 
     /// The server's own words, which hold the value, are what must not be passed on.
     async fn faults(&mut self, token: &str, database: &str) -> Result<()> {
-        let name = format!("fault-{}", self.refused("a userName with 500")?);
+        let name = format!("fault-{}", self.logged("a userName with 500")?);
         let user = json!({"userName": name, "password": self.secret("a password with 500")?}).to_string();
         let sqlite = database.starts_with("sqlite:");
         let (arm, disarm) = if sqlite {
@@ -562,7 +566,7 @@ impl Stage<'_> {
             (format!("REVOKE ALL ON user_key FROM {owner}"), format!("GRANT ALL ON user_key TO {owner}"))
         };
         testkit::execute(database, &arm)?;
-        let filter = format!("emails.value eq \"{}\"", self.refused("a filter with 500")?);
+        let filter = format!("emails.value eq \"{}\"", self.logged("a filter with 500")?);
         let path = format!("/Users?filter={}", form_encode(&filter));
         let refused = self.with(token, 500, Method::GET, &path, None).await;
         testkit::execute(database, &disarm)?;

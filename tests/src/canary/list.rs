@@ -18,6 +18,8 @@ pub enum Kind {
     Personal,
     /// What somebody sent and the product may keep: as personal, but need not be found.
     Kept,
+    /// What somebody sent and was refused for: in answers, and in the provisioning log.
+    Logged,
     /// What somebody sent and the product does not keep: in answers at the most.
     Refused,
     /// Is to be logged and exported: shows that the search looks where the others would be.

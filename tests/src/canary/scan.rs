@@ -46,6 +46,7 @@ pub(super) fn may(kind: Kind, what: What, place: Place) -> bool {
         // `rollcall token list` shows the user agent.
         (Kind::Personal, Place::Outside) => false,
         (Kind::Personal | Kind::Kept, _) => true,
+        (Kind::Logged, place) => matches!(place, Place::Answers | Place::Database | Place::DatabaseLog),
         (Kind::Refused, place) => matches!(place, Place::Answers | Place::DatabaseLog),
         (Kind::Mark, _) => true,
     }

@@ -47,9 +47,9 @@ const ENVELOPE: [&str; 24] = [
     "startIndex",
     "count",
 ];
-/// Query parameters, RFC 7644 section 3.4.2 and RFC 9865.
-const PARAMETERS: [&str; 8] =
-    ["filter", "attributes", "excludedAttributes", "sortBy", "sortOrder", "startIndex", "count", "cursor"];
+/// Query parameters, RFC 7644 section 3.4.2. A cursor is sealed, and says nothing to anybody.
+const PARAMETERS: [&str; 7] =
+    ["filter", "attributes", "excludedAttributes", "sortBy", "sortOrder", "startIndex", "count"];
 /// Words of filters that are no names.
 const OPERATORS: [&str; 15] =
     ["eq", "ne", "co", "sw", "ew", "pr", "gt", "ge", "lt", "le", "and", "or", "not", "true", "false"];
