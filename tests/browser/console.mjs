@@ -137,6 +137,57 @@ async function provisioning(owner) {
   await until("it is revoked", async () => (await scim(successor)) === 401);
 }
 
+async function makeToken(owner, description) {
+  await owner.goto(at("/scim/tokens/new"));
+  await owner.page.locator("#description").fill(description);
+  await owner.page.locator("#create-token").click();
+  const token = await owner.page.locator("#secret").inputValue();
+  hide(token);
+  return token;
+}
+
+// While a provider is set up: what it sends is wrong at first.
+async function connecting(owner) {
+  step("the connection assistant says live which box is wrong");
+  const token = await makeToken(owner, "Okta again");
+  const send = async (path, authorization = `Bearer ${token}`, body = undefined) => {
+    const headers = { authorization, "content-type": "application/scim+json" };
+    const answer = await fetch(`${settings.base}${path}`, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+    return { status: answer.status, json: await answer.json().catch(() => ({})) };
+  };
+  await owner.goto(at("/scim"));
+  await owner.page.locator("#assistant").click();
+  await owner.looks("connection assistant");
+  await owner.press("Start watching");
+  const found = (key) => owner.page.locator(`[data-finding="${key}"]`).isVisible();
+  check("nothing has come in", await found("nothing"));
+  same("Okta asks without /scim/v2", (await send("/Users?startIndex=1&count=2")).status, 404);
+  await until("the page says so by itself", () => found("base_url"));
+  check("and which box it is", (await owner.text()).includes("SCIM connector base URL"));
+  await owner.looks("connection assistant with a wrong base URL");
+  same("Bearer is typed twice", (await send("/scim/v2/Users", `Bearer Bearer ${token}`)).status, 401);
+  await until("the page says that, too", () => found("bearer_twice"));
+  same("both are put right", (await send("/scim/v2/Users?startIndex=1&count=2")).status, 200);
+  await until("and not said any more", async () => !(await found("bearer_twice")) && !(await found("base_url")));
+  same("a group is pushed", (await send("/scim/v2/Groups", undefined, { displayName: "Assistants" })).status, 201);
+  await until("the page says that it works", () => found("works"));
+  same("and again", (await send("/scim/v2/Groups", undefined, { displayName: "Assistants" })).status, 409);
+  await until("the page says what is in the way", () => found("uniqueness"));
+  await owner.looks("connection assistant with a conflict");
+
+  step("the provisioning log has it all, but no secret");
+  await owner.page.locator('[data-finding="uniqueness"] a').click();
+  await owner.page.waitForURL(/\/log\//);
+  check("a request with what to do", /What to do/.test(await owner.text()) && (await owner.text()).includes("Assistants"));
+  await owner.looks("a logged request");
+  await owner.goto(at("/log?q=assistants"));
+  same("it is searched", await owner.page.locator("#requests tbody tr").count(), 2);
+  await owner.looks("provisioning log");
+  const log = await (await owner.context.request.get(at("/log/export"))).text();
+  check("and exported, a line for each", log.trim().split("\n").every((line) => JSON.parse(line).outcome) && !log.includes(token));
+  await owner.goto(at(""));
+}
+
 async function guides(owner) {
   step("every guide has this organization's values");
   for (const [slug, words] of Object.entries({
@@ -158,11 +209,7 @@ async function guides(owner) {
 
 async function directory(owner) {
   step("users and groups are found, and hostile names are text");
-  await owner.goto(at("/scim/tokens/new"));
-  await owner.page.locator("#description").fill("directory");
-  await owner.page.locator("#create-token").click();
-  const token = await owner.page.locator("#secret").inputValue();
-  hide(token);
+  const token = await makeToken(owner, "directory");
   const hostile = `<img src=x onerror="document.title='owned'"> O'Brien`;
   const post = async (path, body) => {
     const answer = await fetch(`${settings.base}/scim/v2${path}`, {
@@ -386,6 +433,7 @@ const browser = await start(settings.chromium, settings.screenshots);
 try {
   const owner = await firstSignIn(browser);
   await provisioning(owner);
+  await connecting(owner);
   await guides(owner);
   const provisioned = await directory(owner);
   await mistake(owner, provisioned);

@@ -53,10 +53,16 @@ for (const time of document.querySelectorAll("time[datetime]")) {
 
 // What arrives while a provider is set up: the server sends that part of the page anew.
 for (const live of document.querySelectorAll("[data-events]")) {
-  const events = new EventSource(live.dataset.events);
-  events.addEventListener("message", (event) => {
-    live.innerHTML = event.data;
+  let latest = live.innerHTML;
+  // Not under a link that somebody is about to follow.
+  const show = () => {
+    if (!live.contains(document.activeElement)) live.innerHTML = latest;
+  };
+  new EventSource(live.dataset.events).addEventListener("message", (event) => {
+    latest = event.data;
+    show();
   });
+  live.addEventListener("focusout", () => setTimeout(show));
 }
 
 // What goes on in the background is looked at again, unless somebody is about to press something.
