@@ -104,7 +104,8 @@ impl Asked {
 /// One request in a list.
 pub(crate) struct Row {
     pub(crate) id: String,
-    pub(crate) at: String,
+    pub(crate) date: String,
+    pub(crate) time: String,
     pub(crate) iso: String,
     pub(crate) method: String,
     pub(crate) path: String,
@@ -121,7 +122,8 @@ impl Row {
         let (outcome, tone) = outcome(request.outcome());
         Self {
             id: request.id.clone(),
-            at: at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            date: at.strftime("%Y-%m-%d").to_string(),
+            time: at.strftime("%H:%M:%S").to_string(),
             iso: at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             method: request.method.clone(),
             path: request.path.clone(),

@@ -29,6 +29,11 @@ const MOST_OF_ONE: usize = 5_000;
 const MOST_UNKNOWN: usize = 300;
 /// Of them, of one organization: who has a token that is no longer valid must not fill its log.
 const MOST_UNKNOWN_OF_ONE: usize = 30;
+/// Of one organization that changed nothing, and of those that came too fast, in a second: no budget holds all of them back, and
+/// they are all alike. They are counted all the same.
+const MOST_IN_VAIN: usize = 100;
+const MOST_TOO_FAST: usize = 1;
+const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600_000_000;
 
 /// What waits to be told. Clones share it.
@@ -45,6 +50,8 @@ struct Shared {
 struct Waiting {
     entries: Vec<LoggedRequest>,
     of_one: HashMap<String, usize>,
+    /// What came in vain in one second, and how much of it too fast, by organization.
+    in_vain: (i64, HashMap<String, (usize, usize)>),
     /// With the digests of the secrets they came with.
     unknown: Vec<(LoggedRequest, Vec<[u8; 32]>)>,
     counts: HashMap<(String, i64), Counts>,
@@ -144,6 +151,9 @@ impl Log {
 
 impl Waiting {
     fn push(&mut self, entry: LoggedRequest) {
+        if self.is_one_too_many(&entry) {
+            return;
+        }
         let of_one = self.of_one.entry(entry.organization_id.clone()).or_default();
         if self.entries.len() >= MOST || *of_one >= MOST_OF_ONE {
             self.dropped += 1;
@@ -151,6 +161,20 @@ impl Waiting {
         }
         *of_one += 1;
         self.entries.push(entry);
+    }
+
+    fn is_one_too_many(&mut self, entry: &LoggedRequest) -> bool {
+        if matches!(entry.outcome(), Outcome::Changed | Outcome::Read) {
+            return false;
+        }
+        let second = entry.occurred_at.as_ref().map(wire::from_timestamp).unwrap_or_default() / SECOND;
+        if self.in_vain.0 != second {
+            self.in_vain = (second, HashMap::new());
+        }
+        let (in_vain, too_fast) = self.in_vain.1.entry(entry.organization_id.clone()).or_default();
+        *in_vain += 1;
+        *too_fast += usize::from(entry.reason == "rate_limit");
+        *in_vain > MOST_IN_VAIN || entry.reason == "rate_limit" && *too_fast > MOST_TOO_FAST
     }
 
     fn count(&mut self, organization: &str, at: i64, outcome: Outcome, n: u64) {
@@ -232,5 +256,52 @@ async fn tell(clients: &Clients, requests: Vec<LoggedRequest>, counts: Vec<Reque
 fn not_told(status: &Status, entries: usize) {
     if status.code() != Code::Unimplemented {
         tracing::info!(entries, code = ?status.code(), "entries of the provisioning log could not be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(organization: &str, outcome: Outcome, reason: &str, at: i64) -> LoggedRequest {
+        LoggedRequest {
+            organization_id: organization.to_owned(),
+            outcome: outcome.into(),
+            reason: reason.to_owned(),
+            occurred_at: Some(wire::to_timestamp(at)),
+            ..LoggedRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_flood_of_refusals_is_kept_in_part_and_changes_are_kept_whole() {
+        let mut waiting = Waiting::default();
+        let mut push = |organization: &str, outcome, reason: &str, at, n: usize| {
+            let before = waiting.entries.len();
+            for _ in 0..n {
+                waiting.push(entry(organization, outcome, reason, at));
+            }
+            waiting.entries.len() - before
+        };
+        assert_eq!(push("acme", Outcome::Refused, "rate_limit", 0, 50), MOST_TOO_FAST);
+        assert_eq!(push("acme", Outcome::Refused, "scope", 0, 500), MOST_IN_VAIN - 50);
+        assert_eq!(push("globex", Outcome::Refused, "scope", 0, 10), 10, "another organization");
+        assert_eq!(push("acme", Outcome::Changed, "", 0, 2000), 2000);
+        assert_eq!(push("acme", Outcome::Refused, "scope", SECOND, 10), 10, "the next second");
+        assert_eq!(push("acme", Outcome::Changed, "", SECOND, MOST), MOST_OF_ONE - 2000 - 61);
+    }
+
+    #[test]
+    fn batches_have_an_end_and_counts_add_up() {
+        let mut waiting = Waiting::default();
+        for n in 0..1200 {
+            waiting.push(entry("acme", Outcome::Changed, "", n));
+            waiting.count("acme", HOUR + n, Outcome::Changed, 1);
+        }
+        let (first, counts) = waiting.take();
+        assert_eq!((first.len(), counts.len()), (BATCH, 1));
+        assert_eq!((counts[0].changed, counts[0].hour.as_ref().map(wire::from_timestamp)), (1200, Some(HOUR)));
+        assert_eq!((waiting.take().0.len(), waiting.take().0.len(), waiting.take().0.len()), (500, 200, 0));
+        assert!(waiting.of_one.is_empty());
     }
 }
