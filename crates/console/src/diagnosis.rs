@@ -286,7 +286,7 @@ pub(crate) fn of_request(request: &LoggedRequest, provider: &Boxes) -> Option<Fi
                     request.ignored.join(", ")),
             provider.mapping,
         ),
-        _ if request.outcome() == Outcome::Unchanged || told.is_empty() => None,
+        "" => None,
         _ => say("A request was refused".into(), told.clone(), ""),
     }
 }
