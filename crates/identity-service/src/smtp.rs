@@ -213,7 +213,9 @@ impl Url {
         let user = user.map(|user| decoded(user).ok_or_else(usage)).transpose()?;
         let uri: http::uri::Authority = place.parse().map_err(|_| usage())?;
         let host = uri.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        if host.is_empty() || user.as_deref() == Some("") || (uri.port().is_some() && uri.port_u16().is_none()) {
+        // Whatever stands after the host has to be a port.
+        let bare = uri.as_str().len() == uri.host().len();
+        if host.is_empty() || user.as_deref() == Some("") || (!bare && uri.port_u16().is_none()) {
             return Err(usage());
         }
         let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());

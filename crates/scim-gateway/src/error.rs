@@ -281,6 +281,7 @@ mod tests {
                 | "SIGN_IN_STATE"
                 | "SESSION_INVALID"
                 | "SESSION_NOT_FOUND"
+                | "REQUEST_NOT_FOUND"
                 | "INTERNAL" => 500,
                 other => panic!("no expectation for {other}"),
             };

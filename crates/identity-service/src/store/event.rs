@@ -372,9 +372,16 @@ pub(crate) fn of_subject(
     (from, before): (i64, i64),
     limit: i64,
 ) -> Statement {
+    // SQLite would rather go through all numbers backwards.
+    let index = match backend {
+        Backend::Sqlite => " INDEXED BY event_subject",
+        Backend::Postgres => "",
+    };
     let mut page = Statement::new(
-        "SELECT v.org, v.seq, v.id, v.occurred, v.kind, v.subject, v.actor, v.delta, v.hash FROM event v WHERE v.org = ? AND \
-         v.subject = ? AND v.seq >= ? AND v.seq < ? ORDER BY v.seq DESC",
+        format!(
+            "SELECT v.org, v.seq, v.id, v.occurred, v.kind, v.subject, v.actor, v.delta, v.hash FROM event v{index} \
+             WHERE v.org = ? AND v.subject = ? AND v.seq >= ? AND v.seq < ? ORDER BY v.seq DESC"
+        ),
         [Value::id(org), Value::id(subject), Value::Integer(from), Value::Integer(before)],
     );
     page.append(limit_to(backend, limit));

@@ -42,6 +42,10 @@ async fn every_key_begins_with_the_organization() {
         assert_eq!(exceptions, known);
         for (name, table) in &schema.tables {
             for index in &table.indexes {
+                // What is due of all is looked for across them.
+                if name == "mail" && index == &["due"] {
+                    continue;
+                }
                 assert_eq!(index.first().map(String::as_str), Some("org"), "{name}");
                 for column in ["active", "modified", "version"] {
                     assert!(!index.iter().any(|indexed| indexed == column), "{name}: {column} is indexed");
