@@ -372,7 +372,7 @@ async fn a_request_is_shown_with_its_events() {
                 world.report(vec![logged, later], Vec::new()).await.expect("report");
             }
         }
-        let (at, all) = (world.now() - HOUR, world.events(&org, 18).await);
+        let (at, all) = (world.now() - HOUR, world.events(&org, 19).await);
         let shown = world.logged_one(&org, &id_at(at, 1)).await.expect("there");
         let names: Vec<_> =
             shown.events.iter().map(|event| json_of(&event.delta_json)["after"]["displayName"].clone()).collect();
