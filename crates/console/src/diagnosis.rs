@@ -88,6 +88,19 @@ pub(crate) const PROVIDERS: [Boxes; 6] = [
     },
 ];
 
+/// Whichever it is: the log does not know.
+pub(crate) const ANY: Boxes = Boxes {
+    slug: "",
+    name: "The identity provider",
+    base_url: "",
+    token: "",
+    identifier: "",
+    mapping: "",
+    assign: "",
+    groups: "",
+    test: "",
+};
+
 pub(crate) fn provider(slug: &str) -> Option<&'static Boxes> {
     PROVIDERS.iter().find(|provider| provider.slug == slug)
 }
@@ -264,7 +277,7 @@ pub(crate) fn of_request(request: &LoggedRequest, provider: &Boxes) -> Option<Fi
         ),
         "uniqueness" => say(
             "Somebody with that user name is here already".into(),
-            format!("{who}: {told} Let {name} look them up by the same attribute that it creates them with; then it links them."),
+            format!("{who}: {told} {name} has to look them up by the same attribute that it creates them with; then it links them."),
             provider.identifier,
         ),
         "not_found" => say(

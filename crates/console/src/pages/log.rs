@@ -19,9 +19,9 @@ use wire::identity::{
     SetProvisioningLogRequest,
 };
 
-use super::{said, see, status};
+use super::{said, see, status, who::Names};
 use crate::{
-    diagnosis::{self, Boxes, Finding, PROVIDERS},
+    diagnosis::{self, ANY, Boxes, Finding},
     form::Form,
     page::{self, Section, Shell},
     problem::{Problem, Result},
@@ -210,7 +210,7 @@ async fn shown(signed_in: &SignedIn, asked: Asked, days: Option<String>, error: 
             &[("", "Any time"), ("hour", "Last hour"), ("day", "Last 24 hours"), ("week", "Last 7 days")],
             &asked.within,
         ),
-        rows: listed.requests.iter().map(|request| Row::new(request, &PROVIDERS[0])).collect(),
+        rows: listed.requests.iter().map(|request| Row::new(request, &ANY)).collect(),
         unfinished: listed.requests.len() < PAGE as usize && !listed.next_page_token.is_empty(),
         previous: String::new(),
         next: match &*listed.next_page_token {
@@ -284,17 +284,20 @@ pub(crate) async fn entry(signed_in: SignedIn, Path(id): Path<String>) -> Result
         let lists = found.events.iter().filter_map(|event| strings(&event.delta_json, name)).flatten();
         lists.collect::<Vec<String>>()
     };
-    let row = Row::new(&request, &PROVIDERS[0]);
+    let row = Row::new(&request, &ANY);
     let kind = match &*request.resource_type {
         "Group" => "groups",
         _ => "users",
     };
     let page = Entry {
         shell: Shell::new(&signed_in, Section::Log, format!("{} {}", request.method, short(&request.path))),
-        finding: diagnosis::of_request(&request, &PROVIDERS[0]),
+        finding: diagnosis::of_request(&request, &ANY),
         when: When::of(request.occurred_at.as_ref(), console.now()),
         took: format!("{:.1}", f64::from(u32::try_from(request.duration_us).unwrap_or(u32::MAX)) / 1000.0),
-        who: who(&signed_in, &request).await?,
+        who: match &*request.token_id {
+            "" => "nobody who was let in".to_owned(),
+            id => Names::of(&signed_in).await?.client(id),
+        },
         subject: match &*request.subject_id {
             "" => String::new(),
             id => format!("{kind}/{id}"),
@@ -311,18 +314,6 @@ pub(crate) async fn entry(signed_in: SignedIn, Path(id): Path<String>) -> Result
         request,
     };
     page::html(StatusCode::OK, &page)
-}
-
-/// The token by its description, where there is one of that id.
-async fn who(signed_in: &SignedIn, request: &LoggedRequest) -> Result<String> {
-    if request.token_id.is_empty() {
-        return Ok("nobody who was let in".to_owned());
-    }
-    let tokens = super::tokens::all(signed_in).await?;
-    Ok(match tokens.into_iter().find(|token| token.id == request.token_id) {
-        Some(token) => format!("the token \"{}\"", token.description),
-        None => format!("the OAuth grant or token {}", request.token_id),
-    })
 }
 
 fn short(path: &str) -> String {

@@ -46,12 +46,15 @@ impl Names {
         Ok(Self(tokens.chain(grants).collect()))
     }
 
+    /// Of a token or grant.
+    pub(super) fn client(&self, id: &str) -> String {
+        self.0.get(id).cloned().unwrap_or_else(|| format!("the SCIM token {id}"))
+    }
+
     /// Of `Event.actor_json` and what is kept like it.
     pub(super) fn who(&self, actor_json: &[u8]) -> String {
         match serde_json::from_slice(actor_json) {
-            Ok(Actor::ScimClient { token_id }) => {
-                self.0.get(&token_id).cloned().unwrap_or_else(|| format!("the SCIM token {token_id}"))
-            }
+            Ok(Actor::ScimClient { token_id }) => self.client(&token_id),
             Ok(Actor::Administrator { name }) => name,
             Ok(Actor::InternalService { name }) if name == OURSELVES => "Rollcall".to_owned(),
             Ok(Actor::InternalService { name }) => format!("the service {name}"),

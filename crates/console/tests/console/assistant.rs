@@ -342,7 +342,8 @@ async fn a_request_is_found_again_with_what_was_asked_understood_and_changed() {
     };
     let no_op = bench.browser.get("/console/log?outcome=unchanged").await.is(200);
     let shown = bench.browser.get(&entry(&no_op.body, "changed nothing")).await.is(200);
-    let shown = shown.says("userName = ").says("(not kept)").says("id=\"no-change\"").says("the token &#34;Okta&#34;");
+    let shown =
+        shown.says("userName = ").says("(not kept)").says("id=\"no-change\"").says("the SCIM token &#34;Okta&#34;");
     assert!(!shown.body.contains("hunter2"), "{}", shown.body);
     let changed = bench.browser.get("/console/log?outcome=changed&q=kit").await.is(200);
     let put = entry(&changed.body, ">PUT ").clone();
