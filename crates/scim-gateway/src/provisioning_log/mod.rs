@@ -28,6 +28,8 @@ use crate::error::Told;
 const LONGEST_BODY: usize = 64 * 1024;
 /// How the secrets of SCIM clients begin.
 const SECRETS: [&str; 2] = ["rc_scim_", "rc_access_"];
+/// What stands below the base URL.
+const ENDPOINTS: [&str; 6] = ["Users", "Groups", "ServiceProviderConfig", "Schemas", "ResourceTypes", "Bulk"];
 /// Secrets of one request that are asked about.
 const MOST_SECRETS: usize = 3;
 
@@ -174,11 +176,7 @@ fn secrets(headers: &HeaderMap) -> Vec<[u8; 32]> {
 /// A refusal's word where only its address says what is wrong: the base URL that a client was given.
 fn misplaced(path: &str) -> Option<&'static str> {
     let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
-    let known = |word: &&str| {
-        ["Users", "Groups", "ServiceProviderConfig", "Schemas", "ResourceTypes", "Bulk"]
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(word))
-    };
+    let known = |word: &&str| ENDPOINTS.iter().any(|known| known.eq_ignore_ascii_case(word));
     match &words[..] {
         ["scim", "v2", "scim", ..] => Some("base_url_twice"),
         ["scim", "v2", rest @ ..] => match rest.iter().filter(|word| known(word)).count() {
@@ -186,7 +184,7 @@ fn misplaced(path: &str) -> Option<&'static str> {
             1 => rest
                 .first()
                 .filter(|first| known(first))
-                .is_some_and(|first| !is_exact(first))
+                .is_some_and(|first| !ENDPOINTS.contains(first))
                 .then_some("base_url_case"),
             _ => Some("base_url_endpoint"),
         },
@@ -194,10 +192,6 @@ fn misplaced(path: &str) -> Option<&'static str> {
         _ if words.iter().any(known) => Some("base_url"),
         _ => None,
     }
-}
-
-fn is_exact(word: &str) -> bool {
-    ["Users", "Groups", "ServiceProviderConfig", "Schemas", "ResourceTypes", "Bulk"].contains(&word)
 }
 
 fn outcome(method: &Method, path: &str, status: StatusCode, changed: bool) -> Outcome {
