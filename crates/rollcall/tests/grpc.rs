@@ -221,7 +221,6 @@ async fn what_is_too_large_is_refused_and_the_listener_goes_on() {
     server.stop().expect("a clean end");
 }
 
-/// CVE-2023-44487: streams that are opened and reset at once.
 /// A gateway under load sends its calls over one connection faster than they are read.
 #[tokio::test]
 async fn a_burst_of_short_calls_does_not_end_the_connection() {
@@ -237,6 +236,49 @@ async fn a_burst_of_short_calls_does_not_end_the_connection() {
     }
 }
 
+/// What a refused call sends arrives after the refusal, often.
+#[tokio::test]
+async fn refused_calls_do_not_end_the_connection() {
+    let directory = directory();
+    let server = all_in_one(directory.path(), &[]);
+    let address = server.grpc("identity").expect("an address").replace("http://", "");
+    let mut client = TcpStream::connect(&address).await.expect("a connection");
+    let frame = |kind: u8, flags: u8, id: u32, content: &[u8]| {
+        let length = u8::try_from(content.len()).expect("short");
+        [&[0, 0, length, kind, flags][..], &id.to_be_bytes(), content].concat()
+    };
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.expect("written");
+    client.write_all(&frame(4, 0, 0, b"")).await.expect("written");
+    for batch in 0..8 {
+        let ids = (0..60).map(|n| 2 * (60 * batch + n) + 1);
+        for id in ids.clone() {
+            // HEADERS: POST http /, from HPACK's static table.
+            client.write_all(&frame(1, 4, id, &[0x83, 0x86, 0x84])).await.expect("written");
+        }
+        for _ in ids.clone() {
+            while kind_of_next(&mut client).await != 1 {}
+        }
+        for id in ids {
+            // DATA with END_STREAM: an empty message.
+            client.write_all(&frame(0, 1, id, &[0; 5])).await.expect("the connection is open");
+        }
+    }
+    // PING, and the answer to it.
+    client.write_all(&frame(6, 0, 0, b"the last")).await.expect("the connection is open");
+    while kind_of_next(&mut client).await != 6 {}
+}
+
+/// Of the next frame of HTTP/2; what is in it is skipped.
+async fn kind_of_next(stream: &mut TcpStream) -> u8 {
+    let mut head = [0; 9];
+    let read = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut head));
+    read.await.expect("a frame").expect("the connection is open");
+    let mut content = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+    stream.read_exact(&mut content).await.expect("a whole frame");
+    head[3]
+}
+
+/// CVE-2023-44487: streams that are opened and reset at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn rapid_resets_end_their_connection_and_nothing_else() {
     let directory = directory();

@@ -22,6 +22,7 @@ mod negotiate;
 mod oauth;
 mod provisioning_log;
 mod refusals;
+mod remainder;
 mod reply;
 mod revocations;
 mod room;
@@ -37,6 +38,7 @@ use std::{sync::Arc, time::Duration};
 pub use connections::{Addresses, Entered};
 pub use ipnet::IpNet;
 pub use refusals::{Crowded, LookUp, Refusals, Turn};
+pub use remainder::Remainder;
 pub use router::{router, router_with, scim_paths};
 pub use serve::serve;
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, body::Body};
 use http::{Request, StatusCode};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -30,6 +30,7 @@ use tower::ServiceExt as _;
 use crate::{
     client_address::Peer,
     connections::Addresses,
+    remainder::Remainder,
     unreadable::{self, Unreadable},
 };
 
@@ -152,6 +153,8 @@ async fn connection(
         if http2 && header_size(&request) > HEADERS {
             request.extensions_mut().insert(Unreadable(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
         }
+        // hyper reads on by itself over HTTP/1.
+        let request = request.map(|body| if http2 { Body::new(Remainder::of(body)) } else { Body::new(body) });
         let (router, at_work) = (router.clone(), noted.begin());
         async move {
             let answer: Result<_, Infallible> = router.oneshot(request).await;
@@ -276,7 +279,10 @@ fn builder(limits: Limits) -> auto::Builder<TokioExecutor> {
 mod tests {
     use std::net::SocketAddr;
 
-    use axum::{Extension, routing::get};
+    use axum::{
+        Extension,
+        routing::{get, post},
+    };
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         sync::oneshot,
@@ -302,6 +308,7 @@ mod tests {
         let router = Router::new()
             .route("/", get(async || "hello"))
             .route("/peer", peer)
+            .route("/unread", post(async || "unread"))
             .route("/slow", slow(300))
             .route("/slower", slow(60_000));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
@@ -434,6 +441,46 @@ mod tests {
         // SETTINGS are acknowledged, and so are pings: only requests keep it open.
         stream.write_all(&[0, 0, 0, 4, 1, 0, 0, 0, 0]).await.expect("write");
         rest(&mut stream).await;
+    }
+
+    /// Header fields and body in packets of their own, and an answer that needs no body: each a refusal, say.
+    #[tokio::test]
+    async fn bodies_that_nobody_wanted_do_not_end_the_connection() {
+        let server = start(Limits { headers: Duration::from_secs(5), ..QUICK }).await;
+        let mut stream = http2(server.address).await;
+        let frame = |kind: u8, flags: u8, id: u32, content: &[u8]| {
+            let length = u8::try_from(content.len()).expect("short");
+            [&[0, 0, length, kind, flags][..], &id.to_be_bytes(), content].concat()
+        };
+        // POST http /unread, from HPACK's static table and a literal path.
+        let block = [&[0x83, 0x86, 0x44, 7][..], b"/unread"].concat();
+        for batch in 0..8 {
+            let ids = (0..60).map(|n| 2 * (60 * batch + n) + 1);
+            for id in ids.clone() {
+                // HEADERS with END_HEADERS.
+                stream.write_all(&frame(1, 4, id, &block)).await.expect("write");
+            }
+            for _ in ids.clone() {
+                while kind_of_next(&mut stream).await != 1 {}
+            }
+            for id in ids {
+                // DATA with END_STREAM.
+                stream.write_all(&frame(0, 1, id, b"{}")).await.expect("the connection is open");
+            }
+        }
+        // PING, and the answer to it.
+        stream.write_all(&frame(6, 0, 0, b"the last")).await.expect("the connection is open");
+        while kind_of_next(&mut stream).await != 6 {}
+    }
+
+    /// Of the next frame of HTTP/2; what is in it is skipped.
+    async fn kind_of_next(stream: &mut TcpStream) -> u8 {
+        let mut head = [0; 9];
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut head));
+        read.await.expect("a frame").expect("the connection is open");
+        let mut content = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        stream.read_exact(&mut content).await.expect("a whole frame");
+        head[3]
     }
 
     /// CVE-2023-44487.

@@ -20,6 +20,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, header::AUTHORIZATION};
 use http_body::{Frame, SizeHint};
+use scim_gateway::Remainder;
 use sha2::{Digest as _, Sha256};
 use telemetry::Unrouted;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
@@ -183,10 +184,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         if request.uri().path().starts_with(HEALTH) {
             return Box::pin(self.inner.call(request));
         }
+        let mut request = request.map(|body| Body::new(Remainder::of(body)));
         // The one that is ready is used; its clone may not be.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
