@@ -132,24 +132,35 @@ fn block_split(conn: &mut AnyConnection, org: OrgId, block: &BlockRow) -> Result
          r.id < ?) f WHERE f.i > 1 AND f.i % {BLOCK} = 1"
     );
     Statement::new(insert, [org.clone(), first.clone(), end.clone()]).run(conn)?;
-    // What the outbox holds is in the table and not in the counts.
-    let pending = match backend {
-        Backend::Sqlite => String::new(),
-        Backend::Postgres => format!(
-            " - (SELECT coalesce(sum({}), 0) FROM outbox p WHERE p.org = w.org AND p.kind IN ({}) AND \
-             p.subject >= w.first_id AND p.subject < w.next)",
+    let blocks = format!(
+        "(SELECT w.*, row_number() OVER (ORDER BY w.first_id) AS place FROM \
+         (SELECT k.org, k.first_id, coalesce(lead(k.first_id) OVER (ORDER BY k.first_id), ?) AS next FROM rank_block k \
+         WHERE k.org = ? AND k.resource_type = {code}) w WHERE w.first_id >= ? AND w.first_id < ?) v"
+    );
+    let rows = format!("(SELECT count(*) FROM {table} r WHERE r.org = v.org AND r.id >= v.first_id AND r.id < v.next)");
+    let range = [first, end];
+    let mut count = Statement::new("UPDATE rank_block AS b SET n = f.n FROM (SELECT v.org, v.first_id, ", []);
+    match backend {
+        Backend::Sqlite => count.push(&format!("{rows} AS n FROM {blocks}"), []),
+        // What the outbox holds is in the table and not in the counts. It may hold a million: it is read once, sorted among the
+        // blocks, each of which counts those after it.
+        Backend::Postgres => count.push(&format!("{rows} - coalesce(q.n, 0) AS n FROM {blocks}"), []),
+    };
+    count.bind([Value::id(Uuid::max()), org.clone()]).bind(range.clone());
+    if backend == Backend::Postgres {
+        let pending = format!(
+            " LEFT JOIN (SELECT m.place, sum(m.n) AS n FROM (SELECT count(e.block) OVER (ORDER BY e.key, e.block) AS place, e.n FROM \
+             (SELECT k.first_id AS key, 1 AS block, 0 AS n FROM rank_block k WHERE k.org = ? AND k.resource_type = {code} AND \
+             k.first_id >= ? AND k.first_id < ? UNION ALL \
+             SELECT p.subject, NULL, {} FROM outbox p WHERE p.org = ? AND p.kind IN ({}) AND p.subject >= ? AND p.subject < ?) e) m \
+             GROUP BY m.place) q ON q.place = v.place",
             pending_n(target),
             pending_kinds(target)
-        ),
-    };
-    let count = format!(
-        "UPDATE rank_block AS b SET n = f.n FROM (SELECT w.org, w.first_id, (SELECT count(*) FROM {table} r WHERE \
-         r.org = w.org AND r.id >= w.first_id AND r.id < w.next){pending} AS n FROM \
-         (SELECT k.org, k.first_id, coalesce(lead(k.first_id) OVER (ORDER BY k.first_id), ?) AS next FROM rank_block k \
-         WHERE k.org = ? AND k.resource_type = {code}) w WHERE w.first_id >= ? AND w.first_id < ?) f \
-         WHERE b.org = f.org AND b.resource_type = {code} AND b.first_id = f.first_id"
-    );
-    Statement::new(count, [Value::id(Uuid::max()), org, first, end]).run(conn)?;
+        );
+        count.push(&pending, [org.clone()]).bind(range.clone()).bind([org]).bind(range);
+    }
+    count.push(&format!(") f WHERE b.org = f.org AND b.resource_type = {code} AND b.first_id = f.first_id"), []);
+    count.run(conn)?;
     Ok(())
 }
 
