@@ -2,8 +2,8 @@
 // Bare specifiers become relative paths; where one would be left, this fails. `node build.mjs`
 
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join, posix, relative } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, rmdirSync, writeFileSync } from 'node:fs'
+import { dirname, join, posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { init, parse } from 'es-module-lexer'
@@ -53,20 +53,19 @@ function resolve(specifier, from) {
 /** The text with other specifiers, and the files that it imports. */
 function rewritten(file) {
   const source = readFileSync(join(HERE, file), 'utf8')
+  const owner = file.startsWith('node_modules/') ? split(file.slice('node_modules/'.length))[0] : ''
   const imported = []
   let text = ''
   let at = 0
-  for (const { specifier, specifierStart, specifierEnd, type } of parse(source)[0].map(fields)) {
-    if (type === 'meta') continue
-    const owner = file.startsWith('node_modules/') ? split(file.slice('node_modules/'.length))[0] : ''
-    if (type === 'dynamic' && FOR_NODE.has(`${owner} ${specifier}`)) continue
-    if (specifier === undefined) throw new Error(`${file} imports what it computes`)
+  for (const { type, specifier, start, end } of parse(source)[0]) {
+    if (type === 'import-meta' || (type === 'dynamic' && FOR_NODE.has(`${owner} ${specifier}`))) continue
+    if (!specifier) throw new Error(`${file} imports what it computes`)
     const target = resolve(specifier, file)
-    let path = posix.relative(posix.dirname(placeOf(file)), placeOf(target))
-    if (!path.startsWith('.')) path = `./${path}`
-    const quoted = /^['"]/.test(source.slice(specifierStart, specifierEnd))
-    text += source.slice(at, specifierStart) + (quoted ? JSON.stringify(path) : path)
-    at = specifierEnd
+    const path = posix.relative(posix.dirname(placeOf(file)), placeOf(target))
+    const relative = path.startsWith('.') ? path : `./${path}`
+    // The place of a dynamic import's specifier includes its quotes.
+    text += source.slice(at, start) + (type === 'dynamic' ? JSON.stringify(relative) : relative)
+    at = end
     imported.push(target)
   }
   text += source.slice(at)
@@ -74,5 +73,84 @@ function rewritten(file) {
   return { text: text.replace(/^\/\/# sourceMappingURL=.*\n?/gm, ''), imported }
 }
 
+/** Each file that is reached from the entries, by its place in dist/. */
+function modules() {
+  const files = new Map()
+  const waiting = [...ENTRIES]
+  for (let file = waiting.pop(); file !== undefined; file = waiting.pop()) {
+    if (files.has(placeOf(file))) continue
+    const { text, imported } = rewritten(file)
+    files.set(placeOf(file), text)
+    waiting.push(...imported)
+  }
+  return files
+}
+
+/** Complaints about specifiers that a browser could not follow. */
+function leftOver(files) {
+  const complaints = []
+  for (const [place, text] of files) {
+    for (const { type, specifier } of parse(text)[0]) {
+      const owner = /^vendor\/((@[^/]+\/)?[^@/]+)@/.exec(place)?.[1] ?? ''
+      if (type === 'import-meta' || (type === 'dynamic' && FOR_NODE.has(`${owner} ${specifier}`))) continue
+      const target = specifier?.startsWith('.') && posix.join(posix.dirname(place), specifier)
+      if (!target || !files.has(target)) complaints.push(`${place} imports ${specifier}`)
+    }
+  }
+  return complaints
+}
+
+/** The licence of each package that a file is of: it goes where the package goes. */
+function licences(files) {
+  const texts = new Map()
+  for (const place of files.keys()) {
+    const [, folder, name] = /^(vendor\/((?:@[^/]+\/)?[^@/]+)@[^/]+)\//.exec(place) ?? []
+    if (!folder || texts.has(`${folder}/LICENSE`)) continue
+    const found = readdirSync(join(HERE, 'node_modules', name)).find((file) => /^licen[cs]e(\.(md|txt))?$/i.test(file))
+    if (!found) throw new Error(`${name} comes without the text of its licence`)
+    texts.set(`${folder}/LICENSE`, readFileSync(join(HERE, 'node_modules', name, found), 'utf8'))
+  }
+  return texts
+}
+
+/** Lines of SHA-256, media type and path, with tabs between them, in the order of the paths. */
+function manifest(files) {
+  // As Rust compares text: by its bytes.
+  const paths = [...files.keys()].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  const line = (path) => {
+    const digest = createHash('sha256').update(files.get(path)).digest('hex')
+    return `${digest}\t${path.endsWith('/LICENSE') ? 'text/plain; charset=utf-8' : MEDIA_TYPE}\t${path}\n`
+  }
+  return paths.map(line).join('')
+}
+
+/** Removes what is no longer built, and directories that are left empty. */
+function clean(directory, keep) {
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name)
+    if (entry.isDirectory()) {
+      clean(path, keep)
+      if (readdirSync(path).length === 0) rmdirSync(path)
+    } else if (!keep.has(path)) {
+      rmSync(path)
+    }
+  }
+}
+
 await init()
-console.log(JSON.stringify(parse("import a from 'b'; import('c'); import.meta.url; export * from 'd'")[0], null, 1))
+const built = modules()
+const complaints = leftOver(built)
+if (complaints.length > 0) throw new Error(`a browser could not follow these:\n${complaints.join('\n')}`)
+for (const [path, text] of licences(built)) built.set(path, text)
+built.set('manifest.tsv', manifest(built))
+mkdirSync(DIST, { recursive: true })
+clean(DIST, new Set(['.gitignore', ...built.keys()].map((path) => join(DIST, path))))
+for (const [path, text] of built) {
+  const file = join(DIST, path)
+  // One that is the same keeps its time, so that cargo has nothing to do.
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) continue
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, text)
+}
+const size = [...built.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+console.log(`${built.size} files, ${Math.round(size / 1024)} KiB in dist/`)
