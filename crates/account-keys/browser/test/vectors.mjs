@@ -1,5 +1,5 @@
 // Every structure of the protocol once, as JSON: made by one implementation, opened by the other. The counterpart of
-// tests/made/vectors.rs.
+// tests/keys/vectors.rs.
 
 import assert from 'node:assert/strict'
 

@@ -1,7 +1,5 @@
 //! What tests are about: ids, members, randomness.
 
-pub(crate) mod vectors;
-
 use account_keys::{AccountKey, Member};
 use uuid::Uuid;
 

@@ -13,7 +13,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::random;
+use crate::made::{self, random};
 
 /// Composed; whoever reads it decomposed must get the same keys.
 pub(crate) const PASSWORD: &str = "Zw\u{f6}lf Boxk\u{e4}mpfer";
@@ -80,7 +80,7 @@ pub(crate) fn stretching_json(stretching: &Stretching) -> Value {
 /// A structure of each kind, of new secrets.
 pub(crate) fn make(mut fill: impl FnMut(&mut [u8])) -> Value {
     let fill = &mut fill;
-    let of = super::key_of(1, 3);
+    let of = made::key_of(1, 3);
     let (secret, kit) = (AccountSecret::generate(fill), KitSecret::generate(fill));
     let keys = MemberKeys::derive(&secret);
     let mut challenge = [0; 32];
@@ -102,7 +102,7 @@ pub(crate) fn make(mut fill: impl FnMut(&mut [u8])) -> Value {
         organization: of.member.organization,
         version: 2,
         recipient: Recipient::Member { user: of.member.user, key_id: of.key_id, public: keys.public() },
-        granter_key_id: super::uuid(21),
+        granter_key_id: made::uuid(21),
     };
     let to_kit = GrantOf { recipient: Recipient::Kit { enc: opening.public() }, ..to_member };
     let grant = Grant::seal(&to_member, &second, &granter, fill).expect("sealed");
@@ -130,7 +130,7 @@ pub(crate) fn make(mut fill: impl FnMut(&mut [u8])) -> Value {
         },
         "recoveryWrap": wrap_json(&Wrap::with_kit(&of, &secret, &kit, fill).expect("wrapped")),
         "granter": {
-            "user": super::uuid(20), "keyId": super::uuid(21), "accountSecret": text(granter_secret.expose()),
+            "user": made::uuid(20), "keyId": made::uuid(21), "accountSecret": text(granter_secret.expose()),
             "publicKeys": public_json(&granter.public()),
         },
         "organizationKeys": [text(first.expose()), text(second.expose())],

@@ -1,11 +1,8 @@
 //! The vectors in the repository: what each implementation made opens here.
-#![cfg(feature = "client")]
-#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
-mod made;
-
-use made::{fixed, vectors};
 use serde_json::Value;
+
+use crate::{made::fixed, vectors};
 
 fn directory() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")

@@ -1,8 +1,4 @@
 //! The protocol of docs/account-keys.md: what is made opens, and nothing else does.
-#![cfg(feature = "client")]
-#![expect(clippy::expect_used, reason = "these are tests")]
-
-mod made;
 
 use account_keys::{
     AccountKey, AccountSecret, ChainLink, Error, Grant, GrantOf, KitSecret, Member, MemberKeys, OrganizationKey,
@@ -13,8 +9,10 @@ use account_keys::{
         server::{self, LoginState, Setup},
     },
 };
-use made::{fixed, key_of, member, random, uuid};
+
 use proptest::prelude::*;
+
+use crate::made::{fixed, key_of, member, random, uuid};
 
 fn keys(seed: u8) -> MemberKeys {
     MemberKeys::derive(&AccountSecret::from_bytes([seed; 32]))
