@@ -60,7 +60,7 @@ impl Shell {
         Self {
             title: title.into(),
             section: Section::None,
-            root: visit.console.site.root.clone(),
+            root: visit.root().to_owned(),
             css: &CSS_FILE,
             js: &JS_FILE,
             csrf: visit.form_token(""),

@@ -54,6 +54,8 @@
 //! GET  /console/sessions
 //! POST /console/sessions/{id}/end             one's own, or as an owner anybody's
 //! POST /console/sessions/end-others
+//!
+//! /account/**                                 what members see: `account`
 //! ```
 //!
 //! At the right: the role that a POST takes. Every POST has `_token` as well. Every GET but those above the users is for whoever
@@ -67,7 +69,7 @@ use http::StatusCode;
 use wire::Transport;
 
 use crate::{
-    Clock, Config, Random,
+    Clock, Config, Random, account,
     assets::asset,
     console::Console,
     guard::{guard, guard_bare},
@@ -188,6 +190,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
     signed_in
         .merge(open)
         .merge(free)
+        .merge(account::routes(&console))
         .route("/", get(async |visit: Visit| page::see(&visit.console.site.root)))
         .method_not_allowed_fallback(async || {
             let text = "This address does not take what was sent. Open the page and use its forms.";
