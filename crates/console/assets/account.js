@@ -107,12 +107,15 @@ const who = () => ({ organization: session.organization, user: session.user });
 
 // ---- strength
 
+const STRENGTHS = ["Guessed at once.", "Guessed soon.", "Some hours of guessing. Longer is better.", "Good.", "Very good."];
 let estimate;
 const strength = async () => {
   estimate ??= import(`${root}/assets/strength.mjs`);
-  const { score, words } = (await estimate).strength($("password").value, [meta("user"), $("signed-in-as").textContent, $("organization").textContent]);
+  const known = [meta("user"), $("signed-in-as").textContent, $("organization").textContent];
+  const { strength: of } = await estimate;
+  const { score } = of($("password").value, known);
   $("strength").value = $("password").value ? score : 0;
-  $("strength-words").textContent = $("password").value ? words : "";
+  $("strength-words").textContent = $("password").value ? STRENGTHS[score] : "";
   return score;
 };
 $("password").addEventListener("input", () => strength().catch(() => {}));
@@ -151,40 +154,41 @@ $("set-up").addEventListener(
     const password = await chosen();
     if (purpose === "password" || purpose === "kit") {
       await changePassword(password, purpose === "kit");
-      await open();
       return;
     }
     const { registrationRequest } = await keys("setUpBegin", { password });
     const begun = await call("set-up/begin", { registrationRequest, reset: purpose === "reset" });
-    const { words, ...made } = await keys("setUpFinish", { ...who(), ...begun });
+    const { kitWords, ...made } = await keys("setUpFinish", { ...who(), ...begun });
     $("set-up").reset();
-    kit("your account", words, async () => {
-      await call("set-up/finish", made);
+    kit("your account", kitWords, async () => {
+      await call("set-up/finish", { keyId: begun.keyId, ...made });
       await open();
     });
   }),
 );
 
 const changePassword = async (password, withKit) => {
-  const { registrationRequest } = await keys("passwordBegin", { password });
+  const { registrationRequest } = await keys("changePasswordBegin", { password });
   const begun = await call("password/begin", { registrationRequest });
-  const { words, ...made } = await keys("passwordFinish", { ...who(), ...begun, withKit });
+  const made = await keys("changePasswordFinish", begun);
+  $("set-up").reset();
   if (!withKit) {
     await call("password/finish", made);
+    await open();
     return;
   }
-  await new Promise((done) => {
-    kit("your account", words, async () => {
-      await call("password/finish", made);
-      done();
-    });
+  const { kitWords, ...kitMade } = await keys("newKit");
+  kit("your account", kitWords, async () => {
+    await call("password/finish", { ...made, kit: kitMade });
+    await open();
   });
 };
 
 // ---- a kit is shown, kept, and two of its words are asked for
 
 let afterKit;
-const kit = (what, words, then) => {
+const kit = (what, text, then) => {
+  const words = text.split(" ");
   afterKit = then;
   $("kit-kind").textContent = `For ${what}.`;
   $("kit-title").textContent = what === "your account" ? "Your emergency kit" : "Your organization's emergency kit";
@@ -229,12 +233,7 @@ const pick = (count) => {
 
 // ---- unlock, recovery
 
-const opened = async (released, method) => {
-  await keys(method, { ...who(), key: released.key, wrap: released.wrap });
-  if (released.organizationKey?.grant) {
-    await keys("openGrant", { ...who(), organizationKey: released.organizationKey });
-  }
-};
+const openAccount = (method, { key, wrap }) => keys(method, { ...who(), ...key, wrap });
 
 $("unlock").addEventListener(
   "submit",
@@ -243,7 +242,7 @@ $("unlock").addEventListener(
     const begun = await call("unlock/begin", { ke1 });
     const { ke3 } = await keys("unlockFinish", { ...who(), ...begun });
     const released = await call("unlock/finish", { id: begun.id, ke3 });
-    await opened(released, "openByPassword");
+    await openAccount("open", released);
     $("unlock").reset();
     await open();
   }),
@@ -252,9 +251,9 @@ $("unlock").addEventListener(
 $("recover").addEventListener(
   "submit",
   doing($("recover-now"), "Opening", async () => {
-    const { proof } = await keys("recoverBegin", { ...who(), words: $("words").value });
+    const { proof } = await keys("recoverBegin", { user: session.user, words: $("words").value });
     const released = await call("recover", { proof });
-    await opened(released, "openByRecovery");
+    await openAccount("recoverOpen", released);
     $("recover").reset();
     session = { ...(await call("session")), open: true };
     choosePassword("password");
@@ -279,21 +278,20 @@ const open = async () => {
   $("state").className = `tag ${tone}`;
   $("state").textContent = tag;
   $("state-words").textContent = words;
-  const { words: phrase } = await keys("fingerprint", { ...who(), encPub: session.key.encPub, sigPub: session.key.sigPub });
-  $("fingerprint").textContent = phrase.join(" ");
+  const { words: phrase } = await keys("fingerprint", { ...who(), publicKeys: session.key.publicKeys });
+  $("fingerprint").textContent = phrase;
   const organizationKey = await call("organization-key");
   await member(organizationKey);
   await organization(organizationKey);
 };
 
-// The key of one's own organization, from whom.
-const member = async (organizationKey) => {
-  const { grant, granter, granterUser } = organizationKey;
+// The key of one's own organization, from whom; older versions by the chain.
+const member = async ({ granted, chain }) => {
   $("granter").hidden = true;
-  if (!grant) return;
-  const { version } = await keys("openGrant", { ...who(), organizationKey });
-  const { words } = await keys("fingerprint", { organization: session.organization, user: granterUser, encPub: granter.encPub, sigPub: granter.sigPub });
-  $("granter").textContent = `Organization key version ${version}, given by the member with the phrase: ${words.join(" ")}.`;
+  if (!granted) return;
+  const { version, granterFingerprint } = await keys("openGrant", granted);
+  for (const { version: newer, link } of chain) await keys("openPrevious", { version: newer, link });
+  $("granter").textContent = `Organization key version ${version}, given by the member with the phrase: ${granterFingerprint}.`;
   $("granter").hidden = false;
 };
 
@@ -331,9 +329,10 @@ const listMembers = async () => {
     : "Nobody waits for the organization key.";
   $("confirm-selected").hidden = members.length === 0;
   $("automatic").hidden = !session.confirmAutomatically;
+  if (session.confirmAutomatically) await confirmPlain(members);
   const items = await Promise.all(
-    members.map(async ({ user, userName, displayName, email, key }) => {
-      const { words } = await keys("fingerprint", { organization: session.organization, user, encPub: key.encPub, sigPub: key.sigPub });
+    members.map(async ({ user, userName, displayName, email, publicKeys }) => {
+      const { words } = await keys("fingerprint", { organization: session.organization, user, publicKeys });
       const item = document.createElement("li");
       const label = document.createElement("label");
       label.className = "check";
@@ -345,7 +344,7 @@ const listMembers = async () => {
       const name = document.createElement("b");
       name.textContent = displayName || userName;
       const phrase = document.createElement("code");
-      phrase.textContent = words.join(" ");
+      phrase.textContent = words;
       text.append(name, ` ${email || userName} `, document.createElement("br"), phrase);
       label.append(box, text);
       item.append(label);
@@ -355,11 +354,36 @@ const listMembers = async () => {
   $("members").replaceChildren(...items);
 };
 
+// Whom the organization wants confirmed without a click; administrators never.
+const confirmPlain = async (members) => {
+  const plain = members.filter(({ administrator }) => !administrator).map(({ user }) => user);
+  if (plain.length && !automatic) {
+    automatic = true;
+    try {
+      await confirmMembers(plain);
+    } finally {
+      automatic = false;
+    }
+  }
+};
+let automatic = false;
+setInterval(() => {
+  if (session?.open && session.confirmAutomatically && session.state === "confirmed" && !$("view-organization").hidden) {
+    listMembers().catch((error) => tell(error.message));
+  }
+}, 15_000);
+
+// By the key of this member.
+const mine = (grant) => ({ ...grant, granterKeyId: session.key.keyId });
+const toMyself = (version, grant) => mine({ version, user: session.user, keyId: session.key.keyId, grant });
+
 const confirmMembers = async (users) => {
   const chosen = waiting.filter(({ user }) => users.includes(user));
   const grants = [];
-  for (const { user, key, proofOfPossession, challenge } of chosen) {
-    grants.push(await keys("grantTo", { ...who(), member: { user, key, proofOfPossession, challenge } }));
+  for (const { user, keyId, version, publicKeys, possession, challenge } of chosen) {
+    await keys("checkPossession", { user, keyId, version, publicKeys, possession, challenge });
+    const { version: granted, grant } = await keys("grantTo", { member: { user, keyId, publicKeys } });
+    grants.push(mine({ version: granted, user, keyId, grant }));
   }
   const { confirmed } = await call("members/confirm", { grants });
   const refused = confirmed.filter(({ refused }) => refused);
@@ -379,9 +403,9 @@ $("confirm").addEventListener(
 $("create-organization-key").addEventListener(
   "click",
   doing($("create-organization-key"), "Making the key", async () => {
-    const { words, ...made } = await keys("createOrganizationKey", who());
-    kit("your organization", words, async () => {
-      await call("organization-key/create", made);
+    const { version, grant, kit: sealed, kitWords } = await keys("createOrganizationKey");
+    kit("your organization", kitWords, async () => {
+      await call("organization-key/create", { grant: toMyself(version, grant), kit: sealed });
       await open();
     });
   }),
@@ -390,8 +414,11 @@ $("create-organization-key").addEventListener(
 $("rotate-organization-key").addEventListener(
   "click",
   doing($("rotate-organization-key"), "Making the key", async () => {
-    const current = await call("organization-key");
-    await call("organization-key/rotate", await keys("rotate", { ...who(), organizationKey: current }));
+    const { kit: before } = await call("organization-key");
+    const { version, link, grant } = await keys("rotate");
+    const { publicKey, ...previous } = before;
+    const { grant: sealed } = await keys("grantToKit", { publicKey, previous });
+    await call("organization-key/rotate", { grant: toMyself(version, grant), link, kit: sealed });
     await open();
   }),
 );

@@ -4,8 +4,8 @@ use tonic::{Request, Status, service::interceptor::InterceptedService};
 use wire::{
     MAX_MESSAGE, Transport,
     identity::{
-        account_service_client::AccountServiceClient, console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
-        organization_service_client::OrganizationServiceClient,
+        account_service_client::AccountServiceClient, console_service_client::ConsoleServiceClient,
+        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
         provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     token::{o_auth_service_client::OAuthServiceClient, token_service_client::TokenServiceClient},

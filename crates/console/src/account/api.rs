@@ -51,15 +51,21 @@ struct Session {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Key {
-    id: String,
+    key_id: String,
     version: u32,
-    enc_pub: Base64,
-    sig_pub: Base64,
+    public_keys: PublicKeys,
+}
+
+#[derive(Deserialize, Serialize)]
+struct PublicKeys {
+    enc: Base64,
+    sig: Base64,
 }
 
 impl From<proto::AccountKey> for Key {
     fn from(key: proto::AccountKey) -> Self {
-        Self { id: key.id, version: key.version, enc_pub: key.enc_pub.into(), sig_pub: key.sig_pub.into() }
+        let public_keys = PublicKeys { enc: key.enc_pub.into(), sig: key.sig_pub.into() };
+        Self { key_id: key.id, version: key.version, public_keys }
     }
 }
 
@@ -124,18 +130,18 @@ impl From<proto::Stretching> for Stretching {
 #[derive(Deserialize, Serialize)]
 struct Wrap {
     nonce: Base64,
-    ciphertext: Base64,
+    ct: Base64,
 }
 
 impl From<Wrap> for proto::Wrap {
     fn from(wrap: Wrap) -> Self {
-        Self { nonce: wrap.nonce.into(), ciphertext: wrap.ciphertext.into() }
+        Self { nonce: wrap.nonce.into(), ciphertext: wrap.ct.into() }
     }
 }
 
 impl From<proto::Wrap> for Wrap {
     fn from(wrap: proto::Wrap) -> Self {
-        Self { nonce: wrap.nonce.into(), ciphertext: wrap.ciphertext.into() }
+        Self { nonce: wrap.nonce.into(), ct: wrap.ciphertext.into() }
     }
 }
 
@@ -181,12 +187,16 @@ async fn begin_set_up(member: Member, body: Body) -> Answer<SetUpBegun> {
 struct FinishSetUp {
     key_id: String,
     record: Base64,
-    enc_pub: Base64,
-    sig_pub: Base64,
-    proof_of_possession: Base64,
-    password_wrap: Wrap,
-    recovery_wrap: Wrap,
-    recovery_sha256: Base64,
+    public_keys: PublicKeys,
+    possession: Base64,
+    wraps: Wraps,
+    recovery_verifier: Base64,
+}
+
+#[derive(Deserialize)]
+struct Wraps {
+    password: Wrap,
+    recovery: Wrap,
 }
 
 async fn finish_set_up(member: Member, body: Body) -> Answer<State> {
@@ -196,12 +206,12 @@ async fn finish_set_up(member: Member, body: Body) -> Answer<State> {
         request_id: member.request_id(),
         key_id: given.key_id,
         record: given.record.into(),
-        enc_pub: given.enc_pub.into(),
-        sig_pub: given.sig_pub.into(),
-        proof_of_possession: given.proof_of_possession.into(),
-        password_wrap: Some(given.password_wrap.into()),
-        recovery_wrap: Some(given.recovery_wrap.into()),
-        recovery_sha256: given.recovery_sha256.into(),
+        enc_pub: given.public_keys.enc.into(),
+        sig_pub: given.public_keys.sig.into(),
+        proof_of_possession: given.possession.into(),
+        password_wrap: Some(given.wraps.password.into()),
+        recovery_wrap: Some(given.wraps.recovery.into()),
+        recovery_sha256: given.recovery_verifier.into(),
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     Ok(Json(accounts.finish_key_set_up(member.visit.call(request)).await?.into_inner().into()))
@@ -319,20 +329,27 @@ async fn begin_password(member: Member, body: Body) -> Answer<PasswordBegun> {
 #[serde(rename_all = "camelCase")]
 struct FinishPassword {
     record: Base64,
-    password_wrap: Wrap,
-    recovery_wrap: Option<Wrap>,
-    recovery_sha256: Option<Base64>,
+    wrap: Wrap,
+    kit: Option<NewKit>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewKit {
+    wrap: Wrap,
+    recovery_verifier: Base64,
 }
 
 async fn finish_password(member: Member, body: Body) -> Answer<State> {
     let given: FinishPassword = read(body).await?;
+    let (recovery_wrap, recovery) = given.kit.map(|kit| (kit.wrap.into(), kit.recovery_verifier)).unzip();
     let request = FinishPasswordChangeRequest {
         secret_sha256: member.secret_sha256(),
         request_id: member.request_id(),
         record: given.record.into(),
-        password_wrap: Some(given.password_wrap.into()),
-        recovery_wrap: given.recovery_wrap.map(Into::into),
-        recovery_sha256: given.recovery_sha256.unwrap_or_default().into(),
+        password_wrap: Some(given.wrap.into()),
+        recovery_wrap,
+        recovery_sha256: recovery.unwrap_or_default().into(),
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     Ok(Json(accounts.finish_password_change(member.visit.call(request)).await?.into_inner().into()))
@@ -340,91 +357,111 @@ async fn finish_password(member: Member, body: Body) -> Answer<State> {
 
 // ---- the organization key
 
+/// The organization key of a version, sealed and signed.
 #[derive(Deserialize, Serialize)]
+struct Sealed {
+    enc: Base64,
+    ct: Base64,
+    signature: Base64,
+}
+
+/// What a member grants another.
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Grant {
+struct NewGrant {
     version: u32,
     user: String,
-    recipient_key_id: String,
-    enc: Base64,
-    ciphertext: Base64,
-    signature: Base64,
+    key_id: String,
+    grant: Sealed,
     granter_key_id: String,
 }
 
-impl From<proto::Grant> for Grant {
-    fn from(grant: proto::Grant) -> Self {
+impl From<NewGrant> for proto::Grant {
+    fn from(this: NewGrant) -> Self {
         Self {
-            version: grant.version,
-            user: grant.user_id,
-            recipient_key_id: grant.recipient_key_id,
-            enc: grant.enc.into(),
-            ciphertext: grant.ciphertext.into(),
-            signature: grant.signature.into(),
-            granter_key_id: grant.granter_key_id,
+            version: this.version,
+            user_id: this.user,
+            recipient_key_id: this.key_id,
+            enc: this.grant.enc.into(),
+            ciphertext: this.grant.ct.into(),
+            signature: this.grant.signature.into(),
+            granter_key_id: this.granter_key_id,
         }
     }
 }
 
-impl From<Grant> for proto::Grant {
-    fn from(grant: Grant) -> Self {
-        Self {
-            version: grant.version,
-            user_id: grant.user,
-            recipient_key_id: grant.recipient_key_id,
-            enc: grant.enc.into(),
-            ciphertext: grant.ciphertext.into(),
-            signature: grant.signature.into(),
-            granter_key_id: grant.granter_key_id,
-        }
-    }
+/// Somebody and a key of theirs.
+#[derive(Serialize)]
+struct Holder {
+    user: String,
+    #[serde(flatten)]
+    key: Key,
 }
 
-#[derive(Deserialize, Serialize)]
-struct ChainLink {
+/// What was granted, with who did.
+#[derive(Serialize)]
+struct Granted {
     version: u32,
-    nonce: Base64,
-    ciphertext: Base64,
+    grant: Sealed,
+    granter: Holder,
 }
 
-impl From<proto::ChainLink> for ChainLink {
-    fn from(link: proto::ChainLink) -> Self {
-        Self { version: link.version, nonce: link.nonce.into(), ciphertext: link.ciphertext.into() }
-    }
-}
-
-impl From<ChainLink> for proto::ChainLink {
-    fn from(link: ChainLink) -> Self {
-        Self { version: link.version, nonce: link.nonce.into(), ciphertext: link.ciphertext.into() }
-    }
+/// The version before another one, encrypted under it.
+#[derive(Serialize)]
+struct Link {
+    version: u32,
+    link: Wrap,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OrganizationKey {
+    /// 0: there is none.
     version: u32,
-    grant: Option<Grant>,
-    granter: Option<Key>,
-    granter_user: String,
-    chain: Vec<ChainLink>,
+    granted: Option<Granted>,
+    chain: Vec<Link>,
     rotation_due: bool,
-    kit_pub: Base64,
-    kit_enc: Base64,
-    kit_ciphertext: Base64,
+    kit: Option<Kit>,
+}
+
+/// Of the organization.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Kit {
+    public_key: Base64,
+    #[serde(flatten)]
+    granted: Granted,
 }
 
 impl From<proto::OrganizationKey> for OrganizationKey {
     fn from(this: proto::OrganizationKey) -> Self {
+        let granted = this.grant.zip(this.granter).map(|(grant, key)| Granted {
+            version: grant.version,
+            grant: Sealed { enc: grant.enc.into(), ct: grant.ciphertext.into(), signature: grant.signature.into() },
+            granter: Holder { user: this.granter_user_id, key: key.into() },
+        });
+        let kit = this.kit_granter.map(|key| Kit {
+            public_key: this.kit_pub.into(),
+            granted: Granted {
+                version: this.version,
+                grant: Sealed {
+                    enc: this.kit_enc.into(),
+                    ct: this.kit_ciphertext.into(),
+                    signature: this.kit_signature.into(),
+                },
+                granter: Holder { user: this.kit_granter_user_id, key: key.into() },
+            },
+        });
+        let link = |link: proto::ChainLink| Link {
+            version: link.version,
+            link: Wrap { nonce: link.nonce.into(), ct: link.ciphertext.into() },
+        };
         Self {
             version: this.version,
-            grant: this.grant.map(Into::into),
-            granter: this.granter.map(Into::into),
-            granter_user: this.granter_user_id,
-            chain: this.chain.into_iter().map(Into::into).collect(),
+            granted,
+            chain: this.chain.into_iter().map(link).collect(),
             rotation_due: this.rotation_due,
-            kit_pub: this.kit_pub.into(),
-            kit_enc: this.kit_enc.into(),
-            kit_ciphertext: this.kit_ciphertext.into(),
+            kit,
         }
     }
 }
@@ -435,46 +472,51 @@ async fn organization_key(member: Member) -> Answer<OrganizationKey> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct CreateKey {
-    grant: Grant,
-    kit_pub: Base64,
-    kit_enc: Base64,
-    kit_ciphertext: Base64,
+    grant: NewGrant,
+    kit: NewOrganizationKit,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewOrganizationKit {
+    public_key: Base64,
+    grant: Sealed,
 }
 
 async fn create_organization_key(member: Member, body: Body) -> Answer<OrganizationKey> {
-    let given: CreateKey = read(body).await?;
+    let CreateKey { grant, kit } = read(body).await?;
     let request = CreateOrganizationKeyRequest {
         secret_sha256: member.secret_sha256(),
         request_id: member.request_id(),
-        grant: Some(given.grant.into()),
-        kit_pub: given.kit_pub.into(),
-        kit_enc: given.kit_enc.into(),
-        kit_ciphertext: given.kit_ciphertext.into(),
+        grant: Some(grant.into()),
+        kit_pub: kit.public_key.into(),
+        kit_enc: kit.grant.enc.into(),
+        kit_ciphertext: kit.grant.ct.into(),
+        kit_signature: kit.grant.signature.into(),
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     Ok(Json(accounts.create_organization_key(member.visit.call(request)).await?.into_inner().into()))
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct RotateKey {
-    grant: Grant,
-    link: ChainLink,
-    kit_enc: Base64,
-    kit_ciphertext: Base64,
+    grant: NewGrant,
+    link: Wrap,
+    kit: Sealed,
 }
 
 async fn rotate_organization_key(member: Member, body: Body) -> Answer<OrganizationKey> {
-    let given: RotateKey = read(body).await?;
+    let RotateKey { grant, link, kit } = read(body).await?;
+    let link = proto::ChainLink { version: grant.version, nonce: link.nonce.into(), ciphertext: link.ct.into() };
     let request = RotateOrganizationKeyRequest {
         secret_sha256: member.secret_sha256(),
         request_id: member.request_id(),
-        grant: Some(given.grant.into()),
-        link: Some(given.link.into()),
-        kit_enc: given.kit_enc.into(),
-        kit_ciphertext: given.kit_ciphertext.into(),
+        grant: Some(grant.into()),
+        link: Some(link),
+        kit_enc: kit.enc.into(),
+        kit_ciphertext: kit.ct.into(),
+        kit_signature: kit.signature.into(),
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     Ok(Json(accounts.rotate_organization_key(member.visit.call(request)).await?.into_inner().into()))
@@ -497,14 +539,15 @@ struct MembersFound {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Unconfirmed {
-    user: String,
+    #[serde(flatten)]
+    holder: Holder,
     user_name: String,
     display_name: String,
     email: String,
-    key: Option<Key>,
-    proof_of_possession: Base64,
+    possession: Base64,
     challenge: Base64,
     was_confirmed: bool,
+    administrator: bool,
 }
 
 async fn members(member: Member, body: Body) -> Answer<MembersFound> {
@@ -516,22 +559,24 @@ async fn members(member: Member, body: Body) -> Answer<MembersFound> {
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     let found = accounts.list_members_to_confirm(member.visit.call(request)).await?.into_inner();
-    let members = found.members.into_iter().map(|this| Unconfirmed {
-        user: this.user_id,
-        user_name: this.user_name,
-        display_name: this.display_name,
-        email: this.email,
-        key: this.key.map(Into::into),
-        proof_of_possession: this.proof_of_possession.into(),
-        challenge: this.challenge.into(),
-        was_confirmed: this.was_confirmed,
+    let members = found.members.into_iter().filter_map(|this| {
+        Some(Unconfirmed {
+            holder: Holder { user: this.user_id, key: this.key?.into() },
+            user_name: this.user_name,
+            display_name: this.display_name,
+            email: this.email,
+            possession: this.proof_of_possession.into(),
+            challenge: this.challenge.into(),
+            was_confirmed: this.was_confirmed,
+            administrator: this.administrator,
+        })
     });
     Ok(Json(MembersFound { members: members.collect(), more: found.more }))
 }
 
 #[derive(Deserialize)]
 struct Confirm {
-    grants: Vec<Grant>,
+    grants: Vec<NewGrant>,
 }
 
 #[derive(Serialize)]
@@ -555,6 +600,7 @@ async fn confirm(member: Member, body: Body) -> Answer<ConfirmedMembers> {
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     let answer = accounts.confirm_members(member.visit.call(request)).await?.into_inner();
-    let confirmed = answer.confirmed.into_iter().map(|this| ConfirmedMember { user: this.user_id, refused: this.refused });
+    let confirmed =
+        answer.confirmed.into_iter().map(|this| ConfirmedMember { user: this.user_id, refused: this.refused });
     Ok(Json(ConfirmedMembers { confirmed: confirmed.collect() }))
 }

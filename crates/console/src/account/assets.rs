@@ -32,7 +32,8 @@ pub(crate) async fn asset(Path(path): Path<String>) -> Result<Response> {
     if let Some((content, media_type)) = assets::named_file(&path) {
         return Ok(immutable(content.as_bytes(), media_type));
     }
-    let File { bytes, media_type, .. } = files().iter().find(|file| file.path == path).ok_or_else(Problem::not_found)?;
+    let File { bytes, media_type, .. } =
+        files().iter().find(|file| file.path == path).ok_or_else(Problem::not_found)?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(media_type)),
         // Their names do not change with what is in them.

@@ -86,7 +86,11 @@ pub(crate) async fn show(State(console): State<Console>, member: Member) -> Resu
         script: &ACCOUNT_JS_FILE,
         worker: assets::worker().map(|path| format!("{}/assets/{path}", console.site.account_root)),
         organization: member.organization.name.clone(),
-        name: [&account.display_name, &account.user_name].into_iter().find(|name| !name.is_empty()).cloned().unwrap_or_default(),
+        name: [&account.display_name, &account.user_name]
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .cloned()
+            .unwrap_or_default(),
         user_name: account.user_name.clone(),
     };
     let mut response = page::html(StatusCode::OK, &page)?;

@@ -14,8 +14,8 @@ use subtle::ConstantTimeEq as _;
 use wire::{
     Reason,
     identity::{
-        AcceptAdminInviteRequest, BeginSignInRequest, FinishSignInRequest, GetAdminInviteRequest,
-        FinishAccountSignInRequest, GetOrganizationRequest, GetSignInProviderRequest, RevokeSessionRequest, SignInProvider,
+        AcceptAdminInviteRequest, BeginSignInRequest, FinishAccountSignInRequest, FinishSignInRequest,
+        GetAdminInviteRequest, GetOrganizationRequest, GetSignInProviderRequest, RevokeSessionRequest, SignInProvider,
         TakeSignInRequest, get_organization_request::Key,
     },
 };
