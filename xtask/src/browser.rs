@@ -29,6 +29,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     node_modules(workspace, &directory)?;
     let mut node = workspace.command("node");
     run_program(node.arg("build.mjs").current_dir(directory), "node build.mjs")
+        .context("Node.js 20 or newer is needed (Debian: nodejs npm)")
 }
 
 /// Builds them if that is possible here, else says what is missing without them.

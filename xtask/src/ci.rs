@@ -75,18 +75,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 fn add_tests(workspace: &Workspace, steps: &mut Steps) {
     steps.step("tests of the pure crates", || {
-        workspace.run_cargo(&[
-            "test",
-            "--locked",
-            "--package",
-            "scim",
-            "--package",
-            "scim-fuzz",
-            "--package",
-            "wire",
-            "--package",
-            "account-keys",
-        ])
+        let packages = ["scim", "scim-fuzz", "wire", "account-keys"].map(|package| ["--package", package]);
+        let words: Vec<&str> = packages.into_iter().flatten().collect();
+        workspace.run_cargo(&[&["test", "--locked", "--features", "account-keys/browser"], words.as_slice()].concat())
     });
     steps.step("tests of the workspace, on SQLite and PostgreSQL", || {
         workspace.run_cargo(&["test", "--locked", "--workspace"])

@@ -40,25 +40,34 @@ const PKCS8 = {
   Ed25519: [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20],
 }
 
-/** The private key, not extractable, and its public half. */
-async function keyPair(algorithm, seed, usages) {
+async function privateKey(algorithm, seed, extractable, usages) {
   const pkcs8 = concat(Uint8Array.from(PKCS8[algorithm]), seed)
-  const exportable = await subtle.importKey('pkcs8', pkcs8, algorithm, true, usages)
-  const privateKey = await subtle.importKey('pkcs8', pkcs8, algorithm, false, usages)
-  const { x } = await subtle.exportKey('jwk', exportable)
-  wipe(pkcs8, seed)
-  return { privateKey, publicBytes: fromBase64url(x, 32, 'the public key') }
+  const key = await subtle.importKey('pkcs8', pkcs8, algorithm, extractable, usages)
+  wipe(pkcs8)
+  return key
 }
 
+/** X25519: `{ privateKey, publicKey, publicBytes }`. Not every browser exports a key that came without its public half. */
 async function openingKey(seed) {
-  const { privateKey, publicBytes } = await keyPair('X25519', seed, ['deriveBits'])
-  return { privateKey, publicKey: await suite.kem.deserializePublicKey(publicBytes), publicBytes }
+  const key = await privateKey('X25519', seed, false, ['deriveBits'])
+  wipe(seed)
+  const basePoint = await subtle.importKey('raw', Uint8Array.of(9, ...new Uint8Array(31)), 'X25519', true, [])
+  const publicBytes = new Uint8Array(await subtle.deriveBits({ name: 'X25519', public: basePoint }, key, 256))
+  return { privateKey: key, publicKey: await suite.kem.deserializePublicKey(publicBytes), publicBytes }
+}
+
+/** Ed25519: `{ privateKey, publicBytes }` */
+async function signingKey(seed) {
+  const { x } = await subtle.exportKey('jwk', await privateKey('Ed25519', seed, true, ['sign']))
+  const key = await privateKey('Ed25519', seed, false, ['sign'])
+  wipe(seed)
+  return { privateKey: key, publicBytes: fromBase64url(x, 32, 'the public key') }
 }
 
 /** What a member opens and signs with: `{ opening, signing, publicKeys }`. */
 export async function memberKeys(accountSecret) {
   const opening = await openingKey(await hkdf(accountSecret, '', 'enc/v1'))
-  const signing = await keyPair('Ed25519', await hkdf(accountSecret, '', 'sig/v1'), ['sign'])
+  const signing = await signingKey(await hkdf(accountSecret, '', 'sig/v1'))
   return {
     opening,
     signing: signing.privateKey,
@@ -264,7 +273,7 @@ export async function openGrant(of, grant, recipientKey, granterSig) {
   )
 }
 
-/** Of public values; takes no constant time. */
+/** Takes no constant time: for values that nobody can try others against. */
 export function same(a, b) {
   return a.length === b.length && a.every((byte, index) => byte === b[index])
 }
