@@ -360,7 +360,7 @@ const confirmPlain = async (members) => {
   if (plain.length && !automatic) {
     automatic = true;
     try {
-      await confirmMembers(plain);
+      await confirmMembers(plain, false);
     } finally {
       automatic = false;
     }
@@ -377,13 +377,15 @@ setInterval(() => {
 const mine = (grant) => ({ ...grant, granterKeyId: session.key.keyId });
 const toMyself = (version, grant) => mine({ version, user: session.user, keyId: session.key.keyId, grant });
 
-const confirmMembers = async (users) => {
+// `compared`: somebody has looked at the members' phrases.
+const confirmMembers = async (users, compared) => {
   const chosen = waiting.filter(({ user }) => users.includes(user));
   const grants = [];
-  for (const { user, keyId, version, publicKeys, possession, challenge } of chosen) {
-    await keys("checkPossession", { user, keyId, version, publicKeys, possession, challenge });
-    const { version: granted, grant } = await keys("grantTo", { member: { user, keyId, publicKeys } });
-    grants.push(mine({ version: granted, user, keyId, grant }));
+  for (const { user, keyId, publicKeys } of chosen) {
+    const member = { user, keyId, publicKeys };
+    if (compared) await keys("confirm", { member });
+    const { version, grant } = await keys("grantTo", { member });
+    grants.push(mine({ version, user, keyId, grant }));
   }
   const { confirmed } = await call("members/confirm", { grants });
   const refused = confirmed.filter(({ refused }) => refused);
@@ -396,7 +398,7 @@ $("confirm").addEventListener(
   doing($("confirm-selected"), "Confirming", async () => {
     const users = [...document.querySelectorAll("[name=member]:checked")].map(({ value }) => value);
     if (!users.length) throw new Error("Select at least one member.");
-    await confirmMembers(users);
+    await confirmMembers(users, true);
   }),
 );
 
@@ -415,13 +417,35 @@ $("rotate-organization-key").addEventListener(
   "click",
   doing($("rotate-organization-key"), "Making the key", async () => {
     const { kit: before } = await call("organization-key");
-    const { version, link, grant } = await keys("rotate");
-    const { publicKey, ...previous } = before;
-    const { grant: sealed } = await keys("grantToKit", { publicKey, previous });
-    await call("organization-key/rotate", { grant: toMyself(version, grant), link, kit: sealed });
+    try {
+      const { version, link, grant } = await keys("rotate");
+      const { grant: sealed } = await toKit(before);
+      await call("organization-key/rotate", { grant: toMyself(version, grant), link, kit: sealed });
+    } catch (error) {
+      // The worker has a key that nobody else will have: it begins anew.
+      await keys("lock");
+      session.open = false;
+      show("unlock");
+      throw error;
+    }
     await open();
   }),
 );
+
+// The newest key for the organization kit. Who sealed it last vouches for its public key; somebody has to know that one.
+const toKit = async ({ publicKey, ...previous }) => {
+  try {
+    return await keys("grantToKit", { publicKey, previous });
+  } catch (error) {
+    if (error.code !== "not_confirmed") throw error;
+    const { user, keyId, publicKeys } = previous.granter;
+    const { words } = await keys("fingerprint", { organization: session.organization, user, publicKeys });
+    const question = `The organization's emergency kit was last used by the administrator with this fingerprint phrase:\n\n${words}\n\nHave you compared it with that administrator's page?`;
+    if (!confirm(question)) throw new Error("Nothing was changed. Compare the phrase first, then make the new key.");
+    await keys("confirm", { member: { user, keyId, publicKeys } });
+    return keys("grantToKit", { publicKey, previous });
+  }
+};
 
 // ---- at the beginning
 

@@ -114,16 +114,18 @@ impl From<proto::Account> for State {
 
 // ---- set-up
 
+/// Of Argon2id.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Stretching {
-    memory: u32,
-    iterations: u32,
-    parallelism: u32,
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
 }
 
 impl From<proto::Stretching> for Stretching {
     fn from(this: proto::Stretching) -> Self {
-        Self { memory: this.memory, iterations: this.iterations, parallelism: this.parallelism }
+        Self { memory_kib: this.memory, passes: this.iterations, lanes: this.parallelism }
     }
 }
 
