@@ -124,10 +124,12 @@ impl Server {
     ) -> Self {
         let [identity_url, token_url] = urls;
         let clock = store::Clock::system();
+        let set_up = identity_service::new_opaque_set_up(&identity_service::Random::system());
         let config = identity_service::Config {
             database_url: identity_url,
             pool_size: 4,
             sealing_key: Arc::new(|| Ok([7; 32])),
+            opaque_set_ups: Arc::new(move || Ok(vec![set_up.clone()])),
             mailing: None,
         };
         let identity = identity_service::Service::open(&config, clock.clone()).await.expect("identity-service");

@@ -2194,6 +2194,11 @@ pub struct OrganizationKey {
     pub kit_enc: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "9")]
     pub kit_ciphertext: ::prost::bytes::Bytes,
+    /// As of a grant whose recipient is the kit, and whose it is.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub kit_signature: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "11")]
+    pub kit_granter: ::core::option::Option<AccountKey>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChainLink {
@@ -2219,6 +2224,9 @@ pub struct CreateOrganizationKeyRequest {
     pub kit_enc: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "6")]
     pub kit_ciphertext: ::prost::bytes::Bytes,
+    /// By who makes the key, 64 bytes.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub kit_signature: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateOrganizationKeyRequest {
@@ -2235,6 +2243,8 @@ pub struct RotateOrganizationKeyRequest {
     pub kit_enc: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "6")]
     pub kit_ciphertext: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub kit_signature: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMembersToConfirmRequest {
@@ -2274,6 +2284,9 @@ pub struct UnconfirmedMember {
     /// Had an older version of the organization key.
     #[prost(bool, tag = "8")]
     pub was_confirmed: bool,
+    /// An owner or admin of the console: never confirmed automatically.
+    #[prost(bool, tag = "9")]
+    pub administrator: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfirmMembersRequest {
@@ -2318,12 +2331,17 @@ pub struct ListAccountsRequest {
     #[prost(uint32, tag = "4")]
     pub limit: u32,
 }
+/// So many users are looked at for one page: where few are in a state, it may have fewer accounts than the limit, or none,
+/// and there may still be more.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAccountsResponse {
     #[prost(message, repeated, tag = "1")]
     pub accounts: ::prost::alloc::vec::Vec<Account>,
     #[prost(bool, tag = "2")]
     pub more: bool,
+    /// What to give as `after` for the next page, where there are more.
+    #[prost(string, tag = "3")]
+    pub next: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CountAccountsRequest {
@@ -3072,7 +3090,8 @@ pub mod account_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// How many users are in each state.
+        /// How many users are in each state. Who is deactivated and never signed in counts as provisioned here; all else is
+        /// counted over the accounts of those who have signed in.
         pub async fn count_accounts(
             &mut self,
             request: impl tonic::IntoRequest<super::CountAccountsRequest>,
@@ -3328,7 +3347,8 @@ pub mod account_service_server {
             tonic::Response<super::ListAccountsResponse>,
             tonic::Status,
         >;
-        /// How many users are in each state.
+        /// How many users are in each state. Who is deactivated and never signed in counts as provisioned here; all else is
+        /// counted over the accounts of those who have signed in.
         async fn count_accounts(
             &self,
             request: tonic::Request<super::CountAccountsRequest>,
