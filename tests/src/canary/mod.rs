@@ -129,7 +129,7 @@ fn outside(deployment: &Deployment, evidence: &mut Evidence) -> Result<()> {
     Ok(())
 }
 
-/// What is in the data directory beside databases, the credential itself and the sealing key.
+/// What is in the data directory beside databases, the credential itself and the keys.
 fn files(remains: &Remains, evidence: &mut Evidence) -> Result<()> {
     fn walk(directory: &Path, evidence: &mut Evidence) -> Result<()> {
         for entry in fs::read_dir(directory)? {
@@ -137,7 +137,7 @@ fn files(remains: &Remains, evidence: &mut Evidence) -> Result<()> {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
                 walk(&path, evidence)?;
-            } else if !["admin-credential", "sealing.key"].contains(&&*name) && !name.contains(".db") {
+            } else if !["admin-credential", "sealing.key", "opaque.key"].contains(&&*name) && !name.contains(".db") {
                 evidence.add(&format!("the file {name}"), Place::Outside, fs::read(&path)?);
             }
         }
