@@ -18,6 +18,7 @@ const CARGO_DENY: &str = "0.20.2";
 /// The tests, fast ones first.
 pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     let mut steps = Steps::default();
+    steps.step("the browser's modules", || crate::browser::build(workspace));
     add_tests(workspace, &mut steps);
     steps.finish("test")
 }
@@ -25,6 +26,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<()> {
 /// Everything that must pass before a commit lands.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut steps = Steps::default();
+    steps.step("the browser's modules", || crate::browser::build(workspace));
     steps.step("format", || workspace.run_cargo(&["fmt", "--all", "--check"]));
     steps.step("generated code is fresh", || crate::codegen(workspace, true));
     steps.step("clippy", || {
@@ -73,7 +75,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 fn add_tests(workspace: &Workspace, steps: &mut Steps) {
     steps.step("tests of the pure crates", || {
-        workspace.run_cargo(&["test", "--locked", "--package", "scim", "--package", "scim-fuzz", "--package", "wire"])
+        let packages = ["scim", "scim-fuzz", "wire", "account-keys"].map(|package| ["--package", package]);
+        let words: Vec<&str> = packages.into_iter().flatten().collect();
+        workspace.run_cargo(&[&["test", "--locked", "--features", "account-keys/browser"], words.as_slice()].concat())
     });
     steps.step("tests of the workspace, on SQLite and PostgreSQL", || {
         workspace.run_cargo(&["test", "--locked", "--workspace"])

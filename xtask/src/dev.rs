@@ -56,6 +56,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         return done;
     }
+    crate::browser::build_if_possible(workspace);
     let program = workspace.build_rollcall(options.release)?;
     // By way of a shell that ends at once: the server has no children to wait for.
     let mut words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();

@@ -8,7 +8,10 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::tools::{Workspace, run as run_program, say};
+use crate::{
+    browser,
+    tools::{Workspace, run as run_program, say},
+};
 
 const PACKAGE: &str = "rollcall";
 
@@ -20,9 +23,10 @@ const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "SECURITY.md", "LICEN
 
 /// Builds the release binary and puts an archive, its SHA-256 and a list of what is inside into `target/dist`.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    browser::build(workspace)?;
     workspace.run_cargo(&["build", "--locked", "--release", "--package", PACKAGE, "--features", FEATURES])?;
     let target = host(workspace)?;
-    let bill = bill_of_materials(&linked(workspace, &target)?)?;
+    let bill = bill_of_materials(&linked(workspace, &target)?, &browser::packages(workspace)?)?;
     let version = bill["metadata"]["component"]["version"].as_str().context("the package has no version")?;
     let name = format!("{PACKAGE}-{version}-{target}");
 
@@ -95,7 +99,7 @@ fn tree(workspace: &Workspace, words: &[&str]) -> Result<String> {
 }
 
 /// CycloneDX 1.6.
-fn bill_of_materials(linked: &str) -> Result<Value> {
+fn bill_of_materials(linked: &str, embedded: &[browser::Package]) -> Result<Value> {
     let mut components = BTreeMap::new();
     for line in linked.lines().filter(|line| !line.is_empty()) {
         let (package, licence) = line.rsplit_once('|').with_context(|| format!("not a package: {line}"))?;
@@ -103,21 +107,26 @@ fn bill_of_materials(linked: &str) -> Result<Value> {
         let (name, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let version = version.strip_prefix('v').with_context(|| format!("no version: {line}"))?;
         // A second occurrence carries a mark behind the licence.
-        components.entry((name, version)).or_insert_with(|| component(name, version, licence.trim_end_matches(" (*)")));
+        components
+            .entry((name, version))
+            .or_insert_with(|| component("cargo", name, version, licence.trim_end_matches(" (*)")));
     }
     let own = components.keys().copied().find(|(name, _)| *name == PACKAGE);
     let own = own.and_then(|own| components.remove(&own)).context("the package itself is not in its tree")?;
+    let embedded = embedded.iter().map(|package| component("npm", &package.name, &package.version, &package.licence));
     Ok(json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": own},
-        "components": components.into_values().collect::<Vec<_>>(),
+        "components": components.into_values().chain(embedded).collect::<Vec<_>>(),
     }))
 }
 
-fn component(name: &str, version: &str, licence: &str) -> Value {
-    let url = format!("pkg:cargo/{name}@{version}");
+/// `from` is where its packages come from: cargo or npm.
+fn component(from: &str, name: &str, version: &str, licence: &str) -> Value {
+    // A scope of npm begins with what separates the version.
+    let url = format!("pkg:{from}/{}@{version}", name.replace('@', "%40"));
     let kind = if name == PACKAGE { "application" } else { "library" };
     let mut component = json!({"type": kind, "bom-ref": url, "name": name, "version": version, "purl": url});
     if !licence.is_empty() {
@@ -135,7 +144,7 @@ mod tests {
     fn the_bill_names_what_is_linked_and_nothing_for_tests() {
         let workspace = Workspace::find().expect("workspace");
         let bill =
-            bill_of_materials(&linked(&workspace, &host(&workspace).expect("host")).expect("tree")).expect("bill");
+            bill_of_materials(&linked(&workspace, &host(&workspace).expect("host")).expect("tree"), &[]).expect("bill");
         let components = bill["components"].as_array().expect("list");
         let named = |name: &str| components.iter().filter(|one| one["name"] == name).count();
         for linked in ["diesel", "openssl-src", "pq-src", "libsqlite3-sys", "scim", "tonic"] {
@@ -150,10 +159,16 @@ mod tests {
     #[test]
     fn a_package_is_listed_once_with_an_expression_of_spdx() {
         let tree = "rollcall v0.1.0 (/src)|Apache-2.0\nold v1.2.3|MIT/Apache-2.0\n\nold v1.2.3|MIT/Apache-2.0 (*)\n";
-        let bill = bill_of_materials(tree).expect("bill");
-        assert_eq!(bill["components"].as_array().map(Vec::len), Some(1));
+        let package = |name: &str| browser::Package {
+            name: name.to_owned(),
+            version: "1.9.0".to_owned(),
+            licence: "MIT".to_owned(),
+        };
+        let bill = bill_of_materials(tree, &[package("@hpke/core")]).expect("bill");
+        assert_eq!(bill["components"].as_array().map(Vec::len), Some(2));
         assert_eq!(bill["components"][0]["licenses"][0]["expression"], "MIT OR Apache-2.0");
         assert_eq!(bill["components"][0]["purl"], "pkg:cargo/old@1.2.3");
-        assert!(bill_of_materials("old v1.2.3|MIT").is_err());
+        assert_eq!(bill["components"][1]["purl"], "pkg:npm/%40hpke/core@1.9.0");
+        assert!(bill_of_materials("old v1.2.3|MIT", &[]).is_err());
     }
 }

@@ -3,6 +3,7 @@
 //! Not here: anything that ships. Tasks start programs and read files; they link no crate of the product.
 
 mod bench;
+mod browser;
 mod ci;
 #[cfg(feature = "codegen")]
 mod codegen;
@@ -54,6 +55,8 @@ enum Task {
     Mutate,
     /// Check the repository's own rules: who depends on whom, manifests, sources, docs
     Tidy,
+    /// Fetch npm's packages and build the modules that members' browsers load
+    Browser,
     /// Build the release binary with TLS to PostgreSQL, and pack it with its SHA-256 and bill of materials
     Dist,
     /// Regenerate the gRPC code from proto/
@@ -86,6 +89,7 @@ fn run() -> Result<()> {
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Conformance { check } => conformance::run(&workspace, check),
         Task::Mutate => mutate::run(&workspace),
+        Task::Browser => browser::build(&workspace),
         Task::Dist => dist::run(&workspace),
         Task::Tidy => tidy::run(&workspace),
         Task::Codegen { check } => codegen(&workspace, check),

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{Error, Result, canonical::canonical, member::text, possession};
+use crate::{Error, PublicKeys, Result, canonical::canonical, member::text, possession};
 
 /// An organization key of one version for one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Grant {
     pub signature: [u8; 64],
 }
 
-/// Whom a grant is for.
+/// Whom a grant is for. The granter signs the public keys, too: who rotates later sees which ones had been confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Recipient {
     /// A member, by one of its account keys.
@@ -24,9 +24,14 @@ pub enum Recipient {
         user: Uuid,
         /// Which account key.
         key_id: Uuid,
+        /// Its public keys.
+        public: PublicKeys,
     },
     /// Who has the organization's kit.
-    Kit,
+    Kit {
+        /// X25519: [`crate::OpeningKey::public`] of the kit, which signs nothing.
+        enc: [u8; 32],
+    },
 }
 
 /// What a grant is of. It opens and verifies with exactly this.
@@ -38,8 +43,6 @@ pub struct GrantOf {
     pub version: u32,
     /// To whom.
     pub recipient: Recipient,
-    /// The public key it is sealed to. Signed, so that who rotates later sees which key had been confirmed.
-    pub recipient_enc: [u8; 32],
     /// The account key of who granted.
     pub granter_key_id: Uuid,
 }
@@ -59,10 +62,19 @@ impl GrantOf {
     /// Organization, user, version and recipient key id.
     fn fields(&self) -> [String; 4] {
         let (user, key_id) = match self.recipient {
-            Recipient::Member { user, key_id } => (text(user), text(key_id)),
-            Recipient::Kit => ("kit".to_owned(), "kit".to_owned()),
+            Recipient::Member { user, key_id, .. } => (text(user), text(key_id)),
+            Recipient::Kit { .. } => ("kit".to_owned(), "kit".to_owned()),
         };
         [text(self.organization), user, self.version.to_string(), key_id]
+    }
+
+    /// What it is sealed to.
+    #[cfg(feature = "client")]
+    pub(crate) fn recipient_enc(&self) -> &[u8; 32] {
+        match &self.recipient {
+            Recipient::Member { public, .. } => &public.enc,
+            Recipient::Kit { enc } => enc,
+        }
     }
 
     /// HPKE's additional data.
@@ -74,6 +86,10 @@ impl GrantOf {
     /// What the granter signs.
     fn message(&self, enc: &[u8; 32], ct: &[u8; 48]) -> Vec<u8> {
         let [organization, user, version, key_id] = &self.fields();
+        let (recipient_enc, recipient_sig): (&[u8], &[u8]) = match &self.recipient {
+            Recipient::Member { public, .. } => (&public.enc, &public.sig),
+            Recipient::Kit { enc } => (enc, &[]),
+        };
         canonical(
             "grant/v1",
             &[
@@ -81,7 +97,8 @@ impl GrantOf {
                 user.as_bytes(),
                 version.as_bytes(),
                 key_id.as_bytes(),
-                &self.recipient_enc,
+                recipient_enc,
+                recipient_sig,
                 enc,
                 ct,
                 text(self.granter_key_id).as_bytes(),
@@ -108,13 +125,13 @@ mod client {
     type Encapsulated = <X25519HkdfSha256 as hpke::Kem>::EncappedKey;
 
     impl Grant {
-        /// Seals the key to `of.recipient_enc` and signs. Takes 32 random bytes.
+        /// Seals the key to the recipient and signs. Takes 32 random bytes.
         ///
         /// # Errors
         /// [`Error::PublicKey`]: nothing can be sealed to the recipient's key.
         pub fn seal(of: &GrantOf, key: &OrganizationKey, granter: &MemberKeys, random: &mut Fill) -> Result<Self> {
             let unusable = || Error::PublicKey("the recipient's encryption key");
-            let recipient = Public::from_bytes(&of.recipient_enc).map_err(|_| unusable())?;
+            let recipient = Public::from_bytes(of.recipient_enc()).map_err(|_| unusable())?;
             let (enc, ct) = hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
                 &OpModeS::Base,
                 &recipient,
@@ -135,7 +152,7 @@ mod client {
         /// # Errors
         /// [`Error::GrantRecipient`], [`Error::PublicKey`], [`Error::GrantSignature`], [`Error::GrantSealed`]
         pub fn open(&self, of: &GrantOf, recipient: &OpeningKey, granter_sig: &[u8; 32]) -> Result<OrganizationKey> {
-            if recipient.public() != of.recipient_enc {
+            if recipient.public() != *of.recipient_enc() {
                 return Err(Error::GrantRecipient);
             }
             self.verify(of, granter_sig)?;
@@ -195,8 +212,7 @@ mod tests {
         let of = GrantOf {
             organization: id(1),
             version: 2,
-            recipient: Recipient::Member { user: id(2), key_id: id(3) },
-            recipient_enc: member.public().enc,
+            recipient: Recipient::Member { user: id(2), key_id: id(3), public: member.public() },
             granter_key_id: id(4),
         };
         let sealed = Grant::seal(&of, &OrganizationKey::from_bytes([9; 32]), &keys(1), &mut |bytes| bytes.fill(7));
@@ -210,9 +226,9 @@ mod tests {
         for other in [
             GrantOf { organization: id(9), ..of },
             GrantOf { version: 3, ..of },
-            GrantOf { recipient: Recipient::Member { user: id(9), key_id: id(3) }, ..of },
-            GrantOf { recipient: Recipient::Member { user: id(2), key_id: id(9) }, ..of },
-            GrantOf { recipient: Recipient::Kit, ..of },
+            GrantOf { recipient: Recipient::Member { user: id(9), key_id: id(3), public: member.public() }, ..of },
+            GrantOf { recipient: Recipient::Member { user: id(2), key_id: id(9), public: member.public() }, ..of },
+            GrantOf { recipient: Recipient::Kit { enc: member.public().enc }, ..of },
         ] {
             assert_eq!(forged(&other), Err(Error::GrantSealed), "{other:?}");
         }

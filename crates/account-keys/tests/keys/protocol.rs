@@ -1,7 +1,5 @@
 //! The protocol of docs/account-keys.md: what is made opens, and nothing else does.
 
-mod made;
-
 use account_keys::{
     AccountKey, AccountSecret, ChainLink, Error, Grant, GrantOf, KitSecret, Member, MemberKeys, OrganizationKey,
     OrganizationKitSecret, Possession, PublicKeys, Recipient, RecoveryProof, Stretching, Wrap, canonical, fingerprint,
@@ -11,8 +9,10 @@ use account_keys::{
         server::{self, LoginState, Setup},
     },
 };
-use made::{fixed, key_of, member, random, uuid};
+
 use proptest::prelude::*;
+
+use crate::made::{fixed, key_of, member, random, uuid};
 
 fn keys(seed: u8) -> MemberKeys {
     MemberKeys::derive(&AccountSecret::from_bytes([seed; 32]))
@@ -24,8 +24,7 @@ fn grant() -> (Grant, GrantOf, OrganizationKey) {
     let of = GrantOf {
         organization: uuid(1),
         version: 2,
-        recipient: Recipient::Member { user: uuid(20), key_id: uuid(22) },
-        recipient_enc: keys(2).public().enc,
+        recipient: Recipient::Member { user: uuid(20), key_id: uuid(22), public: keys(2).public() },
         granter_key_id: uuid(11),
     };
     (Grant::seal(&of, &key, &keys(1), &mut fixed(3)).expect("sealed"), of, key)
@@ -174,15 +173,19 @@ fn a_grant_opens_for_its_recipient_and_nothing_in_it_can_be_changed() {
     assert_eq!(grant.verify(&of, &granter), Ok(()));
     assert_eq!(grant.open(&of, recipient.opening(), &granter), Ok(key));
 
-    let user = Recipient::Member { user: uuid(98), key_id: uuid(22) };
-    let key_id = Recipient::Member { user: uuid(20), key_id: uuid(98) };
+    let public = recipient.public();
+    let user = Recipient::Member { user: uuid(98), key_id: uuid(22), public };
+    let key_id = Recipient::Member { user: uuid(20), key_id: uuid(98), public };
+    let sig = PublicKeys { sig: keys(3).public().sig, ..public };
+    let sig = Recipient::Member { user: uuid(20), key_id: uuid(22), public: sig };
     for other in [
         GrantOf { organization: uuid(99), ..of },
         GrantOf { version: 1, ..of },
         GrantOf { version: 3, ..of },
         GrantOf { recipient: user, ..of },
         GrantOf { recipient: key_id, ..of },
-        GrantOf { recipient: Recipient::Kit, ..of },
+        GrantOf { recipient: sig, ..of },
+        GrantOf { recipient: Recipient::Kit { enc: public.enc }, ..of },
         GrantOf { granter_key_id: uuid(98), ..of },
     ] {
         assert_eq!(grant.open(&other, recipient.opening(), &granter), Err(Error::GrantSignature), "{other:?}");
@@ -200,8 +203,7 @@ fn a_grant_opens_for_its_recipient_and_nothing_in_it_can_be_changed() {
 fn grants_of_two_members_cannot_be_swapped_and_an_old_one_is_not_a_new_one() {
     let (first, of_first, key) = grant();
     let of_second = GrantOf {
-        recipient: Recipient::Member { user: uuid(30), key_id: uuid(33) },
-        recipient_enc: keys(3).public().enc,
+        recipient: Recipient::Member { user: uuid(30), key_id: uuid(33), public: keys(3).public() },
         ..of_first
     };
     let second = Grant::seal(&of_second, &key, &keys(1), &mut fixed(4)).expect("sealed");
@@ -213,8 +215,7 @@ fn grants_of_two_members_cannot_be_swapped_and_an_old_one_is_not_a_new_one() {
     let rotated = GrantOf { version: 3, ..of_first };
     assert_eq!(first.open(&rotated, keys(2).opening(), &granter), Err(Error::GrantSignature));
     let reset = GrantOf {
-        recipient: Recipient::Member { user: uuid(20), key_id: uuid(23) },
-        recipient_enc: keys(4).public().enc,
+        recipient: Recipient::Member { user: uuid(20), key_id: uuid(23), public: keys(4).public() },
         ..of_first
     };
     assert_eq!(first.open(&reset, keys(4).opening(), &granter), Err(Error::GrantSignature));
@@ -223,7 +224,8 @@ fn grants_of_two_members_cannot_be_swapped_and_an_old_one_is_not_a_new_one() {
 #[test]
 fn nothing_is_sealed_to_a_key_that_keeps_no_secret() {
     let (_, of, key) = grant();
-    let weak = GrantOf { recipient_enc: [0; 32], ..of };
+    let public = PublicKeys { enc: [0; 32], ..keys(2).public() };
+    let weak = GrantOf { recipient: Recipient::Member { user: uuid(20), key_id: uuid(22), public }, ..of };
     let sealed = Grant::seal(&weak, &key, &keys(1), &mut fixed(3));
     assert_eq!(sealed, Err(Error::PublicKey("the recipient's encryption key")));
 }
@@ -236,8 +238,7 @@ fn the_organization_kit_opens_what_was_sealed_to_it() {
     let of = GrantOf {
         organization: uuid(1),
         version: 1,
-        recipient: Recipient::Kit,
-        recipient_enc: opening.public(),
+        recipient: Recipient::Kit { enc: opening.public() },
         granter_key_id: uuid(11),
     };
     let sealed = Grant::seal(&of, &key, &keys(1), &mut fixed(3)).expect("sealed");
@@ -465,8 +466,7 @@ proptest! {
         let of = GrantOf {
             organization: uuid(1),
             version,
-            recipient: Recipient::Member { user: uuid(2), key_id: uuid(3) },
-            recipient_enc: recipient.public().enc,
+            recipient: Recipient::Member { user: uuid(2), key_id: uuid(3), public: recipient.public() },
             granter_key_id: uuid(4),
         };
         let key = OrganizationKey::from_bytes(key);
