@@ -273,7 +273,7 @@ export async function openGrant(of, grant, recipientKey, granterSig) {
   )
 }
 
-/** Of public values; takes no constant time. */
+/** Takes no constant time: for values that nobody can try others against. */
 export function same(a, b) {
   return a.length === b.length && a.every((byte, index) => byte === b[index])
 }

@@ -56,7 +56,7 @@ function known({ user, keyId, publicKeys }) {
 const METHODS = [
   'setUpBegin', 'setUpFinish', 'unlockBegin', 'unlockFinish', 'open', 'recoverBegin', 'recoverOpen',
   'changePasswordBegin', 'changePasswordFinish', 'newKit', 'fingerprint', 'createOrganizationKey', 'openGrant',
-  'openPrevious', 'checkGrant', 'grantTo', 'rotate', 'newOrganizationKit', 'grantToKit', 'openOrganizationKit',
+  'openPrevious', 'confirm', 'checkGrant', 'grantTo', 'rotate', 'newOrganizationKit', 'grantToKit', 'openOrganizationKit',
   'status', 'lock',
 ]
 
@@ -69,7 +69,7 @@ export class Session {
   #keys
   /** OK by version. */
   #organizationKeys = new Map()
-  /** Holders whose keys this member vouches for, or who were vouched for by one of them. */
+  /** Holders whose keys this member vouches for, or whom one of these granted to. Opening a grant makes nobody one. */
   #confirmed = new Set()
 
   /** The result of a method that the page may call, by its name. */
@@ -228,8 +228,8 @@ export class Session {
   }
 
   /**
-   * `{ version, grant, granter: { user, keyId, publicKeys } }` -> `{ version, granterFingerprint }`. Whom this granter
-   * confirmed counts as confirmed from then on (`checkGrant`).
+   * `{ version, grant, granter: { user, keyId, publicKeys } }` -> `{ version, granterFingerprint, confirmed }`, the last
+   * as in `grantTo`. The error `organization_key`: this version is open already, and is another key.
    */
   async openGrant({ version, grant, granter }) {
     const { organization } = this.#unlocked()
@@ -244,8 +244,16 @@ export class Session {
     const { organization } = this.#unlocked()
     const key = this.#organizationKey(version)
     const previous = await keys.openPrevious(organization, version, key, sealedOf(link, 'the chain'))
-    this.#organizationKeys.set(version - 1, previous)
+    this.#hold(version - 1, previous)
     return { version: version - 1 }
+  }
+
+  /** `{ member: { user, keyId, publicKeys } }` -> `{ fingerprint }`, after people have compared it. */
+  async confirm({ member }) {
+    const { organization } = this.#unlocked()
+    const holder = holderOf(member, 'the member')
+    this.#confirmed.add(known(holder))
+    return { fingerprint: await keys.fingerprint({ organization, user: holder.user }, holder.publicKeys) }
   }
 
   /**
@@ -305,7 +313,7 @@ export class Session {
     return { version, grant: await this.#seal(version, recipient) }
   }
 
-  /** `{ words, version, grant, granter }` -> `{ version, granterFingerprint }`: for who has lost all administrators. */
+  /** `{ words, version, grant, granter }` -> as `openGrant`: for who has lost all administrators. */
   async openOrganizationKit({ words, version, grant, granter }) {
     const { organization } = this.#unlocked()
     const by = holderOf(granter, 'the granter')
@@ -318,12 +326,20 @@ export class Session {
 
   async #opened(version, key, granter) {
     const { organization } = this.#accountKey
-    this.#organizationKeys.set(version, key)
-    this.#confirmed.add(known(granter))
+    this.#hold(version, key)
     return {
       version,
       granterFingerprint: await keys.fingerprint({ organization, user: granter.user }, granter.publicKeys),
+      confirmed: this.#confirmed.has(known(granter)),
     }
+  }
+
+  #hold(version, key) {
+    const held = this.#organizationKeys.get(version)
+    if (held && !keys.same(held, key)) {
+      throw new KeyError('organization_key', `Version ${version} of the organization key is another than the one that is open.`)
+    }
+    this.#organizationKeys.set(version, key)
   }
 
   // --- What is held

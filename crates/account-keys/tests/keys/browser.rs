@@ -358,9 +358,18 @@ fn rust_and_the_browser_grant_to_each_other() {
     let params = json!({"version": 1, "grant": vectors::grant_json(&grant), "granter": holder(&agent)});
     let opened = worker.call("openGrant", params);
     assert_eq!(opened["granterFingerprint"], fingerprint(&agent.of.member, &agent.public));
+    // That somebody granted makes nobody known; that people compared does.
+    assert_eq!(opened["confirmed"], false);
+    assert_eq!(worker.call("grantTo", json!({"member": holder(&agent)}))["confirmed"], false);
+    let confirmed = worker.call("confirm", json!({"member": holder(&agent)}));
+    assert_eq!(confirmed["fingerprint"], opened["granterFingerprint"]);
     let granted = worker.call("grantTo", json!({"member": holder(&agent)}));
-    // Who granted to this member is known.
     assert_eq!((&granted["confirmed"], number(&granted["version"])), (&json!(true), 1));
+    // A second key of the same version, well signed, does not take the first one's place.
+    let other = OrganizationKey::generate(&mut random());
+    let second = Grant::seal(&grant_of(1, &agent, account), &other, &keys, &mut random()).expect("sealed");
+    let params = json!({"version": 1, "grant": vectors::grant_json(&second), "granter": holder(&agent)});
+    assert_eq!(worker.refused("openGrant", params), "organization_key");
     let back = vectors::grant(&granted["grant"]);
     assert_eq!(back.open(&grant_of(1, account, &agent), keys.opening(), &account.public.sig), Ok(key));
 }
