@@ -236,8 +236,11 @@ impl MemberGrant {
         let of = GrantOf {
             organization: org.0,
             version: self.version,
-            recipient: Recipient::Member { user: self.user.0, key_id: self.recipient.0 },
-            recipient_enc: recipient.enc_pub,
+            recipient: Recipient::Member {
+                user: self.user.0,
+                key_id: self.recipient.0,
+                public: PublicKeys { enc: recipient.enc_pub, sig: recipient.sig_pub },
+            },
             granter_key_id: self.granter.0,
         };
         let same = recipient.user == self.user && recipient.id == self.recipient && granter.id == self.granter;
@@ -265,8 +268,7 @@ impl KitSeal {
         let of = GrantOf {
             organization: org.0,
             version,
-            recipient: Recipient::Kit,
-            recipient_enc: self.kit_pub,
+            recipient: Recipient::Kit { enc: self.kit_pub },
             granter_key_id: granter.id.0,
         };
         let grant = Grant { enc: self.enc, ct: self.ciphertext, signature: self.signature };
@@ -318,6 +320,8 @@ pub(crate) struct Waiting {
     pub(crate) challenge: [u8; 32],
     pub(crate) was_confirmed: bool,
     pub(crate) administrator: bool,
+    /// What it was given before, for these keys, and by whom.
+    pub(crate) grant: Option<(MemberGrant, PublicKey)>,
 }
 
 pub(crate) fn not_confirming(message: &str) -> Refusal {

@@ -299,7 +299,7 @@ async fn rotate_key(
     let new = NewOrgKey {
         grant: grant(request.grant.as_ref())?,
         link: Some((link.version, chain)),
-        kit_pub: None,
+        kit_pub: if request.kit_pub.is_empty() { None } else { Some(exactly("kit_pub", &request.kit_pub)?) },
         kit_enc: exactly("kit_enc", &request.kit_enc)?,
         kit_ciphertext: exactly("kit_ciphertext", &request.kit_ciphertext)?,
         kit_signature: exactly("kit_signature", &request.kit_signature)?,
@@ -326,6 +326,9 @@ async fn list_to_confirm(
         challenge: waiting.challenge.to_vec().into(),
         was_confirmed: waiting.was_confirmed,
         administrator: waiting.administrator,
+        granter_user_id: waiting.grant.as_ref().map(|(_, by)| by.user.to_string()).unwrap_or_default(),
+        granter: waiting.grant.as_ref().map(|(_, by)| key(by.clone())),
+        grant: waiting.grant.map(|(grant, _)| shown_grant(grant)),
     };
     Ok(proto::ListMembersToConfirmResponse { members: waiting.into_iter().map(member).collect(), more })
 }
@@ -528,17 +531,20 @@ fn unlocked(this: Unlocked) -> proto::Unlocked {
     }
 }
 
+fn shown_grant(this: MemberGrant) -> proto::Grant {
+    proto::Grant {
+        version: this.version,
+        user_id: this.user.to_string(),
+        recipient_key_id: this.recipient.to_string(),
+        enc: this.enc.to_vec().into(),
+        ciphertext: this.ciphertext.to_vec().into(),
+        signature: this.signature.to_vec().into(),
+        granter_key_id: this.granter.to_string(),
+    }
+}
+
 fn organization_key(this: ShownOrgKey) -> proto::OrganizationKey {
     let Some(newest) = this.newest else { return proto::OrganizationKey::default() };
-    let grant = this.grant.map(|grant| proto::Grant {
-        version: grant.version,
-        user_id: grant.user.to_string(),
-        recipient_key_id: grant.recipient.to_string(),
-        enc: grant.enc.to_vec().into(),
-        ciphertext: grant.ciphertext.to_vec().into(),
-        signature: grant.signature.to_vec().into(),
-        granter_key_id: grant.granter.to_string(),
-    });
     let link = |(version, link): (u32, ChainLink)| proto::ChainLink {
         version,
         nonce: link.nonce.to_vec().into(),
@@ -546,7 +552,7 @@ fn organization_key(this: ShownOrgKey) -> proto::OrganizationKey {
     };
     proto::OrganizationKey {
         version: newest.version,
-        grant,
+        grant: this.grant.map(shown_grant),
         granter_user_id: this.granter.as_ref().map(|granter| granter.user.to_string()).unwrap_or_default(),
         granter: this.granter.map(key),
         chain: this.chain.into_iter().map(link).collect(),
@@ -555,6 +561,7 @@ fn organization_key(this: ShownOrgKey) -> proto::OrganizationKey {
         kit_enc: newest.kit.enc.to_vec().into(),
         kit_ciphertext: newest.kit.ciphertext.to_vec().into(),
         kit_signature: newest.kit.signature.to_vec().into(),
+        kit_granter_user_id: this.kit_granter.as_ref().map(|granter| granter.user.to_string()).unwrap_or_default(),
         kit_granter: this.kit_granter.map(key),
     }
 }

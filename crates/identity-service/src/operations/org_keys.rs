@@ -1,6 +1,8 @@
 //! The organization key: made, rotated and granted by members' browsers. The service sees that who grants may, and that what
 //! it grants is for the keys that a member has.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use ::store::{AnyConnection, Error, Instant};
 use serde_json::json;
 use wire::{Reason, Refusal};
@@ -14,7 +16,7 @@ use super::{
 use crate::{
     domain::{
         OrgId, UserId,
-        account::{Account, AccountSession, Member, Presence, PublicKey, Stage, account_state},
+        account::{Account, AccountSession, KeyId, Member, Presence, PublicKey, Stage, account_state},
         event::{Kind, NewEvent},
         keys::{
             ChainLink, KitSeal, MemberGrant, OrgKey, ShownOrgKey, Waiting, not_confirming,
@@ -112,7 +114,8 @@ impl Core {
             let Some(link) = link else {
                 return Err(Refused::Refused(wrong("The link is not of the next version. Begin again.")));
             };
-            let made = made(org, &new, (version, Some(link)), newest.kit.kit_pub, &key).map_err(Refused::Refused)?;
+            let kit_pub = new.kit_pub.unwrap_or(newest.kit.kit_pub);
+            let made = made(org, &new, (version, Some(link)), kit_pub, &key).map_err(Refused::Refused)?;
             if !org_key::org_key_insert(conn, org, &made, now)? {
                 return Err(contended());
             }
@@ -136,7 +139,7 @@ impl Core {
     pub(crate) async fn members_to_confirm(
         &self,
         shown: Hash,
-        after: crate::domain::account::KeyId,
+        after: KeyId,
     ) -> Result<(Vec<Waiting>, bool), Refusal> {
         let (session, now) = self.account_session(shown).await?;
         let org = session.org;
@@ -149,6 +152,16 @@ impl Core {
             let mut waiting = org_key::waiting(conn, org, newest.max(1), after, limit)?;
             let more = waiting.len() > AT_ONCE;
             waiting.truncate(AT_ONCE);
+            let mut granters: HashMap<KeyId, Option<PublicKey>> = HashMap::new();
+            for member in waiting.iter_mut().filter(|member| member.was_confirmed) {
+                let grant = org_key::grant_newest(conn, org, member.user)?;
+                let Some(grant) = grant.filter(|grant| grant.recipient == member.key.id) else { continue };
+                let granter = match granters.entry(grant.granter) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(free) => free.insert(account_key::key_get(conn, org, grant.granter)?),
+                };
+                member.grant = Some(grant).zip(granter.clone());
+            }
             Ok((waiting, more))
         })
         .await
