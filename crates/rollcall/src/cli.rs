@@ -35,7 +35,7 @@ impl Cli {
 }
 
 /// Those that say where something is.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "data_dir",
     "public_url",
     "identity_database_url",
@@ -44,6 +44,7 @@ const PLACES: [&str; 11] = [
     "token_url",
     "admin_credential_file",
     "sealing_key_file",
+    "opaque_key_file",
     "grpc_ca",
     "grpc_client_cert",
     "grpc_client_key",
@@ -127,6 +128,10 @@ pub(crate) struct Globals {
     /// sealing.key in the data directory, made when it is first needed]
     #[arg(long, global = true, env = "ROLLCALL_SEALING_KEY_FILE", value_name = "FILE", value_parser = path())]
     pub(crate) sealing_key_file: Option<PathBuf>,
+    /// What identity-service checks the passwords of members with; replicas share one [default: opaque.key in the data
+    /// directory, made when it is first needed]
+    #[arg(long, global = true, env = "ROLLCALL_OPAQUE_KEY_FILE", value_name = "FILE", value_parser = path())]
+    pub(crate) opaque_key_file: Option<PathBuf>,
     /// Certificate of the gRPC listener, PEM with its chain: gRPC then speaks TLS [default: plain, for a private network]
     #[arg(long, global = true, env = "ROLLCALL_GRPC_CERT", value_name = "FILE", value_parser = path())]
     pub(crate) grpc_cert: Option<PathBuf>,

@@ -19,7 +19,7 @@ use crate::{
     grpc::{self, Trust},
     mail, output,
     runtime::{self, Lock, Part, Running, RuntimeFile},
-    sealing,
+    opaque, sealing,
     settings::{Settings, reachable},
     tls,
 };
@@ -139,6 +139,7 @@ fn check(settings: &Settings, parts: &[Part]) -> anyhow::Result<()> {
     }
     if parts.contains(&Part::Identity) {
         sealing::check(settings)?;
+        opaque::check(settings)?;
         mail::smtp(settings)?;
     }
     Ok(())

@@ -159,7 +159,7 @@ fn outside(deployment: &Deployment, evidence: &mut Evidence) -> Result<()> {
     Ok(())
 }
 
-/// What is in the data directory beside databases, the credential itself and the sealing key.
+/// What is in the data directory beside databases, the credential itself and the keys.
 fn files(remains: &Remains, evidence: &mut Evidence) -> Result<()> {
     fn walk(directory: &Path, evidence: &mut Evidence) -> Result<()> {
         for entry in fs::read_dir(directory)? {

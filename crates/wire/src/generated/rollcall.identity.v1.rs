@@ -2247,6 +2247,9 @@ pub struct RotateOrganizationKeyRequest {
     pub kit_ciphertext: ::prost::bytes::Bytes,
     #[prost(bytes = "bytes", tag = "7")]
     pub kit_signature: ::prost::bytes::Bytes,
+    /// Of a new organization kit; empty: that of the version before.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub kit_pub: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMembersToConfirmRequest {
@@ -2289,6 +2292,13 @@ pub struct UnconfirmedMember {
     /// An owner or admin of the console: never confirmed automatically.
     #[prost(bool, tag = "9")]
     pub administrator: bool,
+    /// The newest that the member has, for these keys: it says who had confirmed them. Absent: none.
+    #[prost(message, optional, tag = "10")]
+    pub grant: ::core::option::Option<Grant>,
+    #[prost(message, optional, tag = "11")]
+    pub granter: ::core::option::Option<AccountKey>,
+    #[prost(string, tag = "12")]
+    pub granter_user_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfirmMembersRequest {
