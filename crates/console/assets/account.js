@@ -420,7 +420,8 @@ $("rotate-organization-key").addEventListener(
     try {
       const { version, link, grant } = await keys("rotate");
       const { grant: sealed } = await toKit(before);
-      await call("organization-key/rotate", { grant: toMyself(version, grant), link, kit: sealed });
+      const kept = { publicKey: before.publicKey, grant: sealed };
+      await call("organization-key/rotate", { grant: toMyself(version, grant), link, kit: kept });
     } catch (error) {
       // The worker has a key that nobody else will have: it begins anew.
       await keys("lock");

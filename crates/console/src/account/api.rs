@@ -505,7 +505,7 @@ async fn create_organization_key(member: Member, body: Body) -> Answer<Organizat
 struct RotateKey {
     grant: NewGrant,
     link: Wrap,
-    kit: Sealed,
+    kit: NewOrganizationKit,
 }
 
 async fn rotate_organization_key(member: Member, body: Body) -> Answer<OrganizationKey> {
@@ -516,9 +516,10 @@ async fn rotate_organization_key(member: Member, body: Body) -> Answer<Organizat
         request_id: member.request_id(),
         grant: Some(grant.into()),
         link: Some(link),
-        kit_enc: kit.enc.into(),
-        kit_ciphertext: kit.ct.into(),
-        kit_signature: kit.signature.into(),
+        kit_pub: kit.public_key.into(),
+        kit_enc: kit.grant.enc.into(),
+        kit_ciphertext: kit.grant.ct.into(),
+        kit_signature: kit.grant.signature.into(),
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     Ok(Json(accounts.rotate_organization_key(member.visit.call(request)).await?.into_inner().into()))
