@@ -30,7 +30,7 @@ pub fn run(
     let id = created["id"].as_str().with_context(|| format!("no id in {created}"))?;
     deployment.cli_json(&["scim", "enable", SLUG])?;
     let token = deployment.cli_json(&["token", "create", SLUG, "--description", "browser tests"])?;
-    let token = token["secret"].as_str().context("no token")?;
+    let token = token["token"].as_str().context("no token")?;
     transcript.hide(token);
     let invite = deployment.cli_json(&["admin", "invite", SLUG, "--email", "owner@acme.example"])?;
     let link = invite["link"].as_str().with_context(|| format!("no link in {invite}"))?;
