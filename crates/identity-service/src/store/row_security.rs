@@ -159,16 +159,8 @@ const TABLES: [(&str, &str, &str); 40] = [
         "org",
         "(org, user_id, proof_sha256, created) VALUES ($org, $org, sha256(CAST(CAST($org AS text) AS bytea)), now())",
     ),
-    (
-        "unlock_limit",
-        "org",
-        "(org, user_id, unfinished, next_at) VALUES ($org, $org, 0, now())",
-    ),
-    (
-        "unlock_budget",
-        "org",
-        "(org, since, unfinished) VALUES ($org, now(), 0)",
-    ),
+    ("unlock_limit", "org", "(org, user_id, unfinished, next_at) VALUES ($org, $org, 0, now())"),
+    ("unlock_budget", "org", "(org, since, unfinished) VALUES ($org, now(), 0)"),
     (
         "login_state",
         "org",

@@ -153,7 +153,10 @@ async fn tables_have_no_other_bytes_and_each_has_one_length() {
         all.into_iter().filter(|line| TABLES.contains(&line.split('.').next().unwrap_or_default())).collect::<Vec<_>>()
     };
     assert_eq!(of_type("'bytea'"), BYTES.map(|(table, column, _)| format!("{table}.{column}")));
-    assert_eq!(of_type("'text', 'character varying', 'json', 'jsonb'"), TEXTS.map(|(table, column)| format!("{table}.{column}")));
+    assert_eq!(
+        of_type("'text', 'character varying', 'json', 'jsonb'"),
+        TEXTS.map(|(table, column)| format!("{table}.{column}"))
+    );
     // SQLite has the same columns, see `schema`.
     for (table, column, length) in BYTES {
         let checks = postgres.lines(&format!(
@@ -161,7 +164,8 @@ async fn tables_have_no_other_bytes_and_each_has_one_length() {
         ));
         let checks = checks.expect("constraints").join("\n");
         assert!(checks.contains(&format!("octet_length({column}) = {length}")), "{table}.{column}: {checks}");
-        let made = sqlite.lines(&format!("SELECT sql AS line FROM sqlite_master WHERE name = '{table}'")).expect("table");
+        let made =
+            sqlite.lines(&format!("SELECT sql AS line FROM sqlite_master WHERE name = '{table}'")).expect("table");
         assert!(made[0].contains(&format!("length({column}) = {length}")), "{table}.{column}");
     }
 }
