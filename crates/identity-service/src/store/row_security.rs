@@ -164,7 +164,7 @@ const TABLES: [(&str, &str, &str); 40] = [
     (
         "login_state",
         "org",
-        "(org, id, user_id, session_id, state, expires) VALUES ($org, $org, $org, $org, decode(repeat('00', 192), 'hex'), now())",
+        "(org, id, user_id, session_id, state, expires) VALUES ($org, $org, $org, $org, decode(repeat('00', 128), 'hex'), now())",
     ),
     (
         "org_key",

@@ -275,7 +275,7 @@ async fn after_a_deletion_the_key_is_rotated_and_the_deleted_member_does_not_get
         let shown = world.key_of(&kit).await;
         let key = opened(&kit, &shown).expect("opened");
         assert!(key == newest && previous(&org, &key, &shown.chain[0]) == first);
-        assert_eq!(opened(&gone, &shown), Err(Error::GrantRecipient), "what the deleted one has opens nothing of it");
+        assert_eq!(opened(&gone, &shown), Err(Error::GrantSignature), "it is not for the keys of who was deleted");
 
         // Restored it has what it had, and waits for the next.
         world.restore(&org, &gone.signed.user).await.expect("restore");

@@ -35,7 +35,7 @@ const BYTES: [(&str, &str, usize); 22] = [
     ("account_registration", "challenge", 32),
     ("account_registration", "set_up_id", 32),
     ("account_session", "secret_sha256", 32),
-    ("login_state", "state", 192),
+    ("login_state", "state", 128),
     ("opaque_record", "record", 192),
     ("opaque_record", "set_up_id", 32),
     ("org_key", "kit_ciphertext", 48),
@@ -60,7 +60,7 @@ const TEXTS: [(&str, &str); 5] = [
 ];
 
 /// Each field with bytes of the messages of AccountService.
-const FIELDS: [&str; 46] = [
+const FIELDS: [&str; 51] = [
     "AccountKey.enc_pub",
     "AccountKey.sig_pub",
     "AccountSessionRequest.secret_sha256",
@@ -107,6 +107,11 @@ const FIELDS: [&str; 46] = [
     "RotateOrganizationKeyRequest.kit_enc",
     "RotateOrganizationKeyRequest.kit_pub",
     "RotateOrganizationKeyRequest.kit_signature",
+    "RotateOrganizationKeyRequest.secret_sha256",
+    "UnconfirmedMember.challenge",
+    "UnconfirmedMember.proof_of_possession",
+    "Wrap.ciphertext",
+    "Wrap.nonce",
 ];
 
 #[test]

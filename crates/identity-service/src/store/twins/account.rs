@@ -124,7 +124,7 @@ pub(super) fn rows(database: &TestDatabase) -> String {
     add("unlock_limit (org, user_id, unfinished, next_at)", &[format!("({theirs}, {member}, 9, {soon})")]);
     add("unlock_budget (org, since, unfinished)", &[format!("({theirs}, {old}, 9)")]);
     let begun = |org: &str, login: &str, byte: u8, expires: &str| {
-        format!("({org}, {login}, {member}, {session}, {}, {expires})", bytes(byte, 192))
+        format!("({org}, {login}, {member}, {session}, {}, {expires})", bytes(byte, 128))
     };
     add(
         "login_state (org, id, user_id, session_id, state, expires)",
