@@ -17,7 +17,10 @@ use crate::{
         GroupId, OrgId,
         request_log::{COUNTED_DAYS, days_before, first_id},
     },
-    store::{account, account_key, account_session, admin, idempotency, member, organization, request_log, session, sign_in, tombstone},
+    store::{
+        account, account_key, account_session, admin, idempotency, member, organization, request_log, session, sign_in,
+        tombstone,
+    },
 };
 
 /// An expired key counts as none from its moment on, so its row may stay for a while.

@@ -25,9 +25,9 @@ pub use ::store::Random;
 use ::store::{Db, Ids};
 use deletions::Deletions;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use domain::{keys::OpaqueSetUps, sealing::SealingKey};
 pub use domain::keys::{OpaqueSetUpSource, is_opaque_set_up, new_opaque_set_up};
 pub use domain::sealing::SealingKeySource;
+use domain::{keys::OpaqueSetUps, sealing::SealingKey};
 use expiry::Expiry;
 use mailer::Mailer;
 pub use mailer::Mailing;
@@ -38,8 +38,8 @@ pub use smtp::{Smtp, SmtpConfig, SmtpError};
 use turns::Turns;
 use walks::Walks;
 use wire::identity::{
-    account_service_server::AccountServiceServer, console_service_server::ConsoleServiceServer, identity_service_server::IdentityServiceServer,
-    organization_service_server::OrganizationServiceServer,
+    account_service_server::AccountServiceServer, console_service_server::ConsoleServiceServer,
+    identity_service_server::IdentityServiceServer, organization_service_server::OrganizationServiceServer,
     provisioning_log_service_server::ProvisioningLogServiceServer,
 };
 

@@ -12,13 +12,8 @@ use crate::{
     settings::Settings,
 };
 
-const KIND: Kind = Kind {
-    what: "the sealing key",
-    option: "--sealing-key-file",
-    prefix: "rc_sealing_",
-    length: 32,
-    several: false,
-};
+const KIND: Kind =
+    Kind { what: "the sealing key", option: "--sealing-key-file", prefix: "rc_sealing_", length: 32, several: false };
 
 /// For identity-service, which asks when it needs the key. In the data directory it is made then; a file that was named on the
 /// command line must exist, because replicas with a key each could not read what the others sealed.

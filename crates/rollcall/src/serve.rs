@@ -17,9 +17,9 @@ use crate::{
     compose::{self, Services},
     credential::AdminCredential,
     grpc::{self, Trust},
-    mail, output,
+    mail, opaque, output,
     runtime::{self, Lock, Part, Running, RuntimeFile},
-    opaque, sealing,
+    sealing,
     settings::{Settings, reachable},
     tls,
 };

@@ -248,7 +248,11 @@ impl Named {
     pub(crate) fn sought(&self, link: Link) -> Result<Sought, NotAdmitted> {
         let told = |text: &String, none| {
             // No user has more: what is longer is not indexed.
-            if text.is_empty() || text.len() > LONGEST_KEY || text.contains('\0') { Err(none) } else { Ok(text.clone()) }
+            if text.is_empty() || text.len() > LONGEST_KEY || text.contains('\0') {
+                Err(none)
+            } else {
+                Ok(text.clone())
+            }
         };
         match link {
             Link::Email => {
@@ -400,7 +404,10 @@ pub(crate) fn account_state(message: &str) -> Refusal {
 }
 
 pub(crate) fn account_locked() -> Refusal {
-    Refusal::new(Reason::AccountLocked, "The account is locked in this session. Unlock it with the password or the kit.")
+    Refusal::new(
+        Reason::AccountLocked,
+        "The account is locked in this session. Unlock it with the password or the kit.",
+    )
 }
 
 /// The page that mail names.
@@ -410,12 +417,14 @@ pub(crate) fn account_locked() -> Refusal {
 pub(crate) fn check_url(text: &str) -> Result<(), Refusal> {
     const LONGEST: usize = 500;
     let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-    let loopback = ["http://localhost", "http://127.0.0.1", "http://[::1]"].iter().any(|begin| {
-        text.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-    });
-    let secure = text.strip_prefix("https://").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
+    let loopback = ["http://localhost", "http://127.0.0.1", "http://[::1]"]
+        .iter()
+        .any(|begin| text.strip_prefix(begin).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])));
+    let secure =
+        text.strip_prefix("https://").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
     if !plain || !(secure || loopback) || text.len() > LONGEST {
-        let message = format!("url must be https, of up to {LONGEST} visible ASCII characters: the page of the sign-in.");
+        let message =
+            format!("url must be https, of up to {LONGEST} visible ASCII characters: the page of the sign-in.");
         return Err(Refusal::new(Reason::InvalidArgument, message));
     }
     Ok(())
@@ -498,7 +507,8 @@ mod tests {
         for good in ["https://scim.example.com/account/sign-in?organization=acme", "http://localhost:8080/account"] {
             assert!(check_url(good).is_ok(), "{good}");
         }
-        for bad in ["", "http://example.com", "https://", "https:// x", "javascript:x", "http://localhost.example.com/"] {
+        for bad in ["", "http://example.com", "https://", "https:// x", "javascript:x", "http://localhost.example.com/"]
+        {
             assert!(check_url(bad).is_err(), "{bad}");
         }
     }

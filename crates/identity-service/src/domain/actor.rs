@@ -11,11 +11,19 @@ pub(crate) struct Actor {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ActorKind {
-    ScimClient { token_id: String },
-    Administrator { name: String },
-    InternalService { name: String },
+    ScimClient {
+        token_id: String,
+    },
+    Administrator {
+        name: String,
+    },
+    InternalService {
+        name: String,
+    },
     /// A user, in its own account.
-    Member { user: String },
+    Member {
+        user: String,
+    },
 }
 
 impl Actor {

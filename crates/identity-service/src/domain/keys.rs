@@ -245,7 +245,10 @@ impl MemberGrant {
         };
         let same = recipient.user == self.user && recipient.id == self.recipient && granter.id == self.granter;
         if !same {
-            return Err(Refusal::new(Reason::KeyInvalid, "The grant is for another key, or by another one. Begin again."));
+            return Err(Refusal::new(
+                Reason::KeyInvalid,
+                "The grant is for another key, or by another one. Begin again.",
+            ));
         }
         let grant = Grant { enc: self.enc, ct: self.ciphertext, signature: self.signature };
         grant.verify(&of, &granter.sig_pub).map_err(key_invalid)

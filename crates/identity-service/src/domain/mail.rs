@@ -262,7 +262,8 @@ mod tests {
             let whose = letter.body.contains("acme") || !notice.is_for_admins();
             assert!(letter.body.contains(to.console) && whose, "{}", letter.body);
         }
-        let [expiring, held, failing, invited] = notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
+        let [expiring, held, failing, invited] =
+            notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
         assert_eq!(expiring.subject, "Acme: the SCIM token \"Okta\" expires within 7 days");
         assert!(expiring.body.contains("2027-01-31T00:00:00Z"));
         assert!(failing.body.contains("17 requests") && failing.subject == "Acme: provisioning is failing");

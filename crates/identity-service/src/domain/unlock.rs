@@ -139,7 +139,9 @@ impl Limited {
 
     pub(crate) fn refusal(self) -> Refusal {
         let message = match self {
-            Self::Until(until) => format!("There were too many tries in a row. Try again at {until}, or use the kit then."),
+            Self::Until(until) => {
+                format!("There were too many tries in a row. Try again at {until}, or use the kit then.")
+            }
             Self::Locked => format!(
                 "There were {LOCKED} tries in a row that nobody finished, so the password does not unlock any more. Use the \
                  kit, and choose a new password; without it set new keys up."
@@ -176,11 +178,10 @@ mod tests {
             guesses = guesses.guess(With::Password, at(now)).expect("taken");
             let pause = guesses.next_at.as_micros() / MINUTE_MICROS - now;
             if pause > 0 {
-                assert_eq!(guesses.guess(With::Password, at(now)), Err(if guesses.unfinished < LOCKED {
-                    Limited::Until(guesses.next_at)
-                } else {
-                    Limited::Locked
-                }));
+                assert_eq!(
+                    guesses.guess(With::Password, at(now)),
+                    Err(if guesses.unfinished < LOCKED { Limited::Until(guesses.next_at) } else { Limited::Locked })
+                );
             }
             pauses.push(pause);
             now += pause;

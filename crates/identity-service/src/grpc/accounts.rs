@@ -18,9 +18,7 @@ use crate::{
     domain::{
         OrgId, UserId,
         account::{AccountSession, KeyId, Link, Member, Named, Policy, PublicKey, State},
-        keys::{
-            ChainLink, LoginId, MemberGrant, NewKeys, NewPassword, ShownOrgKey, Waiting, Wrap, exactly, key_id,
-        },
+        keys::{ChainLink, LoginId, MemberGrant, NewKeys, NewPassword, ShownOrgKey, Waiting, Wrap, exactly, key_id},
         parse_id,
         secret::Hash,
         session::Browser,
@@ -141,11 +139,17 @@ impl AccountService for Accounts {
         reply(count(&self.0, request.into_inner()).await)
     }
 
-    async fn get_account_policy(&self, request: Request<proto::GetAccountPolicyRequest>) -> Reply<proto::AccountPolicy> {
+    async fn get_account_policy(
+        &self,
+        request: Request<proto::GetAccountPolicyRequest>,
+    ) -> Reply<proto::AccountPolicy> {
         reply(get_policy(&self.0, request.into_inner()).await)
     }
 
-    async fn set_account_policy(&self, request: Request<proto::SetAccountPolicyRequest>) -> Reply<proto::AccountPolicy> {
+    async fn set_account_policy(
+        &self,
+        request: Request<proto::SetAccountPolicyRequest>,
+    ) -> Reply<proto::AccountPolicy> {
         reply(set_policy(&self.0, received(request)?).await)
     }
 
@@ -176,10 +180,7 @@ async fn verify(core: &Core, request: proto::AccountSessionRequest) -> Result<pr
     Ok(shown(core.account_session_verify(secret(&request.secret_sha256)?, browser(request.browser)).await?))
 }
 
-async fn end(
-    core: &Core,
-    request: proto::AccountSessionRequest,
-) -> Result<proto::EndAccountSessionResponse, Refusal> {
+async fn end(core: &Core, request: proto::AccountSessionRequest) -> Result<proto::EndAccountSessionResponse, Refusal> {
     core.account_session_end(secret(&request.secret_sha256)?).await?;
     Ok(proto::EndAccountSessionResponse {})
 }
@@ -245,17 +246,18 @@ async fn begin_password(
     })
 }
 
-async fn finish_password(
-    core: &Core,
-    request: proto::FinishPasswordChangeRequest,
-) -> Result<proto::Account, Refusal> {
+async fn finish_password(core: &Core, request: proto::FinishPasswordChangeRequest) -> Result<proto::Account, Refusal> {
     let shown = secret(&request.secret_sha256)?;
     let kit = match (request.recovery_wrap, request.recovery_sha256.is_empty()) {
         (None, true) => None,
         (Some(kit), false) => {
             Some((wrap("recovery_wrap", Some(kit))?, exactly("recovery_sha256", &request.recovery_sha256)?))
         }
-        _ => return Err(invalid("recovery_wrap and recovery_sha256 belong together: send both for a new kit, or neither.")),
+        _ => {
+            return Err(invalid(
+                "recovery_wrap and recovery_sha256 belong together: send both for a new kit, or neither.",
+            ));
+        }
     };
     let new = NewPassword {
         record: exactly("record", &request.record)?,
@@ -333,10 +335,7 @@ async fn list_to_confirm(
     Ok(proto::ListMembersToConfirmResponse { members: waiting.into_iter().map(member).collect(), more })
 }
 
-async fn confirm(
-    core: &Core,
-    request: proto::ConfirmMembersRequest,
-) -> Result<proto::ConfirmMembersResponse, Refusal> {
+async fn confirm(core: &Core, request: proto::ConfirmMembersRequest) -> Result<proto::ConfirmMembersResponse, Refusal> {
     if request.grants.len() > AT_ONCE {
         return Err(invalid("grants may have 100 at once. Send the others in further calls."));
     }
@@ -345,8 +344,7 @@ async fn confirm(
     };
     let grants = request.grants.iter().map(one).collect();
     let done = core.members_confirm(secret(&request.secret_sha256)?, request.request_id, grants).await?;
-    let confirmed =
-        |(user_id, refused): Granted| proto::Confirmed { user_id, refused: refused.unwrap_or_default() };
+    let confirmed = |(user_id, refused): Granted| proto::Confirmed { user_id, refused: refused.unwrap_or_default() };
     Ok(proto::ConfirmMembersResponse { confirmed: done.into_iter().map(confirmed).collect() })
 }
 
@@ -361,7 +359,9 @@ async fn list(core: &Core, request: proto::ListAccountsRequest) -> Result<proto:
     let states = states.ok_or_else(|| invalid("states may name states of accounts."))?;
     let after = match &*request.after {
         "" => UserId(Uuid::nil()),
-        after => user_id(after).ok_or_else(|| invalid("after must be the id of a user, as an earlier answer has it."))?,
+        after => {
+            user_id(after).ok_or_else(|| invalid("after must be the id of a user, as an earlier answer has it."))?
+        }
     };
     let limit = match usize::try_from(request.limit) {
         Ok(0) => LISTED,
@@ -378,14 +378,8 @@ async fn list(core: &Core, request: proto::ListAccountsRequest) -> Result<proto:
 
 async fn count(core: &Core, request: proto::CountAccountsRequest) -> Result<proto::CountAccountsResponse, Refusal> {
     let counts = core.account_count(org_id(&request.organization_id)?).await?;
-    let all = [
-        State::Provisioned,
-        State::SetUpRequired,
-        State::Accepted,
-        State::Confirmed,
-        State::Suspended,
-        State::Deleted,
-    ];
+    let all =
+        [State::Provisioned, State::SetUpRequired, State::Accepted, State::Confirmed, State::Suspended, State::Deleted];
     let count = |state: State| proto::AccountCount {
         state: state_of(state).into(),
         users: counts.get(&state).copied().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
@@ -403,15 +397,14 @@ async fn set_policy(core: &Core, request: proto::SetAccountPolicyRequest) -> Res
         proto::LinkClaim::Email => Link::Email,
         proto::LinkClaim::UserName => Link::UserName,
         proto::LinkClaim::ExternalId => Link::ExternalId,
-        proto::LinkClaim::Unspecified => return Err(invalid("link must be a claim: e-mail, user name or external id.")),
+        proto::LinkClaim::Unspecified => {
+            return Err(invalid("link must be a claim: e-mail, user name or external id."));
+        }
     };
     let scope = scope(&request.organization_id, request.caller)?;
     let org = scope.org;
-    let wanted = Policy {
-        link,
-        just_in_time: request.just_in_time,
-        confirm_automatically: request.confirm_automatically,
-    };
+    let wanted =
+        Policy { link, just_in_time: request.just_in_time, confirm_automatically: request.confirm_automatically };
     Ok(policy(org, core.account_policy_set(scope, wanted).await?))
 }
 

@@ -189,7 +189,12 @@ impl Core {
         Ok(LoginBegun { id, ke2, stretching: stored.map_or(STRETCHING, |stored| stored.stretching) })
     }
 
-    pub(crate) async fn unlock_finish(&self, shown: Hash, id: Option<LoginId>, ke3: &[u8]) -> Result<Unlocked, Refusal> {
+    pub(crate) async fn unlock_finish(
+        &self,
+        shown: Hash,
+        id: Option<LoginId>,
+        ke3: &[u8],
+    ) -> Result<Unlocked, Refusal> {
         let (session, now) = self.account_session(shown).await?;
         let (org, user) = (session.org, session.account.user);
         let id = id.ok_or_else(unlock_failed)?;
@@ -373,5 +378,8 @@ pub(super) fn no_keys() -> Refusal {
 }
 
 fn begun_anew() -> Refusal {
-    Refusal::new(Reason::AccountState, "This was not begun, or was begun again since, here or in another window. Begin again.")
+    Refusal::new(
+        Reason::AccountState,
+        "This was not begun, or was begun again since, here or in another window. Begin again.",
+    )
 }

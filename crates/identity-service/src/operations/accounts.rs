@@ -184,17 +184,18 @@ impl Core {
             }
             Some(_) => {}
         }
+        let account = account::account_lock(conn, org, user)?;
+        if account.as_ref().and_then(|account| account.pin.as_ref()).is_some_and(|other| *other != pin) {
+            return Ok(Err((NotAdmitted::PinnedElsewhere, Some(user))));
+        }
         if let Some(known) = known {
             account::account_pin_set(conn, org, known, None)?;
         }
-        if !account::account_insert(conn, org, user, &pin, now)? {
-            // It has one, or another sign-in has just taken the pin.
-            let account = account::account_lock(conn, org, user)?.ok_or(Refused::Store(Error::Serialization))?;
-            match account.pin {
-                None => account::account_pin_set(conn, org, user, Some(&pin))?,
-                Some(other) if other == pin => {}
-                Some(_) => return Ok(Err((NotAdmitted::PinnedElsewhere, Some(user)))),
-            }
+        match account {
+            Some(_) => account::account_pin_set(conn, org, user, Some(&pin))?,
+            // Where another sign-in has just done so, that one's is read.
+            None if account::account_insert(conn, org, user, &pin, now)? => {}
+            None => return Err(Refused::Store(Error::Serialization)),
         }
         Ok(Ok(Admitted { user, linked: Some(policy.link) }))
     }
@@ -235,7 +236,11 @@ impl Core {
     }
 
     /// By the hash of its secret. Counts as a use.
-    pub(crate) async fn account_session_verify(&self, shown: Hash, browser: Browser) -> Result<AccountSession, Refusal> {
+    pub(crate) async fn account_session_verify(
+        &self,
+        shown: Hash,
+        browser: Browser,
+    ) -> Result<AccountSession, Refusal> {
         let (session, now) = self.account_session(shown).await?;
         if session.use_due(now) {
             let (org, id) = (session.org, session.id);

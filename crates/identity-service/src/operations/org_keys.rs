@@ -18,9 +18,7 @@ use crate::{
         OrgId, UserId,
         account::{Account, AccountSession, KeyId, Member, Presence, PublicKey, Stage, account_state},
         event::{Kind, NewEvent},
-        keys::{
-            ChainLink, KitSeal, MemberGrant, OrgKey, ShownOrgKey, Waiting, not_confirming,
-        },
+        keys::{ChainLink, KitSeal, MemberGrant, OrgKey, ShownOrgKey, Waiting, not_confirming},
         secret::Hash,
     },
     error::Refused,
@@ -136,11 +134,7 @@ impl Core {
     }
 
     /// By key id, and whether there are more.
-    pub(crate) async fn members_to_confirm(
-        &self,
-        shown: Hash,
-        after: KeyId,
-    ) -> Result<(Vec<Waiting>, bool), Refusal> {
+    pub(crate) async fn members_to_confirm(&self, shown: Hash, after: KeyId) -> Result<(Vec<Waiting>, bool), Refusal> {
         let (session, now) = self.account_session(shown).await?;
         let org = session.org;
         self.read(org, move |conn| {
@@ -272,11 +266,7 @@ pub(super) fn shown_org_key(
 }
 
 /// Who shows the session, if it may make keys and confirm others: unlocked, with keys, and an administrator of the console.
-fn confirming(
-    conn: &mut AnyConnection,
-    shown: Hash,
-    now: Instant,
-) -> Result<(Account, PublicKey), Refused> {
+fn confirming(conn: &mut AnyConnection, shown: Hash, now: Instant) -> Result<(Account, PublicKey), Refused> {
     let session = unlocked_in(conn, shown, now)?;
     may_confirm(&session)?;
     let account = locked(conn, &session)?;
@@ -317,12 +307,7 @@ fn made(
         return Err(wrong("The grant is not of the next version. Begin again."));
     }
     new.grant.check(org, key, key)?;
-    let kit = KitSeal {
-        kit_pub,
-        enc: new.kit_enc,
-        ciphertext: new.kit_ciphertext,
-        signature: new.kit_signature,
-    };
+    let kit = KitSeal { kit_pub, enc: new.kit_enc, ciphertext: new.kit_ciphertext, signature: new.kit_signature };
     kit.check(org, version, key)?;
     Ok(OrgKey { version, made_by: key.user, made_by_key: key.id, link, kit, rotation_due: None })
 }

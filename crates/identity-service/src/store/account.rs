@@ -564,11 +564,7 @@ pub(crate) fn account_policy_set(
 
 /// Everything that deleted users, who are locked, had beside their resource. Public keys of theirs by which others were granted the
 /// organization key stay for as long as one of these has its grant: without them it could not be verified.
-pub(crate) fn accounts_purge(
-    conn: &mut AnyConnection,
-    org: OrgId,
-    users: &[uuid::Uuid],
-) -> Result<(), store::Error> {
+pub(crate) fn accounts_purge(conn: &mut AnyConnection, org: OrgId, users: &[uuid::Uuid]) -> Result<(), store::Error> {
     const OF_USERS: [&str; 10] = [
         "login_state",
         "account_session",

@@ -318,8 +318,7 @@ pub(crate) fn guesses_lock(
         "INSERT INTO unlock_limit (org, user_id, unfinished, next_at) VALUES (?, ?, 0, ?) ON CONFLICT DO NOTHING";
     Statement::new(insert, [Value::id(org), Value::id(user), Value::Instant(now)]).run(conn)?;
     let lock = locking(conn.backend(), Lock::Change);
-    let text =
-        format!("SELECT unfinished, next_at AS at, told FROM unlock_limit WHERE org = ? AND user_id = ?{lock}");
+    let text = format!("SELECT unfinished, next_at AS at, told FROM unlock_limit WHERE org = ? AND user_id = ?{lock}");
     let row: Option<LimitRow> = Statement::new(text, [Value::id(org), Value::id(user)]).row(conn)?;
     Ok(row.map_or_else(
         || Guesses::none(now),
@@ -359,10 +358,8 @@ pub(crate) fn budget_lock(conn: &mut AnyConnection, org: OrgId, now: Instant) ->
     let lock = locking(conn.backend(), Lock::Change);
     let text = format!("SELECT unfinished, since AS at, told FROM unlock_budget WHERE org = ?{lock}");
     let row: Option<LimitRow> = Statement::new(text, [Value::id(org)]).row(conn)?;
-    Ok(row.map_or_else(
-        || Budget::none(now),
-        |row| Budget { since: row.at, unfinished: row.unfinished, told: row.told },
-    ))
+    Ok(row
+        .map_or_else(|| Budget::none(now), |row| Budget { since: row.at, unfinished: row.unfinished, told: row.told }))
 }
 
 pub(crate) fn budget_write(conn: &mut AnyConnection, org: OrgId, budget: &Budget) -> Result<(), store::Error> {
@@ -385,8 +382,7 @@ pub(crate) fn budget_give_back(conn: &mut AnyConnection, org: OrgId) -> Result<(
 }
 
 pub(crate) fn login_insert(conn: &mut AnyConnection, org: OrgId, new: &Login) -> Result<(), store::Error> {
-    let text =
-        "INSERT INTO login_state (org, id, user_id, session_id, record_id, state, expires) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let text = "INSERT INTO login_state (org, id, user_id, session_id, record_id, state, expires) VALUES (?, ?, ?, ?, ?, ?, ?)";
     let values = [
         Value::id(org),
         Value::id(new.id),

@@ -144,8 +144,7 @@ pub(crate) fn account_sessions_end_others(
     but: SessionId,
     now: Instant,
 ) -> Result<(), store::Error> {
-    let text =
-        "UPDATE account_session SET ended = ? WHERE org = ? AND user_id = ? AND id <> ? AND ended IS NULL";
+    let text = "UPDATE account_session SET ended = ? WHERE org = ? AND user_id = ? AND id <> ? AND ended IS NULL";
     Statement::new(text, [Value::Instant(now), Value::id(org), Value::id(user), Value::id(but)]).run(conn)?;
     Ok(())
 }
@@ -157,8 +156,7 @@ pub(crate) fn account_sessions_end_of(
     user: UserId,
     lost: Instant,
 ) -> Result<(), store::Error> {
-    let text =
-        "UPDATE account_session SET ended = ? WHERE org = ? AND user_id = ? AND created <= ? AND ended IS NULL";
+    let text = "UPDATE account_session SET ended = ? WHERE org = ? AND user_id = ? AND created <= ? AND ended IS NULL";
     Statement::new(text, [Value::Instant(lost), Value::id(org), Value::id(user), Value::Instant(lost)]).run(conn)?;
     Ok(())
 }

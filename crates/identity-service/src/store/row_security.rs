@@ -159,20 +159,12 @@ const TABLES: [(&str, &str, &str); 40] = [
         "org",
         "(org, user_id, proof_sha256, created) VALUES ($org, $org, sha256(CAST(CAST($org AS text) AS bytea)), now())",
     ),
-    (
-        "unlock_limit",
-        "org",
-        "(org, user_id, unfinished, next_at) VALUES ($org, $org, 0, now())",
-    ),
-    (
-        "unlock_budget",
-        "org",
-        "(org, since, unfinished) VALUES ($org, now(), 0)",
-    ),
+    ("unlock_limit", "org", "(org, user_id, unfinished, next_at) VALUES ($org, $org, 0, now())"),
+    ("unlock_budget", "org", "(org, since, unfinished) VALUES ($org, now(), 0)"),
     (
         "login_state",
         "org",
-        "(org, id, user_id, session_id, state, expires) VALUES ($org, $org, $org, $org, decode(repeat('00', 192), 'hex'), now())",
+        "(org, id, user_id, session_id, state, expires) VALUES ($org, $org, $org, $org, decode(repeat('00', 128), 'hex'), now())",
     ),
     (
         "org_key",

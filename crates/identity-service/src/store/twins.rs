@@ -252,7 +252,13 @@ async fn kept(database: &TestDatabase) {
             "loss_watch",
         ];
         let rows = |table: &str| database.rows_of(table, &THEIRS.0.to_string()).expect("rows");
-        tables.into_iter().chain(account::TABLES).chain(console::TABLES).chain(log::TABLES).map(rows).collect::<Vec<_>>()
+        tables
+            .into_iter()
+            .chain(account::TABLES)
+            .chain(console::TABLES)
+            .chain(log::TABLES)
+            .map(rows)
+            .collect::<Vec<_>>()
     };
     let before = theirs();
     db.of(OURS).write(|conn| Ok::<_, Failure<String>>(work(conn)?)).await.expect("work");

@@ -155,9 +155,20 @@ async fn who_may_not_sign_in_is_told_what_to_do() {
         assert_eq!(world.account_signed_in(&org, "ann.moor@x").await.user, again);
         assert_eq!(world.state(&org, &ann).await, (AccountState::Deleted, AccountState::SetupRequired));
 
-        let whys: Vec<Value> = world.told_of(&org, "account.sign_in_refused", 8).await.into_iter().map(|event| event.2["why"].clone()).collect();
+        let whys: Vec<Value> = world
+            .told_of(&org, "account.sign_in_refused", 8)
+            .await
+            .into_iter()
+            .map(|event| event.2["why"].clone())
+            .collect();
         let wanted = [
-            "not_provisioned", "email_not_verified", "no_email", "ambiguous", "not_provisioned", "deactivated", "deactivated",
+            "not_provisioned",
+            "email_not_verified",
+            "no_email",
+            "ambiguous",
+            "not_provisioned",
+            "deactivated",
+            "deactivated",
             "deleted",
         ];
         assert_eq!(whys, wanted.map(Value::from));
@@ -187,7 +198,10 @@ async fn the_policy_says_which_claim_links() {
         }
         assert_eq!(reason(world.account_policy(&org, LinkClaim::Unspecified, false).await), Reason::InvalidArgument);
         let told = world.told_of(&org, "organization.account_policy_set", 2).await;
-        assert_eq!((&told[1].2["before"]["link"], &told[1].2["after"]["link"]), (&json!("user_name"), &json!("external_id")));
+        assert_eq!(
+            (&told[1].2["before"]["link"], &told[1].2["after"]["link"]),
+            (&json!("user_name"), &json!("external_id"))
+        );
 
         let claims = |subject: &str, user_name: &str| proto::FinishAccountSignInRequest {
             subject: subject.to_owned(),
@@ -301,8 +315,11 @@ async fn a_session_ends_by_itself_and_at_once_when_its_user_loses_access() {
         let unknown = Signed { secret: "rc_account_x".to_owned(), ..before };
         assert!(!holds(&unknown).await);
         world.later(13 * HOUR);
-        world.reopen().await.shutdown().await;
-        assert_eq!(world.database.rows_of("account_session", &org).expect("rows"), Vec::<String>::new());
+        let purging = world.reopen().await;
+        while !world.database.rows_of("account_session", &org).expect("rows").is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        purging.shutdown().await;
     })
     .await;
 }
@@ -333,7 +350,8 @@ async fn accounts_are_listed_and_counted_by_state() {
         let list = async |states: &[AccountState]| {
             let listed = world.account_list(&org, states, "", 0).await.expect("listed");
             assert!(!listed.more && listed.next.is_empty());
-            let place = |account: &proto::Account| ids.iter().position(|id| *id == account.user_id).expect("one of them");
+            let place =
+                |account: &proto::Account| ids.iter().position(|id| *id == account.user_id).expect("one of them");
             listed.accounts.iter().map(|account| (place(account), account.state())).collect::<Vec<_>>()
         };
         let of = |n: usize| STATES[[0, 0, 1, 2, 4, 5, 4, 5][n]];

@@ -97,7 +97,10 @@ fn wrapped(wrap: &Wrap) -> Option<proto::Wrap> {
 
 /// As the server gives it.
 pub(crate) fn wrap_of(given: &proto::Wrap) -> Wrap {
-    Wrap { nonce: given.nonce[..].try_into().expect("12 bytes"), ct: given.ciphertext[..].try_into().expect("48 bytes") }
+    Wrap {
+        nonce: given.nonce[..].try_into().expect("12 bytes"),
+        ct: given.ciphertext[..].try_into().expect("48 bytes"),
+    }
 }
 
 pub(crate) fn public_of(key: &proto::AccountKey) -> PublicKeys {
@@ -136,11 +139,8 @@ fn grant_of(org: &str, version: u32, recipient: Recipient, granter_key_id: Uuid)
 /// Opens what the server says is a member's, as its browser does.
 pub(crate) fn opened(by: &Ready, key: &proto::OrganizationKey) -> account_keys::Result<OrganizationKey> {
     let (grant, granter) = (key.grant.as_ref().expect("a grant"), key.granter.as_ref().expect("a granter"));
-    let recipient = Recipient::Member {
-        user: by.made.of.member.user,
-        key_id: by.made.of.key_id,
-        public: by.made.keys().public(),
-    };
+    let recipient =
+        Recipient::Member { user: by.made.of.member.user, key_id: by.made.of.key_id, public: by.made.keys().public() };
     let of = grant_of(&by.signed.org, grant.version, recipient, uuid(&grant.granter_key_id));
     let sealed = Grant {
         enc: grant.enc[..].try_into().expect("32 bytes"),

@@ -35,7 +35,10 @@ async fn keys_are_set_up_once_and_open_on_another_device() {
         let org = world.linked("acme").await;
         let Ready { signed, made } = world.ready(&org, "kit@x").await;
         let account = world.account(&org, &signed.user).await.expect("account");
-        assert_eq!((account.state(), account.set_up_at), (AccountState::Accepted, Some(wire::to_timestamp(world.now()))));
+        assert_eq!(
+            (account.state(), account.set_up_at),
+            (AccountState::Accepted, Some(wire::to_timestamp(world.now())))
+        );
         let key = account.key.expect("a key");
         assert_eq!((public_of(&key), key.version, uuid(&key.id)), (made.keys().public(), 1, made.of.key_id));
         assert!(world.verified(&signed).await.expect("holds").unlocked, "it has just made them");
@@ -64,7 +67,11 @@ async fn keys_are_set_up_once_and_open_on_another_device() {
             assert_eq!(reason(world.finish_unlock(&device, id, &ke3).await), Reason::UnlockFailed);
         }
         let other = world.account_signed_in(&org, "kit@x").await;
-        assert_eq!(reason(world.finish_unlock(&other, &begun.id, &ke3).await), Reason::UnlockFailed, "of another session");
+        assert_eq!(
+            reason(world.finish_unlock(&other, &begun.id, &ke3).await),
+            Reason::UnlockFailed,
+            "of another session"
+        );
         world.finish_unlock(&device, &begun.id, &ke3).await.expect("unlocked");
         assert_eq!(reason(world.finish_unlock(&device, &begun.id, &ke3).await), Reason::UnlockFailed, "used");
         let (login, begun) = world.begin_unlock(&device, PASSWORD).await.expect("begun");
@@ -79,7 +86,10 @@ async fn keys_are_set_up_once_and_open_on_another_device() {
         let canaries = [hex(made.secret.expose()), hex(made.kit.expose()), hex(PASSWORD.as_bytes())];
         for table in crate::accounts_structure::TABLES {
             let rows = world.database.rows_of(table, &org).expect("rows").join("\n").to_lowercase();
-            assert!(!canaries.iter().any(|canary| rows.contains(canary)) && !rows.contains(PASSWORD), "{table}: {rows}");
+            assert!(
+                !canaries.iter().any(|canary| rows.contains(canary)) && !rows.contains(PASSWORD),
+                "{table}: {rows}"
+            );
         }
     })
     .await;
@@ -182,10 +192,10 @@ async fn every_beginning_is_a_guess_and_after_ten_the_kit_alone_unlocks() {
         world.unlock(&signed, PASSWORD).await.expect("no longer locked");
 
         // Not an event for each: once in a quarter of an hour.
-        let told = world.told_of(&org, "account.unlock_refused", 7).await;
-        assert_eq!(told.len(), 7, "{told:?}");
+        let told = world.told_of(&org, "account.unlock_refused", 6).await;
+        assert_eq!(told.len(), 6, "{told:?}");
         assert_eq!((&told[0].2["why"], &told[0].2["unfinished"]), (&json!("too_many"), &json!(5)));
-        assert_eq!((&told[6].2["why"], &told[6].2["until"]), (&json!("locked"), &json!(null)));
+        assert_eq!((&told[5].2["why"], &told[5].2["until"]), (&json!("locked"), &json!(null)));
         assert_eq!(world.told_of(&org, "account.recovered", 1).await.len(), 1);
     })
     .await;
@@ -215,14 +225,19 @@ async fn of_many_guesses_at_once_five_are_taken() {
                 }
             })
         });
-        let mut taken = 0;
+        let (mut taken, mut contended) = (0, 0);
         for result in futures::future::join_all(tasks).await {
             match result.expect("no panic") {
                 Ok(()) => taken += 1,
-                Err(status) => assert_eq!(wire::refusal(&status).reason, Reason::Limited, "{status:?}"),
+                Err(status) => match wire::refusal(&status).reason {
+                    Reason::Limited => {}
+                    // Under SERIALIZABLE, after some tries.
+                    Reason::Contended => contended += 1,
+                    _ => panic!("{status:?}"),
+                },
             }
         }
-        assert_eq!(taken, 5);
+        assert!(taken == 5 || contended > 0 && taken < 5, "{taken} were taken, {contended} collided");
         world.later(15 * MINUTE);
         let signed = world.account_signed_in(&org, "kit@x").await;
         world.recover(&signed, proof).await.expect("the kit");
@@ -239,7 +254,10 @@ async fn an_organization_as_a_whole_is_limited() {
         let theirs = world.ready(&other, "kit@x").await.signed;
         let of_ours = world.database.literal(&org);
         world.guess(&signed).await.expect("taken");
-        world.database.execute(&format!("UPDATE unlock_budget SET unfinished = 200 WHERE org = {of_ours}")).expect("spent");
+        world
+            .database
+            .execute(&format!("UPDATE unlock_budget SET unfinished = 200 WHERE org = {of_ours}"))
+            .expect("spent");
         let (why, message) = refused(world.guess(&signed).await);
         assert_eq!(why, Reason::Limited);
         assert!(message.contains("members of this organization"), "{message}");
@@ -358,10 +376,14 @@ async fn new_keys_take_the_place_of_those_that_are_lost() {
         world.finish_set_up(request).await.expect("reset");
         assert_eq!(reason(world.verified(&old).await), Reason::SessionInvalid);
         let device = world.account_signed_in(&org, "kit@x").await;
-        let (unlocked, export_key) = world.unlock(&device, "another password").await.expect("unlocked, and not limited");
+        let (unlocked, export_key) =
+            world.unlock(&device, "another password").await.expect("unlocked, and not limited");
         let wrap = wrap_of(unlocked.wrap.as_ref().expect("a wrap"));
         assert!(wrap.open_with_password(&new.of, &export_key).expect("opened") == new.secret);
-        assert_eq!(reason(world.recover(&device, made.kit.recovery_proof(uuid(&device.user)).0).await), Reason::UnlockFailed);
+        assert_eq!(
+            reason(world.recover(&device, made.kit.recovery_proof(uuid(&device.user)).0).await),
+            Reason::UnlockFailed
+        );
         assert_eq!(world.state(&org, &device.user).await.0, AccountState::Accepted);
         let told = world.told_of(&org, "account.keys_reset", 1).await;
         assert_eq!((&told[0].2["version"], &told[0].2["was_confirmed"]), (&json!(2), &json!(false)));

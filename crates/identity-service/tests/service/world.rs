@@ -15,8 +15,9 @@ use wire::{
     Reason, Transport,
     common::{Administrator, Caller, ScimClient, caller::Kind},
     identity::{
-        self as proto, account_service_client::AccountServiceClient, console_service_client::ConsoleServiceClient, group_change::Change,
-        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
+        self as proto, account_service_client::AccountServiceClient, console_service_client::ConsoleServiceClient,
+        group_change::Change, identity_service_client::IdentityServiceClient,
+        organization_service_client::OrganizationServiceClient,
     },
 };
 

@@ -25,8 +25,7 @@ use wire::{
     identity::{
         AddSchemaRequest, CreateOrganizationRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
         account_service_client::AccountServiceClient, console_service_client::ConsoleServiceClient,
-        identity_service_client::IdentityServiceClient,
-        organization_service_client::OrganizationServiceClient,
+        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
         provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     token::{

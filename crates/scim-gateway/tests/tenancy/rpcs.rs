@@ -96,7 +96,8 @@ fn rpcs_of_organizations() -> Vec<String> {
         })
     };
     let rpcs = files().flat_map(|file| file.service.iter()).flat_map(|service| service.method.iter());
-    let by_client = ["IssueOAuthToken", "RevokeOAuthToken", "ApproveOAuthAuthorization", "ConfirmMembers", "ListMembersToConfirm"];
+    let by_client =
+        ["IssueOAuthToken", "RevokeOAuthToken", "ApproveOAuthAuthorization", "ConfirmMembers", "ListMembersToConfirm"];
     let rpcs = rpcs.filter(|rpc| takes(rpc.input_type()) || by_client.contains(&rpc.name()));
     let rpcs: Vec<String> = rpcs.map(|rpc| rpc.name().to_owned()).collect();
     assert!(rpcs.len() >= 20, "{rpcs:?}");

@@ -390,7 +390,8 @@ impl Subject {
         let list = proto::ListAccountsRequest { organization_id: self.organization.clone(), ..Default::default() };
         seen.push(format!("{:?}", server.accounts.clone().list_accounts(list).await.expect("accounts").into_inner()));
         if !self.member.secret.is_empty() {
-            let request = proto::AccountSessionRequest { secret_sha256: sha256(&self.member.secret), ..Default::default() };
+            let request =
+                proto::AccountSessionRequest { secret_sha256: sha256(&self.member.secret), ..Default::default() };
             let key = server.accounts.clone().get_organization_key(request).await.expect("its key").into_inner();
             seen.push(format!("{key:?}"));
         }

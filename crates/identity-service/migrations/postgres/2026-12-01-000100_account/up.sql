@@ -137,7 +137,7 @@ CREATE TABLE login_state (
     user_id uuid NOT NULL,
     session_id uuid NOT NULL,
     record_id uuid,
-    state bytea NOT NULL CHECK (octet_length(state) = 192),
+    state bytea NOT NULL CHECK (octet_length(state) = 128),
     expires timestamptz NOT NULL,
     PRIMARY KEY (org, id)
 );

@@ -137,7 +137,7 @@ CREATE TABLE login_state (
     user_id BLOB NOT NULL,
     session_id BLOB NOT NULL,
     record_id BLOB,
-    state BLOB NOT NULL CHECK (length(state) = 192),
+    state BLOB NOT NULL CHECK (length(state) = 128),
     expires INTEGER NOT NULL,
     PRIMARY KEY (org, id)
 ) STRICT;

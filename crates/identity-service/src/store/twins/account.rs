@@ -12,7 +12,10 @@ use crate::{
         SessionId, UserId,
         account::{KeyId, Link, NewAccountSession, Policy, Presence, Sought, Stage},
         admin::Pin,
-        keys::{KitSeal, LoginId, MemberGrant, OrgKey, Record, RecordId, Registration, RegistrationKind, STRETCHING, Wrap, WrapKind},
+        keys::{
+            KitSeal, LoginId, MemberGrant, OrgKey, Record, RecordId, Registration, RegistrationKind, STRETCHING, Wrap,
+            WrapKind,
+        },
         secret::Hash,
         session::Browser,
         unlock::{Budget, Guesses},
@@ -90,7 +93,8 @@ pub(super) fn rows(database: &TestDatabase) -> String {
         ],
     );
     let b32 = bytes(1, 32);
-    let registration = |org: &str, kind: u8| format!("({org}, {member}, {session}, {kind}, {key}, 1, {b32}, {b32}, {old})");
+    let registration =
+        |org: &str, kind: u8| format!("({org}, {member}, {session}, {kind}, {key}, 1, {b32}, {b32}, {old})");
     add(
         "account_registration (org, user_id, session_id, kind, key_id, version, challenge, set_up_id, created)",
         &[registration(&theirs, 3)],
@@ -120,7 +124,7 @@ pub(super) fn rows(database: &TestDatabase) -> String {
     add("unlock_limit (org, user_id, unfinished, next_at)", &[format!("({theirs}, {member}, 9, {soon})")]);
     add("unlock_budget (org, since, unfinished)", &[format!("({theirs}, {old}, 9)")]);
     let begun = |org: &str, login: &str, byte: u8, expires: &str| {
-        format!("({org}, {login}, {member}, {session}, {}, {expires})", bytes(byte, 192))
+        format!("({org}, {login}, {member}, {session}, {}, {expires})", bytes(byte, 128))
     };
     add(
         "login_state (org, id, user_id, session_id, state, expires)",
@@ -148,7 +152,10 @@ pub(super) fn rows(database: &TestDatabase) -> String {
         "org_key_grant (org, user_id, version, recipient_key_id, enc, ciphertext, signature, granter_key_id, created)",
         &[grant(&theirs, &member, 1), grant(&theirs, &member, 2), grant(&theirs, &stranger, 2)],
     );
-    add("account_policy (org, link, just_in_time, confirm_automatically, modified)", &[format!("({theirs}, 3, {yes}, {yes}, {old})")]);
+    add(
+        "account_policy (org, link, just_in_time, confirm_automatically, modified)",
+        &[format!("({theirs}, 3, {yes}, {yes}, {old})")],
+    );
     sql
 }
 
@@ -178,7 +185,10 @@ fn of_accounts(conn: &mut AnyConnection) -> Result<(), store::Error> {
     let deleted = account::deleted_seen(conn, OURS, nobody, 9)?;
     assert!(deleted.iter().all(|seen| seen.stage.is_none()), "their accounts");
     let counts = account::accounts_counted(conn, OURS)?;
-    assert_eq!(counts.iter().map(|count| (count.of(), count.n)).collect::<Vec<_>>(), [((Presence::Active, Stage::Accepted), 1)]);
+    assert_eq!(
+        counts.iter().map(|count| (count.of(), count.n)).collect::<Vec<_>>(),
+        [((Presence::Active, Stage::Accepted), 1)]
+    );
     let pin = |subject: &str| Pin { issuer: "i".to_owned(), subject: subject.to_owned() };
     for theirs in ["t", "s"] {
         assert!(account::account_by_pin(conn, OURS, &pin(theirs))?.is_none(), "one of theirs");
