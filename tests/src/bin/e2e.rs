@@ -117,7 +117,7 @@ async fn account(
     let arguments = ["--log-filter", "trace"].map(str::to_owned).into();
     let running = Running::start_with(program, form, Options { arguments, ..Options::default() }).await?;
     match account::run(&running.deployment, transcript, scripts, screenshots) {
-        Ok(secrets) => canary::sweep(running, &secrets, "/account/api/unlock/finish", transcript),
+        Ok(secrets) => canary::sweep(running, &secrets, "request_id", transcript),
         Err(error) => {
             let output = running.deployment.output();
             let faults: Vec<&str> =
