@@ -1,6 +1,6 @@
 // An OpenID provider for the browser tests: whoever signs in is who they say, by e-mail address.
 //
-// Reads {client_id, client_secret, redirect_uri} as JSON from standard input, writes {issuer} as one line, and serves until
+// Reads {client_id, client_secret, redirect_uris} as JSON from standard input, writes {issuer} as one line, and serves until
 // standard input ends. With {unverified: [EMAIL, ..]} these addresses are not verified.
 
 import { createServer } from "node:http";
@@ -24,12 +24,12 @@ const provider = new Provider(issuer, {
     {
       client_id: settings.client_id,
       client_secret: settings.client_secret,
-      redirect_uris: [settings.redirect_uri],
+      redirect_uris: settings.redirect_uris,
       grant_types: ["authorization_code"],
       response_types: ["code"],
     },
   ],
-  claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name"] },
+  claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name", "preferred_username"] },
   // As most providers do: claims of scopes stand in the ID token.
   conformIdTokenClaims: false,
   features: { devInteractions: { enabled: true } },
@@ -38,7 +38,7 @@ const provider = new Provider(issuer, {
     return {
       accountId: id,
       async claims() {
-        return { sub: `subject-of-${id}`, email: id, email_verified: !unverified.has(id), name: id.split("@")[0] };
+        return { sub: `subject-of-${id}`, email: id, email_verified: !unverified.has(id), name: id.split("@")[0], preferred_username: id };
       },
     };
   },

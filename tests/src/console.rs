@@ -16,9 +16,9 @@ use testkit::process::Deployment;
 use crate::transcript::Transcript;
 
 const SLUG: &str = "acme";
-const CLIENT_ID: &str = "rollcall";
+pub(crate) const CLIENT_ID: &str = "rollcall";
 /// Of a provider that lives as long as the suite.
-const CLIENT_SECRET: &str = "browser-tests-client-secret-0123456789";
+pub(crate) const CLIENT_SECRET: &str = "browser-tests-client-secret-0123456789";
 /// One whose address the provider does not vouch for.
 const UNVERIFIED: &str = "unverified@acme.example";
 
@@ -39,7 +39,7 @@ pub fn run(deployment: &Deployment, transcript: &Transcript, scripts: &Path, scr
     let settings = json!({
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,
-        "redirect_uri": format!("{base}/console/sign-in/callback/{id}"),
+        "redirect_uris": [format!("{base}/console/sign-in/callback/{id}")],
         "unverified": [UNVERIFIED],
     });
     let mut provider = Provider::start(scripts, &settings)?;
@@ -54,21 +54,26 @@ pub fn run(deployment: &Deployment, transcript: &Transcript, scripts: &Path, scr
         "chromium": chromium()?,
         "screenshots": screenshots,
     });
-    let result = drive(scripts, &config, transcript);
+    let result = drive(scripts, "console.mjs", &config, transcript);
     provider.stop();
-    result
+    result.map(drop)
 }
 
-fn drive(scripts: &Path, config: &Value, transcript: &Transcript) -> Result<()> {
-    let mut child = node(scripts, "console.mjs")?;
+/// Runs a script of browser tests. Gives what it says must be nowhere.
+pub(crate) fn drive(scripts: &Path, script: &str, config: &Value, transcript: &Transcript) -> Result<Vec<String>> {
+    let mut child = node(scripts, script)?;
     let mut stdin = child.stdin.take().context("no standard input")?;
     writeln!(stdin, "{config}").context("telling the browser what to do")?;
     drop(stdin);
     let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
-    let mut failed = None;
+    let (mut failed, mut sweep) = (None, Vec::new());
     for line in lines {
         let line = line.context("reading what the browser saw")?;
         let said: Value = serde_json::from_str(&line).with_context(|| format!("the browser tests wrote {line}"))?;
+        if let Some(secrets) = said["sweep"].as_array() {
+            sweep.extend(secrets.iter().filter_map(Value::as_str).map(str::to_owned));
+            continue;
+        }
         let text = |name: &str| said[name].as_str();
         match (text("held"), text("step"), text("secret"), text("failed")) {
             (Some(what), ..) => transcript.held(what),
@@ -81,7 +86,7 @@ fn drive(scripts: &Path, config: &Value, transcript: &Transcript) -> Result<()> 
     let status = child.wait().context("waiting for the browser tests")?;
     match failed {
         Some(why) => bail!("{why}"),
-        None if status.success() => Ok(()),
+        None if status.success() => Ok(sweep),
         None => bail!("the browser tests ended with {status}, see above"),
     }
 }
@@ -94,20 +99,20 @@ fn node(scripts: &Path, script: &str) -> Result<Child> {
 }
 
 /// Debian's name first.
-fn chromium() -> Result<PathBuf> {
+pub(crate) fn chromium() -> Result<PathBuf> {
     let paths = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].map(PathBuf::from);
     let found = paths.into_iter().find(|path| path.exists());
     found.context("Chromium is needed for the browser tests (Debian: chromium)")
 }
 
-struct Provider {
+pub(crate) struct Provider {
     child: Child,
     stdin: Option<ChildStdin>,
-    issuer: String,
+    pub(crate) issuer: String,
 }
 
 impl Provider {
-    fn start(scripts: &Path, settings: &Value) -> Result<Self> {
+    pub(crate) fn start(scripts: &Path, settings: &Value) -> Result<Self> {
         let mut child = node(scripts, "provider.mjs")?;
         let mut stdin = child.stdin.take().context("no standard input")?;
         writeln!(stdin, "{settings}").context("telling the provider its settings")?;
@@ -118,7 +123,7 @@ impl Provider {
         Ok(Self { child, stdin: Some(stdin), issuer })
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         // It ends with its standard input.
         drop(self.stdin.take());
         let _ = self.child.wait();

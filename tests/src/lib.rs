@@ -2,6 +2,7 @@
 //!
 //! Not here: any crate of the product but `wire`, which is the published gRPC contract.
 
+pub mod account;
 pub mod canary;
 pub mod conformance;
 pub mod console;

@@ -7,8 +7,9 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result, ensure};
 use prost::Message as _;
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "rollcall/common/v1/common.proto",
+    "rollcall/identity/v1/account.proto",
     "rollcall/identity/v1/console.proto",
     "rollcall/identity/v1/identity.proto",
     "rollcall/identity/v1/log.proto",

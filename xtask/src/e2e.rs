@@ -16,7 +16,7 @@ pub(crate) struct Options {
     /// Which suite
     #[arg(value_enum, default_value_t = Suite::All)]
     suite: Suite,
-    /// Where the suite `console` puts a picture of each page
+    /// Where the suites `console` and `account` put a picture of each page
     #[arg(long, value_name = "DIR")]
     screenshots: Option<PathBuf>,
 }
@@ -35,6 +35,8 @@ enum Suite {
     Oauth,
     /// Every line of the command-line contract, and bad input
     Contract,
+    /// Provisioned users in Chromium: keys, unlock, recovery, confirmation, rotation
+    Account,
     /// The console in Chromium, with an OpenID provider
     Console,
     /// No token, secret or personal data where it does not belong: logs, exports, answers, events, dumps
@@ -57,8 +59,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             steps.step(name, || suites(workspace, &[name]));
         }
     }
-    if wanted(Suite::Console) {
-        steps.step("console", || console(workspace, options.screenshots.as_deref()));
+    for (suite, name) in [(Suite::Console, "console"), (Suite::Account, "account")] {
+        if wanted(suite) {
+            steps.step(name, || in_browser(workspace, name, options.screenshots.as_deref()));
+        }
     }
     if wanted(Suite::Conformance) {
         for (tool, script) in [("scim2-tester", "tests/tester.py"), ("scim-sanity", "tests/sanity.py")] {
@@ -75,10 +79,10 @@ fn suites(workspace: &Workspace, words: &[&str]) -> Result<()> {
     run_program(&mut suites, &format!("e2e {}", words.join(" ")))
 }
 
-fn console(workspace: &Workspace, screenshots: Option<&Path>) -> Result<()> {
+fn in_browser(workspace: &Workspace, suite: &str, screenshots: Option<&Path>) -> Result<()> {
     let scripts = workspace.root.join("tests/browser");
     node_modules(workspace, &scripts)?;
-    let mut words = vec!["console".to_owned(), "--browser".to_owned(), scripts.to_string_lossy().into_owned()];
+    let mut words = vec![suite.to_owned(), "--browser".to_owned(), scripts.to_string_lossy().into_owned()];
     if let Some(directory) = screenshots {
         let directory = std::path::absolute(directory)?;
         words.extend(["--screenshots".to_owned(), directory.to_string_lossy().into_owned()]);

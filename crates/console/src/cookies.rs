@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use crate::site::Reached;
+use crate::site::{Door, Reached};
 
 /// What they are called here.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,10 @@ pub(crate) struct Names {
     pub(crate) sign_in: &'static str,
     /// The form that last made a secret: sent again, it makes no other.
     pub(crate) made: &'static str,
+    /// The secret of a member's session.
+    pub(crate) account: &'static str,
+    /// The `state` of the sign-in that a member began in this browser.
+    pub(crate) account_sign_in: &'static str,
     secure: bool,
 }
 
@@ -28,6 +32,8 @@ impl Names {
                 browser: "rollcall-browser",
                 sign_in: "rollcall-sign-in",
                 made: "rollcall-made",
+                account: "rollcall-account",
+                account_sign_in: "rollcall-account-sign-in",
                 secure: false,
             };
         }
@@ -36,6 +42,8 @@ impl Names {
             browser: "__Host-rollcall-browser",
             sign_in: "__Host-rollcall-sign-in",
             made: "__Host-rollcall-made",
+            account: "__Host-rollcall-account",
+            account_sign_in: "__Host-rollcall-account-sign-in",
             secure: true,
         }
     }
@@ -56,6 +64,16 @@ impl Names {
 
     pub(crate) fn remove(&self, name: &str) -> Option<HeaderValue> {
         self.set(name, "", Some(0))
+    }
+}
+
+impl Names {
+    /// Of the sign-in at this door.
+    pub(crate) fn sign_in_of(&self, door: Door) -> &'static str {
+        match door {
+            Door::Console => self.sign_in,
+            Door::Account => self.account_sign_in,
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) async fn guard_bare(visit: Visit, request: Request, next: Next) -> Re
     Ok(next.run(request).await)
 }
 
-async fn sent_by_us(visit: &Visit, session_id: &str, request: Request) -> Result<Request> {
+pub(crate) async fn sent_by_us(visit: &Visit, session_id: &str, request: Request) -> Result<Request> {
     if !from_here(&visit.console.site, request.headers()) {
         let text = "Your browser says that this came from another site, or does not say where it came from. If you did press a \
                     button here, open the page anew and try again, in a browser of 2023 or later.";
@@ -64,7 +64,7 @@ async fn sent_by_us(visit: &Visit, session_id: &str, request: Request) -> Result
 }
 
 /// With `Referrer-Policy: no-referrer` browsers say `Origin: null` of our own forms, so where there is `Sec-Fetch-Site` it decides.
-fn from_here(site: &Site, headers: &HeaderMap) -> bool {
+pub(crate) fn from_here(site: &Site, headers: &HeaderMap) -> bool {
     let origin = headers.get(ORIGIN).map(|origin| origin.as_bytes());
     let ours = origin == Some(site.origin.as_bytes());
     match headers.get("sec-fetch-site").map(|site| site.as_bytes()) {

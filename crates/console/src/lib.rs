@@ -8,6 +8,7 @@
 //! connection, its limits, the request's span and its line in the log (scim-gateway's `serve` and `edge`, beside which
 //! `rollcall` puts this router).
 
+mod account;
 mod assets;
 mod calls;
 mod clients;

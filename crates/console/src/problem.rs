@@ -70,6 +70,7 @@ impl From<Status> for Problem {
             | Reason::InvalidCursor
             | Reason::ExpiredCursor
             | Reason::InvalidCount
+            | Reason::KeyInvalid
             | Reason::InvalidArgument => (StatusCode::UNPROCESSABLE_ENTITY, "This cannot be taken as it is"),
             Reason::UserNotFound
             | Reason::GroupNotFound
@@ -90,6 +91,9 @@ impl From<Status> for Problem {
             | Reason::CredentialState
             | Reason::SignInInvalid
             | Reason::SignInState
+            | Reason::AccountState
+            | Reason::AccountLocked
+            | Reason::MailOff
             | Reason::GrantInvalid
             | Reason::VersionMismatch => (StatusCode::CONFLICT, "This cannot be done as things are"),
             Reason::ScimDisabled | Reason::PlanLapsed => (StatusCode::FORBIDDEN, "The plan does not include this"),
@@ -98,7 +102,10 @@ impl From<Status> for Problem {
             | Reason::ScopeInvalid
             | Reason::SignInRefused
             | Reason::AdminInviteInvalid
+            | Reason::UnlockFailed
+            | Reason::NotConfirming
             | Reason::SessionInvalid => (StatusCode::FORBIDDEN, "This is not allowed"),
+            Reason::Limited => (StatusCode::TOO_MANY_REQUESTS, "Not so fast"),
             Reason::Contended | Reason::Busy | Reason::Unavailable => {
                 let text = "A part of Rollcall cannot be reached, or has too much to do. Try again in a few seconds.";
                 return Self {

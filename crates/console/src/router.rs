@@ -16,6 +16,9 @@
 //! GET  /console/users/deleted                                                 ?cursor
 //! GET  /console/users/deleted/{id}                                            ?before
 //! POST /console/users/deleted/{id}/restore    user_name                                                   admin
+//! GET  /console/accounts                      who has finished set-up             ?state, after
+//! POST /console/accounts/policy               link, just_in_time, confirm_automatically                   owner
+//! POST /console/accounts/invite               user..                                                      admin
 //! GET  /console/holds
 //! GET, POST /console/holds/{id}/restore                                                                   admin
 //! GET, POST /console/holds/{id}/approve                                                                   admin
@@ -54,6 +57,8 @@
 //! GET  /console/sessions
 //! POST /console/sessions/{id}/end             one's own, or as an owner anybody's
 //! POST /console/sessions/end-others
+//!
+//! /account/**                                 what members see: `account`
 //! ```
 //!
 //! At the right: the role that a POST takes. Every POST has `_token` as well. Every GET but those above the users is for whoever
@@ -67,14 +72,14 @@ use http::StatusCode;
 use wire::Transport;
 
 use crate::{
-    Clock, Config, Random,
+    Clock, Config, Random, account,
     assets::asset,
     console::Console,
     guard::{guard, guard_bare},
     page,
     pages::{
-        administrators, assistant, clients, deleted, deletion, directory, guides, holds, log, nothing, overview,
-        provider, scim, sessions, tokens,
+        accounts, administrators, assistant, clients, deleted, deletion, directory, guides, holds, log, nothing,
+        overview, provider, scim, sessions, tokens,
     },
     problem::Problem,
     session::{Role, authenticate},
@@ -96,6 +101,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         ("/users/deleted/{id}", get(deleted::one)),
         ("/groups", get(directory::groups)),
         ("/groups/{id}", get(directory::group)),
+        ("/accounts", get(accounts::show)),
         ("/holds", get(holds::list)),
         ("/holds/{id}/restore", get(holds::restoring)),
         ("/holds/{id}/approve", get(holds::approving)),
@@ -141,6 +147,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         Role::Admin,
         &[
             ("/users/deleted/{id}/restore", post(deleted::restore)),
+            ("/accounts/invite", post(accounts::invite)),
             ("/holds/{id}/restore", post(holds::restore)),
             ("/holds/{id}/approve", post(holds::approve)),
             ("/scim/enabled", post(scim::switch)),
@@ -161,6 +168,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
     let by_owners = changing(
         Role::Owner,
         &[
+            ("/accounts/policy", post(accounts::save)),
             ("/deletion", post(deletion::save)),
             ("/sign-in-provider", post(provider::save)),
             ("/sign-in-provider/remove", post(provider::remove)),
@@ -188,6 +196,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
     signed_in
         .merge(open)
         .merge(free)
+        .merge(account::routes(&console))
         .route("/", get(async |visit: Visit| page::see(&visit.console.site.root)))
         .method_not_allowed_fallback(async || {
             let text = "This address does not take what was sent. Open the page and use its forms.";

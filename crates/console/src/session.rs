@@ -20,6 +20,7 @@ use crate::{
     console::{Console, sha256},
     cookies, page,
     problem::{Problem, Result},
+    site::Door,
     visit::Visit,
 };
 
@@ -170,7 +171,7 @@ fn sign_in_first(visit: &Visit, request: &Request) -> Result<Response> {
     let prefix = site.root.strip_suffix("/console").unwrap_or_default();
     let here = format!("{prefix}{}", request.uri().path_and_query().map_or("", |path| path.as_str()));
     let mut query = form_urlencoded::Serializer::new(String::new());
-    match site.path_or_root(&here) {
+    match site.path_or_root(Door::Console, &here) {
         root if root == site.root => {}
         path => {
             query.append_pair("return_to", path);

@@ -4,6 +4,22 @@ use std::net::IpAddr;
 
 use http::Uri;
 
+/// Which pages somebody is at: the administrators' or the members'. Sessions, cookies and redirect URIs of one are nothing
+/// to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Console,
+    Account,
+}
+
+impl Door {
+    /// Of a path as it reaches the router.
+    pub(crate) fn of(path: &str) -> Self {
+        let below = path.strip_prefix("/account").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if below { Self::Account } else { Self::Console }
+    }
+}
+
 /// Made of the public URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Site {
@@ -11,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) origin: String,
     /// The path that links to the console begin with, such as `/console`.
     pub(crate) root: String,
+    /// The same of the members' pages, such as `/account`.
+    pub(crate) account_root: String,
     /// The whole URL, without a slash at the end.
     pub(crate) public_url: String,
     pub(crate) reached: Reached,
@@ -45,6 +63,7 @@ impl Site {
         Self {
             origin: format!("{scheme}://{host}{port}"),
             root: format!("{}/console", uri.path().trim_end_matches('/')),
+            account_root: format!("{}/account", uri.path().trim_end_matches('/')),
             public_url,
             reached,
         }
@@ -56,15 +75,27 @@ impl Site {
 
     /// What is registered at an organization's OpenID provider. Each has its own, so that an answer of one organization's
     /// provider is not taken for that of another's (RFC 9700 section 4.4.2.2).
-    pub(crate) fn redirect_uri(&self, organization_id: &str) -> String {
-        format!("{}/console/sign-in/callback/{organization_id}", self.public_url)
+    pub(crate) fn redirect_uri(&self, door: Door, organization_id: &str) -> String {
+        let pages = match door {
+            Door::Console => "console",
+            Door::Account => "account",
+        };
+        format!("{}/{pages}/sign-in/callback/{organization_id}", self.public_url)
     }
 
-    /// A path of the console to go to, given by somebody: its overview if it is none.
-    pub(crate) fn path_or_root<'a>(&'a self, path: &'a str) -> &'a str {
-        let below = path.strip_prefix(&self.root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+    pub(crate) fn root_of(&self, door: Door) -> &str {
+        match door {
+            Door::Console => &self.root,
+            Door::Account => &self.account_root,
+        }
+    }
+
+    /// A path behind this door to go to, given by somebody: its root if it is none.
+    pub(crate) fn path_or_root<'a>(&'a self, door: Door, path: &'a str) -> &'a str {
+        let root = self.root_of(door);
+        let below = path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
         let plain = path.len() <= 500 && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        if below && plain && !path.contains("//") && !path.contains("/..") { path } else { &self.root }
+        if below && plain && !path.contains("//") && !path.contains("/..") { path } else { root }
     }
 }
 
@@ -93,7 +124,8 @@ mod tests {
     fn where_to_go_on_is_a_path_of_the_console_or_its_overview() {
         let site = Site::new("https://example.com/rollcall");
         for good in ["/rollcall/console", "/rollcall/console/users?q=a%20b", "/rollcall/console?x=1"] {
-            assert_eq!(site.path_or_root(good), good);
+            assert_eq!(site.path_or_root(Door::Console, good), good);
+            assert_eq!(site.path_or_root(Door::Account, good), "/rollcall/account");
         }
         for bad in [
             "",
@@ -108,7 +140,7 @@ mod tests {
             "/rollcall/console/a b",
             "/rollcall/console/\r\nx: y",
         ] {
-            assert_eq!(site.path_or_root(bad), "/rollcall/console", "{bad:?}");
+            assert_eq!(site.path_or_root(Door::Console, bad), "/rollcall/console", "{bad:?}");
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
     cookies,
     page::{self, Shell},
     problem::{Problem, Result},
-    site::Reached,
+    site::{Door, Reached},
 };
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -48,6 +48,7 @@ pub(crate) struct Visit(Arc<Seen>);
 
 pub(crate) struct Seen {
     pub(crate) console: Console,
+    pub(crate) door: Door,
     pub(crate) request_id: Arc<str>,
     pub(crate) browser: Browser,
     /// The form that last made a secret.
@@ -66,6 +67,11 @@ impl std::ops::Deref for Visit {
 }
 
 impl Visit {
+    /// What paths of these pages begin with.
+    pub(crate) fn root(&self) -> &str {
+        self.console.site.root_of(self.door)
+    }
+
     pub(crate) fn address(&self) -> Option<IpAddr> {
         self.browser.address.parse().ok()
     }
@@ -110,6 +116,7 @@ pub(crate) async fn visit(State(console): State<Console>, mut request: Request, 
         made: cookies::get(headers, console.cookies.made).map(str::to_owned),
         done,
         secret: known.clone().unwrap_or_else(|| console.secret()),
+        door: Door::of(request.uri().path()),
         console: console.clone(),
     }));
     request.extensions_mut().insert(visit.clone());
@@ -130,7 +137,8 @@ pub(crate) async fn visit(State(console): State<Console>, mut request: Request, 
     let new = known.is_none() && console.site.reached != Reached::Plain;
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    // Pages with keys have one of their own.
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

@@ -1,5 +1,5 @@
 //! The background task for deleted users: it finishes moving the memberships of those whose call broke off, looks whether many
-//! users lose their access at once, restores those of whom an administrator decided so, and erases those whose days of grace
+//! users lose their access at once, ends the sessions of who did, restores those of whom an administrator decided so, and erases those whose days of grace
 //! are over and who are not held.
 
 use std::{
@@ -28,7 +28,7 @@ use crate::{
     operations::{Given, Watched, give_back, hold_end, leave_some, return_some, watch_some},
     sequencer::Sequencer,
     store::{
-        deleted_user,
+        account, deleted_user,
         event::{Author, events_append},
         hold,
     },
@@ -275,6 +275,7 @@ fn purge_some(conn: &mut AnyConnection, org: OrgId, ids: &Ids, now: Instant) -> 
     }
     let groups = deleted_user::saved_groups_purge(conn, org, &users, GROUPS)?;
     if i64::try_from(groups).is_ok_and(|groups| groups < GROUPS) {
+        account::accounts_purge(conn, org, &users)?;
         deleted_user::deleted_purge(conn, org, &users)?;
         let purged = |user: &Uuid| NewEvent { kind: Kind::UserPurged, subject: *user, delta: json!({}) };
         let events: Vec<NewEvent> = users.iter().map(purged).collect();

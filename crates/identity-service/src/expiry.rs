@@ -1,5 +1,5 @@
 //! The background task that deletes what nobody is shown any more: idempotency keys, invitations, sessions of the console and
-//! sign-ins that have expired, requests of the provisioning log that are kept no longer, and the members of deleted groups.
+//! of members, sign-ins and unlocks that have expired, requests of the provisioning log that are kept no longer, and the members of deleted groups.
 
 use std::{
     convert::Infallible,
@@ -17,7 +17,10 @@ use crate::{
         GroupId, OrgId,
         request_log::{COUNTED_DAYS, days_before, first_id},
     },
-    store::{admin, idempotency, member, organization, request_log, session, sign_in, tombstone},
+    store::{
+        account, account_key, account_session, admin, idempotency, member, organization, request_log, session, sign_in,
+        tombstone,
+    },
 };
 
 /// An expired key counts as none from its moment on, so its row may stay for a while.
@@ -69,6 +72,7 @@ async fn run(db: Db, clock: Clock, poke: Arc<Notify>, stop: CancellationToken) {
             if keys {
                 purge(&db, clock.now(), &stop).await?;
                 purge_consoles(&db, clock.now(), &stop).await?;
+                purge_accounts(&db, clock.now(), &stop).await?;
                 purge_requests(&db, clock.now(), &stop).await?;
             }
             sweep(&db, &stop).await
@@ -153,6 +157,31 @@ async fn purge_consoles(db: &Db, now: Instant, stop: &CancellationToken) -> Resu
             let (invites, sessions, attempts) = some.await.map_err(only)?;
             purged += sessions + attempts + invites;
             more = [sessions, attempts].iter().any(|count| i64::try_from(*count).is_ok_and(|count| count >= BATCH));
+        }
+        if stop.is_cancelled() {
+            return Ok(purged);
+        }
+    }
+    Ok(purged)
+}
+
+/// Goes through the organizations whose members have sessions, or unlocks that have begun. How many rows were deleted.
+async fn purge_accounts(db: &Db, now: Instant, stop: &CancellationToken) -> Result<usize, store::Error> {
+    let mut org = OrgId(Uuid::nil());
+    let mut purged = 0;
+    while let Some(next) =
+        db.across().read(move |conn| Ok(account::account_organization_after(conn, org)?)).await.map_err(only)?
+    {
+        org = next;
+        let mut more = true;
+        while more && !stop.is_cancelled() {
+            let some = db.of(org).write(move |conn| {
+                let sessions = account_session::account_sessions_purge(conn, org, now, BATCH)?;
+                Ok((sessions, account_key::logins_purge(conn, org, now, BATCH)?))
+            });
+            let (sessions, logins) = some.await.map_err(only)?;
+            purged += sessions + logins;
+            more = [sessions, logins].iter().any(|count| i64::try_from(*count).is_ok_and(|count| count >= BATCH));
         }
         if stop.is_cancelled() {
             return Ok(purged);

@@ -1,4 +1,4 @@
-//! Organizations, users, groups, members, administrators and their events, over gRPC (`proto/rollcall/identity/v1`) on SQLite or
+//! Organizations, users, groups, members, accounts, administrators and their events, over gRPC (`proto/rollcall/identity/v1`) on SQLite or
 //! PostgreSQL.
 //!
 //! Not here: REST, SCIM rendering and tokens. What a SCIM body means is the `scim` crate's.
@@ -21,11 +21,13 @@ mod user_names;
 mod walks;
 
 pub use ::store::Clock;
-use ::store::{Db, Ids, Random};
+pub use ::store::Random;
+use ::store::{Db, Ids};
 use deletions::Deletions;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use domain::sealing::SealingKey;
+pub use domain::keys::{OpaqueSetUpSource, is_opaque_set_up, new_opaque_set_up};
 pub use domain::sealing::SealingKeySource;
+use domain::{keys::OpaqueSetUps, sealing::SealingKey};
 use expiry::Expiry;
 use mailer::Mailer;
 pub use mailer::Mailing;
@@ -36,8 +38,8 @@ pub use smtp::{Smtp, SmtpConfig, SmtpError};
 use turns::Turns;
 use walks::Walks;
 use wire::identity::{
-    console_service_server::ConsoleServiceServer, identity_service_server::IdentityServiceServer,
-    organization_service_server::OrganizationServiceServer,
+    account_service_server::AccountServiceServer, console_service_server::ConsoleServiceServer,
+    identity_service_server::IdentityServiceServer, organization_service_server::OrganizationServiceServer,
     provisioning_log_service_server::ProvisioningLogServiceServer,
 };
 
@@ -54,6 +56,9 @@ pub struct Config {
     /// What has to be read again, such as the client secret of a sign-in provider, is sealed by this key: random, kept
     /// elsewhere than the database, and the same for all replicas.
     pub sealing_key: SealingKeySource,
+    /// What passwords of members are checked with (OPAQUE): random, kept elsewhere than the database, and the same for all
+    /// replicas.
+    pub opaque_set_ups: OpaqueSetUpSource,
     /// How mail is sent. Absent: it is not, and nothing is kept to be sent later.
     pub mailing: Option<Mailing>,
 }
@@ -107,6 +112,7 @@ impl Service {
                 walks: Walks::default(),
                 types_cache: TypesCache::default(),
                 sealing_key: SealingKey(config.sealing_key.clone()),
+                opaque_set_ups: OpaqueSetUps(config.opaque_set_ups.clone()),
             },
         })
     }
@@ -120,6 +126,7 @@ impl Service {
     pub fn routes(&self) -> tonic::service::Routes {
         let identity = IdentityServiceServer::new(grpc::Identity(self.core.clone()));
         let console = ConsoleServiceServer::new(grpc::Console(self.core.clone()));
+        let accounts = AccountServiceServer::new(grpc::Accounts(self.core.clone()));
         let log = ProvisioningLogServiceServer::new(grpc::ProvisioningLog(self.core.clone()));
         let organizations = OrganizationServiceServer::new(grpc::Organizations(self.core.clone()));
         tonic::service::Routes::new(
@@ -129,6 +136,7 @@ impl Service {
             organizations.max_decoding_message_size(wire::MAX_MESSAGE).max_encoding_message_size(wire::MAX_MESSAGE),
         )
         .add_service(console)
+        .add_service(accounts)
         .add_service(log.max_decoding_message_size(wire::MAX_MESSAGE).max_encoding_message_size(wire::MAX_MESSAGE))
     }
 

@@ -22,7 +22,7 @@ use wire::{
 
 use crate::{
     domain::{
-        OrgId,
+        OrgId, UserId,
         admin::Email,
         mail::{
             Addressee, KEPT_MICROS, LEASE_MICROS, Letter, Mail, Notice, State, TRIED_MICROS, is_late, next_attempt,
@@ -30,10 +30,10 @@ use crate::{
         },
         request_log::failing,
     },
-    operations::{is_told, mail_admins},
+    operations::{is_invited, is_told, mail_admins},
     smtp::{NotSent, Smtp},
     store::{
-        admin,
+        account, admin,
         mail::{self, Due, Ending},
         organization, request_log,
     },
@@ -353,6 +353,15 @@ fn take(conn: &mut AnyConnection, due: &Due, now: Instant, public_url: &str) -> 
     };
     if notice.is_for_admins() && !is_admin(conn, org, &mail.recipient)? {
         return give_up(conn, "the recipient is no administrator any more");
+    }
+    if let Notice::SetUpInvited { user, user_name, .. } = &notice {
+        let member = account::member_get(conn, org, UserId(*user))?;
+        let same = member.is_some_and(|member| {
+            is_invited(&member) && member.email == mail.recipient && member.user_name == *user_name
+        });
+        if !same {
+            return give_up(conn, "the user has another name or address by now, has finished, or has no access");
+        }
     }
     let console = format!("{public_url}/console");
     let to = Addressee { name: &organization.name, slug: &organization.slug, console: &console };

@@ -52,6 +52,7 @@ impl Place {
             ActorKind::ScimClient { token_id } => (b"c", token_id),
             ActorKind::Administrator { name } => (b"a", name),
             ActorKind::InternalService { name } => (b"s", name),
+            ActorKind::Member { user } => (b"m", user),
         };
         let mut hash = Sha256::new();
         hash.update(list.0);

@@ -35,7 +35,7 @@ impl Cli {
 }
 
 /// Those that say where something is.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "data_dir",
     "public_url",
     "identity_database_url",
@@ -44,6 +44,7 @@ const PLACES: [&str; 11] = [
     "token_url",
     "admin_credential_file",
     "sealing_key_file",
+    "opaque_key_file",
     "grpc_ca",
     "grpc_client_cert",
     "grpc_client_key",
@@ -127,6 +128,10 @@ pub(crate) struct Globals {
     /// sealing.key in the data directory, made when it is first needed]
     #[arg(long, global = true, env = "ROLLCALL_SEALING_KEY_FILE", value_name = "FILE", value_parser = path())]
     pub(crate) sealing_key_file: Option<PathBuf>,
+    /// What identity-service checks the passwords of members with; replicas share one [default: opaque.key in the data
+    /// directory, made when it is first needed]
+    #[arg(long, global = true, env = "ROLLCALL_OPAQUE_KEY_FILE", value_name = "FILE", value_parser = path())]
+    pub(crate) opaque_key_file: Option<PathBuf>,
     /// Certificate of the gRPC listener, PEM with its chain: gRPC then speaks TLS [default: plain, for a private network]
     #[arg(long, global = true, env = "ROLLCALL_GRPC_CERT", value_name = "FILE", value_parser = path())]
     pub(crate) grpc_cert: Option<PathBuf>,
@@ -245,6 +250,9 @@ pub(crate) enum Command {
     /// The SCIM switch of an organization
     #[command(subcommand)]
     Scim(ScimCommand),
+    /// Accounts of an organization's users: who has finished set-up, and how accounts come to be
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Deleted users of an organization, and their way back
     #[command(subcommand)]
     User(UserCommand),
@@ -325,6 +333,77 @@ pub(crate) enum AdminCommand {
         org: String,
         /// Id or e-mail address, as `rollcall admin list` shows it
         admin: String,
+    },
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum AccountStateName {
+    /// Never signed in
+    Provisioned,
+    /// Signed in, without keys
+    SetupRequired,
+    /// Has keys, waits for confirmation
+    Accepted,
+    /// Has the organization key
+    Confirmed,
+    /// Deactivated
+    Suspended,
+    /// Can be restored with the same keys
+    Deleted,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccountLink {
+    /// The verified e-mail address, compared with userName and emails
+    Email,
+    /// The claim preferred_username, compared with userName
+    UserName,
+    /// The claim sub, compared with externalId
+    ExternalId,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AccountCommand {
+    /// Lists users with their account's state, 100 at a time
+    List {
+        /// Slug or id
+        org: String,
+        /// Only those in this state [default: all but deleted ones]
+        #[arg(long, env = "ROLLCALL_ACCOUNT_STATE", value_enum)]
+        state: Option<AccountStateName>,
+        /// Those after this id, as the page before ends with
+        #[arg(long, env = "ROLLCALL_AFTER", value_name = "ID")]
+        after: Option<String>,
+    },
+    /// Shows one
+    Show {
+        /// Slug or id
+        org: String,
+        /// The user's id
+        user: String,
+    },
+    /// Shows how accounts come to be, or changes it
+    Policy {
+        /// Slug or id
+        org: String,
+        /// What finds the user at the first sign-in
+        #[arg(long, env = "ROLLCALL_ACCOUNT_LINK", value_enum)]
+        link: Option<AccountLink>,
+        /// Whether users who were not provisioned may sign in, and are created then
+        #[arg(long, env = "ROLLCALL_JUST_IN_TIME", value_name = "true|false")]
+        just_in_time: Option<bool>,
+        /// Whether open account pages of administrators confirm members by themselves
+        #[arg(long, env = "ROLLCALL_CONFIRM_AUTOMATICALLY", value_name = "true|false")]
+        confirm_automatically: Option<bool>,
+    },
+    /// Tells users by mail where to finish set-up; the mail has no secret
+    Invite {
+        /// Slug or id
+        org: String,
+        /// The users' ids, up to 100
+        #[arg(required = true, num_args = 1..=100)]
+        users: Vec<String>,
     },
 }
 

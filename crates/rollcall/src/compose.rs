@@ -10,7 +10,7 @@ use tonic::{service::Routes, transport::Endpoint};
 use tower::Layer as _;
 use wire::Transport;
 
-use crate::{credential::AdminCredential, grpc, runtime::Part, sealing, settings::Settings, tls};
+use crate::{credential::AdminCredential, grpc, opaque, runtime::Part, sealing, settings::Settings, tls};
 
 /// The services that run in this process.
 #[derive(Clone, Default)]
@@ -32,9 +32,10 @@ impl Services {
         let pool_size = settings.pool_size;
         if parts.contains(&Part::Identity) && settings.identity_database.is_postgres() == postgres {
             let sealing_key = sealing::source(settings);
+            let opaque_set_ups = opaque::source(settings);
             let database_url = settings.identity_database.url()?;
             let mailing = mailing.cloned();
-            let config = identity_service::Config { database_url, pool_size, sealing_key, mailing };
+            let config = identity_service::Config { database_url, pool_size, sealing_key, opaque_set_ups, mailing };
             let opened = identity_service::Service::open(&config, identity_service::Clock::system()).await;
             self.identity = Some(opened?);
         }

@@ -8,8 +8,8 @@ use tonic::transport::Endpoint;
 use wire::{
     Transport,
     identity::{
-        console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
-        organization_service_client::OrganizationServiceClient,
+        account_service_client::AccountServiceClient, console_service_client::ConsoleServiceClient,
+        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
         provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     token::{
@@ -47,6 +47,11 @@ impl<'a> Connection<'a> {
     /// Administrators, and how they sign in. After organizations, which says where they are.
     pub(crate) async fn console(&mut self) -> anyhow::Result<ConsoleServiceClient<Transport>> {
         Ok(ConsoleServiceClient::new(self.identity_service(false).await?))
+    }
+
+    /// Accounts of users. Ask for the organizations first.
+    pub(crate) async fn accounts(&mut self) -> anyhow::Result<AccountServiceClient<Transport>> {
+        Ok(AccountServiceClient::new(self.identity_service(false).await?))
     }
 
     /// Users and groups. Ask for the organizations first.

@@ -10,7 +10,9 @@ mod connect;
 mod connections;
 mod credential;
 mod grpc;
+mod key_file;
 mod mail;
+mod opaque;
 mod output;
 mod runtime;
 mod sealing;
@@ -52,6 +54,7 @@ async fn run(cli: Cli, place: String) -> anyhow::Result<()> {
     std::panic::set_hook(Box::new(log_panic));
     let result = match cli.command {
         Command::Serve { role } => serve::run(&settings, role).await,
+        Command::Account(command) => commands::account(&settings, command).await,
         Command::Admin(command) => commands::admin(&settings, command).await,
         Command::SignIn(command) => commands::sign_in(&settings, command).await,
         Command::Org(command) => commands::org(&settings, command).await,
@@ -82,7 +85,8 @@ fn telemetry_config(globals: &Globals, command: &Command) -> telemetry::Config {
         Command::Serve { role: Some(Role::Gateway) } => ("rollcall-gateway", "info"),
         Command::Serve { role: Some(Role::Identity) } => ("rollcall-identity", "info"),
         Command::Serve { role: Some(Role::Token) } => ("rollcall-token", "info"),
-        Command::Admin(_)
+        Command::Account(_)
+        | Command::Admin(_)
         | Command::SignIn(_)
         | Command::Org(_)
         | Command::Schema(_)

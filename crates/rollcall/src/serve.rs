@@ -17,7 +17,7 @@ use crate::{
     compose::{self, Services},
     credential::AdminCredential,
     grpc::{self, Trust},
-    mail, output,
+    mail, opaque, output,
     runtime::{self, Lock, Part, Running, RuntimeFile},
     sealing,
     settings::{Settings, reachable},
@@ -139,6 +139,7 @@ fn check(settings: &Settings, parts: &[Part]) -> anyhow::Result<()> {
     }
     if parts.contains(&Part::Identity) {
         sealing::check(settings)?;
+        opaque::check(settings)?;
         mail::smtp(settings)?;
     }
     Ok(())

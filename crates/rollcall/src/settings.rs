@@ -87,6 +87,7 @@ pub(crate) struct Settings {
     pub(crate) token_url: Option<Endpoint>,
     pub(crate) credential_file: Option<PathBuf>,
     pub(crate) sealing_key_file: Option<PathBuf>,
+    pub(crate) opaque_key_file: Option<PathBuf>,
     pub(crate) listener_tls: Option<ListenerTls>,
     pub(crate) caller_tls: Option<CallerTls>,
     pub(crate) default_requests_per_second: u32,
@@ -119,6 +120,7 @@ impl Settings {
             token_url: given(&globals.token_url).map(|url| endpoint(&url, "--token-url")).transpose()?,
             credential_file: file(&globals.admin_credential_file),
             sealing_key_file: file(&globals.sealing_key_file),
+            opaque_key_file: file(&globals.opaque_key_file),
             listener_tls: listener_tls(globals)?,
             caller_tls: caller_tls(globals)?,
             default_requests_per_second: globals.default_requests_per_second,
@@ -151,6 +153,10 @@ impl Settings {
 
     pub(crate) fn sealing_key_path(&self) -> PathBuf {
         self.sealing_key_file.clone().unwrap_or_else(|| self.data_dir.join("sealing.key"))
+    }
+
+    pub(crate) fn opaque_key_path(&self) -> PathBuf {
+        self.opaque_key_file.clone().unwrap_or_else(|| self.data_dir.join("opaque.key"))
     }
 
     pub(crate) fn run_dir(&self) -> PathBuf {

@@ -1,4 +1,4 @@
-//! Administrators and sign-in at the command line, and the sealing key. The rpcs themselves: the tests of identity-service.
+//! Administrators and sign-in at the command line, and the keys outside the databases. The rpcs themselves: the tests of identity-service.
 
 #![expect(clippy::expect_used, reason = "tests")]
 
@@ -185,13 +185,19 @@ async fn a_provider_is_set_without_its_secret_on_the_command_line_and_sealed_by_
 }
 
 #[test]
-fn a_sealing_key_that_was_named_and_is_not_usable_keeps_the_server_from_starting() {
+fn a_key_that_was_named_and_is_not_usable_keeps_the_server_from_starting() {
     let directory = directory();
     let data_dir = directory.path().join("data");
     let broken = directory.path().join("broken.key");
     fs::write(&broken, "not a key\n").expect("written");
-    for (file, why) in [("no-such.key", "cannot be read"), (broken.to_str().expect("a path"), "32 bytes")] {
-        let words = ["serve", "--data-dir", data_dir.to_str().expect("a path"), "--sealing-key-file", file];
+    let broken = broken.to_str().expect("a path");
+    for (option, file, why) in [
+        ("--sealing-key-file", "no-such.key", "cannot be read"),
+        ("--sealing-key-file", broken, "32 bytes"),
+        ("--opaque-key-file", "no-such.key", "cannot be read"),
+        ("--opaque-key-file", broken, "128 bytes"),
+    ] {
+        let words = ["serve", "--data-dir", data_dir.to_str().expect("a path"), option, file];
         let finished = program().run(&words).expect("it runs");
         assert_eq!(finished.status.code(), Some(1));
         let last = finished.stderr.lines().last().unwrap_or_default();

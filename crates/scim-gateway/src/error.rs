@@ -213,6 +213,13 @@ pub(crate) fn kind(reason: Reason) -> ErrorKind {
         | Reason::SignInRefused
         | Reason::SessionInvalid
         | Reason::SessionNotFound
+        | Reason::AccountState
+        | Reason::AccountLocked
+        | Reason::KeyInvalid
+        | Reason::UnlockFailed
+        | Reason::Limited
+        | Reason::NotConfirming
+        | Reason::MailOff
         | Reason::RequestNotFound
         | Reason::Internal => ErrorKind::Internal,
     }

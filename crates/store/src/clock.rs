@@ -74,8 +74,13 @@ impl Random {
     /// So many random bytes.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        (self.0)(&mut bytes);
+        self.fill(&mut bytes);
         bytes
+    }
+
+    /// Puts random bytes there.
+    pub fn fill(&self, bytes: &mut [u8]) {
+        (self.0)(bytes);
     }
 }
 

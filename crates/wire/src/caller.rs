@@ -10,12 +10,12 @@ use crate::{
     identity::{
         AddSchemaRequest, ApproveHoldRequest, CreateAdminInviteRequest, CreateGroupRequest, CreateOrganizationRequest,
         CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetRequestRequest, GetUserRequest,
-        ListDeletedUsersRequest, ListGroupsOfUserRequest, ListGroupsRequest, ListHoldsRequest, ListMembersRequest,
-        ListRequestsRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest, PatchGroupRequest,
-        PatchUserRequest, RemoveAdminRequest, RemoveSignInProviderRequest, ReplaceGroupRequest, ReplaceUserRequest,
-        RestoreHoldRequest, RestoreUserRequest, RevokeSessionRequest, SetAdminRoleRequest, SetDeletionPolicyRequest,
-        SetPlanRequest, SetProvisioningLogRequest, SetRequestLimitRequest, SetScimEnabledRequest,
-        SetSignInProviderRequest,
+        InviteToSetUpRequest, ListDeletedUsersRequest, ListGroupsOfUserRequest, ListGroupsRequest, ListHoldsRequest,
+        ListMembersRequest, ListRequestsRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest,
+        PatchGroupRequest, PatchUserRequest, RemoveAdminRequest, RemoveSignInProviderRequest, ReplaceGroupRequest,
+        ReplaceUserRequest, RestoreHoldRequest, RestoreUserRequest, RevokeSessionRequest, SetAccountPolicyRequest,
+        SetAdminRoleRequest, SetDeletionPolicyRequest, SetPlanRequest, SetProvisioningLogRequest,
+        SetRequestLimitRequest, SetScimEnabledRequest, SetSignInProviderRequest,
     },
     token::{
         CreateOAuthApprovalRequest, CreateOAuthClientRequest, CreateScimTokenRequest, CreateServiceCredentialRequest,
@@ -59,6 +59,7 @@ called! {
     ListDeletedUsersRequest RestoreUserRequest SetDeletionPolicyRequest
     ApproveHoldRequest ListHoldsRequest RestoreHoldRequest
     GetRequestRequest ListRequestsRequest SetProvisioningLogRequest
+    InviteToSetUpRequest SetAccountPolicyRequest
     CreateAdminInviteRequest RemoveAdminRequest RemoveSignInProviderRequest RevokeSessionRequest SetAdminRoleRequest
     SetSignInProviderRequest
     CreateScimTokenRequest CreateServiceCredentialRequest RetireScimTokenRequest RetireServiceSecretRequest

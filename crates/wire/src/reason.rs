@@ -107,6 +107,20 @@ reasons! {
     SessionInvalid = "SESSION_INVALID", Unauthenticated;
     /// No such console session in this organization.
     SessionNotFound = "SESSION_NOT_FOUND", NotFound;
+    /// No member's state in which this can be done.
+    AccountState = "ACCOUNT_STATE", FailedPrecondition;
+    /// The account is not unlocked in this session.
+    AccountLocked = "ACCOUNT_LOCKED", FailedPrecondition;
+    /// A public key, a proof of possession or a signature that is not good.
+    KeyInvalid = "KEY_INVALID", InvalidArgument;
+    /// Not the password or kit, or an unlock that is unknown, used or too old: one answer for all.
+    UnlockFailed = "UNLOCK_FAILED", PermissionDenied;
+    /// Too many guesses; the message says when to try again.
+    Limited = "LIMITED", ResourceExhausted;
+    /// Who may not confirm others.
+    NotConfirming = "NOT_CONFIRMING", PermissionDenied;
+    /// No mail is sent by this installation.
+    MailOff = "MAIL_OFF", FailedPrecondition;
     /// No such request in this organization's provisioning log.
     RequestNotFound = "REQUEST_NOT_FOUND", NotFound;
     /// If-Match names no current version.

@@ -71,28 +71,60 @@ pub async fn run(program: &Program, form: Form, transcript: &Transcript) -> Resu
         }
     };
 
-    transcript.step("What can be seen of the processes from outside");
-    outside(&running.deployment, &mut evidence)?;
-    dumps(&databases, "running", &mut evidence)?;
-    let roles: Vec<&str> = running.deployment.servers.iter().rev().map(|server| server.role()).collect();
-    let (outputs, remains) = running.stop_and_keep()?;
-    ensure!(roles.len() == outputs.len(), "an output for each process");
-    for (role, output) in roles.iter().zip(outputs) {
-        evidence.add(&format!("the log of {role}"), Place::Telemetry, output);
-    }
+    let dumped = gather(running, &mut evidence, transcript)?;
     evidence.add("the export, printed", Place::Telemetry, sink.text());
     evidence.add("the export, encoded", Place::Telemetry, sink.bytes());
     for metric in ["http.server.request.duration", "rpc.server.call.duration"] {
         transcript.that(&format!("{metric} was exported"), sink.metrics().iter().any(|name| name == metric))?;
     }
     transcript.that("spans and logs were exported", !sink.spans().is_empty() && !sink.logs().is_empty())?;
-    let dumped = remains.urls.iter().map(|url| testkit::dump(url)).collect::<Result<Vec<_>>>()?;
-    evidence.add("the dump of both databases, stopped", Place::Database, dumped.concat());
+    search(&canaries, &evidence, transcript)?;
+    let digest = encodings::hex(&Sha256::digest(&token));
+    let stored = String::from_utf8_lossy(&dumped).to_lowercase().contains(&digest);
+    transcript.that("of a token the SHA-256 is stored, and the dump shows it", stored)
+}
+
+/// Stops what runs and searches all that it wrote and stored for secrets that it should never have had.
+///
+/// # Errors
+/// If one is there, or `mark`, which is to be logged, is not.
+pub fn sweep(running: Running, secrets: &[String], mark: &str, transcript: &Transcript) -> Result<()> {
+    let canaries = Canaries::default();
+    canaries.keep(Kind::Mark, "the mark", mark);
+    for (place, secret) in secrets.iter().enumerate() {
+        canaries.keep(Kind::Secret, &format!("secret {place}"), secret);
+        // Words of a kit: any three in a row.
+        let words: Vec<&str> = secret.split(' ').collect();
+        for three in words.windows(3).filter(|_| words.len() > 8) {
+            canaries.keep(Kind::Secret, &format!("three words of secret {place}"), &three.join(" "));
+        }
+    }
+    let mut evidence = Evidence::default();
+    gather(running, &mut evidence, transcript)?;
+    search(&canaries, &evidence, transcript)
+}
+
+/// What is to be had of processes and databases, running and stopped. Gives the last dump.
+fn gather(running: Running, evidence: &mut Evidence, transcript: &Transcript) -> Result<Vec<u8>> {
+    transcript.step("What can be seen of the processes from outside");
+    outside(&running.deployment, evidence)?;
+    dumps(&running.databases(), "running", evidence)?;
+    let roles: Vec<&str> = running.deployment.servers.iter().rev().map(|server| server.role()).collect();
+    let (outputs, remains) = running.stop_and_keep()?;
+    ensure!(roles.len() == outputs.len(), "an output for each process");
+    for (role, output) in roles.iter().zip(outputs) {
+        evidence.add(&format!("the log of {role}"), Place::Telemetry, output);
+    }
+    let dumped = remains.urls.iter().map(|url| testkit::dump(url)).collect::<Result<Vec<_>>>()?.concat();
+    evidence.add("the dump of both databases, stopped", Place::Database, dumped.clone());
     if let Some(log) = testkit::server_log(&remains.urls[0])? {
         evidence.add("the log of PostgreSQL", Place::DatabaseLog, log);
     }
-    files(&remains, &mut evidence)?;
+    files(&remains, evidence)?;
+    Ok(dumped)
+}
 
+fn search(canaries: &Canaries, evidence: &Evidence, transcript: &Transcript) -> Result<()> {
     transcript.step("The search");
     let scanner = Scanner::new(canaries.all())?;
     let mut wrong = Vec::new();
@@ -103,9 +135,7 @@ pub async fn run(program: &Program, form: Form, transcript: &Transcript) -> Resu
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let digest = encodings::hex(&Sha256::digest(&token));
-    let stored = String::from_utf8_lossy(&dumped.concat()).to_lowercase().contains(&digest);
-    transcript.that("of a token the SHA-256 is stored, and the dump shows it", stored)
+    Ok(())
 }
 
 fn dumps(urls: &[String; 2], when: &str, evidence: &mut Evidence) -> Result<()> {
@@ -129,7 +159,7 @@ fn outside(deployment: &Deployment, evidence: &mut Evidence) -> Result<()> {
     Ok(())
 }
 
-/// What is in the data directory beside databases, the credential itself and the sealing key.
+/// What is in the data directory beside databases, the credential itself and the keys.
 fn files(remains: &Remains, evidence: &mut Evidence) -> Result<()> {
     fn walk(directory: &Path, evidence: &mut Evidence) -> Result<()> {
         for entry in fs::read_dir(directory)? {
@@ -137,7 +167,7 @@ fn files(remains: &Remains, evidence: &mut Evidence) -> Result<()> {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
                 walk(&path, evidence)?;
-            } else if !["admin-credential", "sealing.key"].contains(&&*name) && !name.contains(".db") {
+            } else if !["admin-credential", "sealing.key", "opaque.key"].contains(&&*name) && !name.contains(".db") {
                 evidence.add(&format!("the file {name}"), Place::Outside, fs::read(&path)?);
             }
         }

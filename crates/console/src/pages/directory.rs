@@ -18,7 +18,7 @@ use wire::{
 };
 
 use super::{
-    deleted,
+    accounts, deleted,
     history::{self, History},
     overview::grouped,
 };
@@ -153,6 +153,7 @@ struct UserPage {
     id: String,
     external_id: Option<String>,
     active: bool,
+    account: accounts::Facts,
     created: Option<When>,
     modified: Option<When>,
     attributes: Vec<(String, String)>,
@@ -185,6 +186,7 @@ pub(crate) async fn user(signed_in: SignedIn, Path(id): Path<String>, Query(aske
         }
     };
     let history = history::of(&signed_in, &id, &asked.before).await?;
+    let account = accounts::of(&signed_in, &id).await?;
     let mut attributes = Vec::new();
     if let Ok(Value::Object(resource)) = serde_json::from_slice(&user.resource_json) {
         let shown = |name: &str| !matches!(name, "schemas" | "externalId" | "active");
@@ -196,6 +198,7 @@ pub(crate) async fn user(signed_in: SignedIn, Path(id): Path<String>, Query(aske
         shell: Shell::new(&signed_in, Section::Users, user.user_name),
         external_id: user.external_id,
         active: user.active == Some(true),
+        account,
         created: When::of(user.created_at.as_ref(), now),
         modified: When::of(user.modified_at.as_ref(), now),
         id: user.id,

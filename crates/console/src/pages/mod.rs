@@ -1,5 +1,6 @@
 //! The pages: each module has those of one thing, what they show and what their forms change.
 
+pub(crate) mod accounts;
 pub(crate) mod administrators;
 pub(crate) mod assistant;
 mod chart;

@@ -9,6 +9,7 @@ use wire::{
 };
 
 use super::{
+    accounts::{self, Count},
     chart::{self, Chart},
     holds::{self, Held},
     tokens::{self, TokenRow},
@@ -33,6 +34,7 @@ struct Overview {
     users: String,
     max_users: Option<String>,
     groups: String,
+    states: Vec<Count>,
     last_contact: Option<When>,
     /// They wait for a decision.
     holds: Vec<Held>,
@@ -64,7 +66,7 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
     let (mut identity, mut users, mut oauth) =
         (clients.identity.clone(), clients.identity.clone(), clients.oauth.clone());
     let provider = super::provider::of(&signed_in);
-    let (users, groups, tokens, grants, provider, holds, chart) = futures::join!(
+    let (users, groups, tokens, grants, provider, holds, chart, states) = futures::join!(
         users.list_users(signed_in.call(count_users)),
         identity.list_groups(signed_in.call(count)),
         tokens::all(&signed_in),
@@ -72,6 +74,7 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
         provider,
         holds::open(&signed_in),
         chart::of(&signed_in),
+        accounts::counts(&signed_in, None),
     );
     let (tokens, grants) = (tokens?, grants?.into_inner().grants);
     let used = tokens.iter().map(|token| token.last_used_at.as_ref());
@@ -87,6 +90,7 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
         scim_entitled: organization.scim_entitled,
         users: grouped(u64::try_from(users?.into_inner().total_results).unwrap_or_default()),
         max_users: organization.max_users.map(grouped),
+        states: states?,
         groups: grouped(u64::try_from(groups?.into_inner().total_results).unwrap_or_default()),
         last_contact: last.map(|at| When::new(at, now)),
         holds: holds?,

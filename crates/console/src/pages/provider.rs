@@ -14,6 +14,7 @@ use crate::{
     page::{self, Section, Shell},
     problem::Result,
     session::{Role, SignedIn},
+    site::Door,
     time::When,
 };
 
@@ -60,7 +61,7 @@ async fn provider_page(signed_in: &SignedIn, form: Option<&Form>, error: Option<
         modified: When::of(provider.modified_at.as_ref(), signed_in.visit.console.now()),
         issuer: given("issuer", provider.issuer),
         client_id: given("client_id", provider.client_id),
-        redirect_uri: site.redirect_uri(&signed_in.organization.id),
+        redirect_uri: site.redirect_uri(Door::Console, &signed_in.organization.id),
         sign_in_url: format!("{}/console/sign-in/start?organization={slug}", site.public_url),
         slug: slug.clone(),
         error,

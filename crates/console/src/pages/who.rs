@@ -22,6 +22,7 @@ enum Actor {
     ScimClient { token_id: String },
     Administrator { name: String },
     InternalService { name: String },
+    Member { user_id: String },
 }
 
 impl Names {
@@ -58,6 +59,7 @@ impl Names {
             Ok(Actor::Administrator { name }) => name,
             Ok(Actor::InternalService { name }) if name == OURSELVES => "Rollcall".to_owned(),
             Ok(Actor::InternalService { name }) => format!("the service {name}"),
+            Ok(Actor::Member { user_id }) => format!("the user {user_id}"),
             Err(_) => "somebody unknown".to_owned(),
         }
     }
@@ -76,6 +78,7 @@ mod tests {
             (r#"{"kind":"administrator","name":"ada@example.com","request_id":"r"}"#, "ada@example.com"),
             (r#"{"kind":"internal_service","name":"identity-service","request_id":""}"#, "Rollcall"),
             (r#"{"kind":"internal_service","name":"mail","request_id":""}"#, "the service mail"),
+            (r#"{"kind":"member","user_id":"u1","request_id":""}"#, "the user u1"),
             ("", "somebody unknown"),
         ] {
             assert_eq!(names.who(actor.as_bytes()), who);

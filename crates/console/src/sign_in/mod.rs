@@ -14,8 +14,8 @@ use subtle::ConstantTimeEq as _;
 use wire::{
     Reason,
     identity::{
-        AcceptAdminInviteRequest, BeginSignInRequest, FinishSignInRequest, GetAdminInviteRequest,
-        GetOrganizationRequest, GetSignInProviderRequest, NewSession, RevokeSessionRequest, SignInProvider,
+        AcceptAdminInviteRequest, BeginSignInRequest, FinishAccountSignInRequest, FinishSignInRequest,
+        GetAdminInviteRequest, GetOrganizationRequest, GetSignInProviderRequest, RevokeSessionRequest, SignInProvider,
         TakeSignInRequest, get_organization_request::Key,
     },
 };
@@ -28,6 +28,7 @@ use crate::{
     page::{self, Shell},
     problem::{Problem, Result},
     session::{Role, SignedIn},
+    site::Door,
     visit::Visit,
 };
 
@@ -56,7 +57,7 @@ fn sign_in_page(visit: &Visit, begin: &Begin, error: Option<&str>) -> Result<Res
     let page = SignIn {
         shell: Shell::bare(visit, "Sign in"),
         organization: begin.organization.trim(),
-        return_to: visit.console.site.path_or_root(&begin.return_to),
+        return_to: visit.console.site.path_or_root(visit.door, &begin.return_to),
         error,
     };
     let status = if error.is_some() { StatusCode::NOT_FOUND } else { StatusCode::OK };
@@ -93,7 +94,7 @@ pub(crate) async fn start(
         return sign_in_page(&visit, &begin, Some(nobody));
     };
     let (state, nonce, verifier) = (console.secret(), console.secret(), console.secret());
-    let redirect_uri = console.site.redirect_uri(&provider.organization_id);
+    let redirect_uri = console.site.redirect_uri(visit.door, &provider.organization_id);
     let registration = registration(&provider, &redirect_uri);
     let to = console.providers.authorization_url(&registration, state.clone(), nonce.clone(), &verifier).await;
     let to = to.map_err(not_signed_in)?;
@@ -102,7 +103,7 @@ pub(crate) async fn start(
         state_sha256: sha256(&state),
         nonce,
         pkce_verifier: verifier,
-        return_to: console.site.path_or_root(&begin.return_to).to_owned(),
+        return_to: console.site.path_or_root(visit.door, &begin.return_to).to_owned(),
         issuer: provider.issuer,
     };
     console.clients.admins.clone().begin_sign_in(visit.call(remember)).await?;
@@ -112,7 +113,7 @@ pub(crate) async fn start(
     let by_itself = matches!(from, None | Some(b"same-origin" | b"none"));
     let page = Onward { shell: Shell::bare(&visit, "Signing in"), organization: slug, to, host, by_itself };
     let mut response = page::html(StatusCode::OK, &page)?;
-    if let Some(cookie) = console.cookies.set(console.cookies.sign_in, &state, Some(ATTEMPT)) {
+    if let Some(cookie) = console.cookies.set(console.cookies.sign_in_of(visit.door), &state, Some(ATTEMPT)) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(response)
@@ -180,10 +181,10 @@ pub(crate) async fn callback(
     headers: HeaderMap,
     Query(answer): Query<Answer>,
 ) -> Response {
-    let begun = cookies::get(&headers, console.cookies.sign_in).unwrap_or_default();
+    let begun = cookies::get(&headers, console.cookies.sign_in_of(visit.door)).unwrap_or_default();
     let result = finish(&console, &visit, &organization, begun, answer).await;
     let mut response = result.unwrap_or_else(Problem::into_response);
-    if let Some(cookie) = console.cookies.remove(console.cookies.sign_in) {
+    if let Some(cookie) = console.cookies.remove(console.cookies.sign_in_of(visit.door)) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     response
@@ -234,24 +235,53 @@ async fn finish(console: &Console, visit: &Visit, organization: &str, begun: &st
     if provider.issuer != attempt.issuer {
         return Err(begin_anew("The organization's sign-in provider was changed meanwhile."));
     }
-    let redirect_uri = console.site.redirect_uri(organization);
+    let redirect_uri = console.site.redirect_uri(visit.door, organization);
     let registration = registration(&provider, &redirect_uri);
     let person = console.providers.person(&registration, answer.code, attempt.nonce, attempt.pkce_verifier).await;
     let person = person.map_err(not_signed_in)?;
-    let request = FinishSignInRequest {
-        organization_id: attempt.organization_id,
-        issuer: attempt.issuer,
-        subject: person.subject.clone(),
-        email: person.email.clone(),
-        email_verified: person.email_verified,
-        name: person.name.clone(),
-        browser: Some(visit.browser.clone()),
-        request_id: visit.request_id.to_string(),
-    };
-    match admins.finish_sign_in(visit.call(request)).await {
-        Ok(session) => signed_in(console, &session.into_inner(), console.site.path_or_root(&attempt.return_to)),
-        Err(status) if wire::refusal(&status).reason == Reason::SignInRefused => Err(no_administrator(&person)),
-        Err(status) => Err(status.into()),
+    let to = console.site.path_or_root(visit.door, &attempt.return_to);
+    match visit.door {
+        Door::Console => {
+            let request = FinishSignInRequest {
+                organization_id: attempt.organization_id,
+                issuer: attempt.issuer,
+                subject: person.subject.clone(),
+                email: person.email.clone(),
+                email_verified: person.email_verified,
+                name: person.name.clone(),
+                browser: Some(visit.browser.clone()),
+                request_id: visit.request_id.to_string(),
+            };
+            match admins.finish_sign_in(visit.call(request)).await {
+                Ok(session) => signed_in(console, console.cookies.session, &session.into_inner().secret, to),
+                Err(status) if wire::refusal(&status).reason == Reason::SignInRefused => Err(no_administrator(&person)),
+                Err(status) => Err(status.into()),
+            }
+        }
+        Door::Account => {
+            let request = FinishAccountSignInRequest {
+                organization_id: attempt.organization_id,
+                issuer: attempt.issuer,
+                subject: person.subject,
+                email: person.email,
+                email_verified: person.email_verified,
+                user_name: person.user_name,
+                name: person.name,
+                browser: Some(visit.browser.clone()),
+                request_id: visit.request_id.to_string(),
+            };
+            match console.clients.accounts.clone().finish_account_sign_in(visit.call(request)).await {
+                Ok(session) => signed_in(console, console.cookies.account, &session.into_inner().secret, to),
+                Err(status) => {
+                    let refusal = wire::refusal(&status);
+                    if refusal.reason != Reason::SignInRefused {
+                        return Err(status.into());
+                    }
+                    Err(Problem::new(StatusCode::FORBIDDEN, "You are not let in here", refusal.message)
+                        .next("/sign-in", "Sign in as somebody else"))
+                }
+            }
+        }
     }
 }
 
@@ -275,9 +305,9 @@ fn no_administrator(person: &Person) -> Problem {
         .next("/sign-in", "Sign in as somebody else")
 }
 
-fn signed_in(console: &Console, session: &NewSession, to: &str) -> Result<Response> {
+fn signed_in(console: &Console, cookie: &str, secret: &str, to: &str) -> Result<Response> {
     let mut response = page::see(to)?;
-    let cookie = console.cookies.set(console.cookies.session, &session.secret, None).ok_or_else(Problem::internal)?;
+    let cookie = console.cookies.set(cookie, secret, None).ok_or_else(Problem::internal)?;
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)
 }
@@ -335,7 +365,10 @@ pub(crate) async fn accept(
         request_id: visit.request_id.to_string(),
     };
     match console.clients.admins.clone().accept_admin_invite(visit.call(request)).await {
-        Ok(session) => signed_in(&console, &session.into_inner(), &console.site.root),
+        Ok(session) => {
+            let secret = session.into_inner().secret;
+            signed_in(&console, console.cookies.session, &secret, &console.site.root)
+        }
         Err(status) if wire::refusal(&status).reason == Reason::AdminInviteInvalid => Err(no_invite()),
         Err(status) => Err(status.into()),
     }

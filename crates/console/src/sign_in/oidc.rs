@@ -60,6 +60,8 @@ pub(super) struct Person {
     pub(super) email: String,
     pub(super) email_verified: bool,
     pub(super) name: String,
+    /// `preferred_username`.
+    pub(super) user_name: String,
 }
 
 /// What was wrong, for a person who can change the settings, here or at the provider.
@@ -205,6 +207,7 @@ impl Providers {
             email: claims.email().map(|email| email.to_string()).unwrap_or_default(),
             email_verified: claims.email_verified().unwrap_or_default(),
             name: claims.name().and_then(|name| name.get(None)).map(|name| name.to_string()).unwrap_or_default(),
+            user_name: claims.preferred_username().map(|name| name.to_string()).unwrap_or_default(),
         };
         // OpenID Connect Core section 5.4: with a code, claims of scopes may be at the UserInfo endpoint alone.
         if person.email.is_empty()
@@ -219,6 +222,9 @@ impl Providers {
             person.email_verified = told.email_verified().unwrap_or_default();
             if let Some(name) = told.name().and_then(|name| name.get(None)) {
                 person.name = name.to_string();
+            }
+            if let Some(name) = told.preferred_username() {
+                person.user_name = name.to_string();
             }
         }
         Ok(person)

@@ -62,10 +62,12 @@ impl World {
         let (offset, system) = (Arc::clone(&ahead), Clock::system());
         let clock =
             Clock::from_fn(move || Instant::from_micros(system.now().as_micros() + offset.load(Ordering::Relaxed)));
+        let set_up = identity_service::new_opaque_set_up(&identity_service::Random::system());
         let config = identity_service::Config {
             database_url: databases[0].url().to_owned(),
             pool_size: 4,
             sealing_key: Arc::new(|| Ok([7; 32])),
+            opaque_set_ups: Arc::new(move || Ok(vec![set_up.clone()])),
             mailing: None,
         };
         let identity = identity_service::Service::open(&config, clock.clone()).await.expect("identity-service");

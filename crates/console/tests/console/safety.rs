@@ -85,10 +85,12 @@ impl World {
 
     /// Has the background task go on at once, as it does when it starts, until the latest hold is in this state.
     async fn until_hold(&self, state: HoldState) -> Hold {
+        let set_up = identity_service::new_opaque_set_up(&identity_service::Random::system());
         let config = identity_service::Config {
             database_url: self.databases[0].url().to_owned(),
             pool_size: 2,
             sealing_key: Arc::new(|| Ok([7; 32])),
+            opaque_set_ups: Arc::new(move || Ok(vec![set_up.clone()])),
             mailing: None,
         };
         for _ in 0..60 {

@@ -11,9 +11,19 @@ pub(crate) struct Actor {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ActorKind {
-    ScimClient { token_id: String },
-    Administrator { name: String },
-    InternalService { name: String },
+    ScimClient {
+        token_id: String,
+    },
+    Administrator {
+        name: String,
+    },
+    InternalService {
+        name: String,
+    },
+    /// A user, in its own account.
+    Member {
+        user: String,
+    },
 }
 
 impl Actor {
@@ -27,6 +37,7 @@ impl Actor {
         match &self.kind {
             ActorKind::ScimClient { token_id } => token_id,
             ActorKind::Administrator { name } | ActorKind::InternalService { name } => name,
+            ActorKind::Member { user } => user,
         }
     }
 
@@ -36,6 +47,7 @@ impl Actor {
             ActorKind::ScimClient { token_id } => format!("scim_client:{token_id}"),
             ActorKind::Administrator { name } => format!("administrator:{name}"),
             ActorKind::InternalService { name } => format!("internal_service:{name}"),
+            ActorKind::Member { user } => format!("member:{user}"),
         }
     }
 
@@ -52,6 +64,7 @@ impl Actor {
             ActorKind::InternalService { name } => {
                 json!({"kind": "internal_service", "name": name, "request_id": request_id})
             }
+            ActorKind::Member { user } => json!({"kind": "member", "user_id": user, "request_id": request_id}),
         };
         value.to_string()
     }

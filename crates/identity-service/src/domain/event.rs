@@ -45,6 +45,24 @@ pub(crate) enum Kind {
     /// The provider named somebody who may not sign in.
     AdminSignInRefused,
     AdminSessionRevoked,
+    AccountPolicySet,
+    OrganizationKeyCreated,
+    OrganizationKeyRotated,
+    AccountSignedIn,
+    /// The provider named somebody who has no account.
+    AccountSignInRefused,
+    /// A user was told by mail where to set up.
+    AccountInvited,
+    AccountKeysSetUp,
+    /// New keys, since those before cannot be used any more.
+    AccountKeysReset,
+    /// There were too many guesses; once in a while.
+    AccountUnlockRefused,
+    /// The kit unlocked it.
+    AccountRecovered,
+    AccountPasswordChanged,
+    /// It was given the organization key.
+    AccountConfirmed,
     UserCreated,
     UserUpdated,
     UserDeleted,
@@ -89,6 +107,18 @@ impl Kind {
             Self::AdminSignedIn => "admin.signed_in",
             Self::AdminSignInRefused => "admin.sign_in_refused",
             Self::AdminSessionRevoked => "admin.session_revoked",
+            Self::AccountPolicySet => "organization.account_policy_set",
+            Self::OrganizationKeyCreated => "organization.key_created",
+            Self::OrganizationKeyRotated => "organization.key_rotated",
+            Self::AccountSignedIn => "account.signed_in",
+            Self::AccountSignInRefused => "account.sign_in_refused",
+            Self::AccountInvited => "account.invited",
+            Self::AccountKeysSetUp => "account.keys_set_up",
+            Self::AccountKeysReset => "account.keys_reset",
+            Self::AccountUnlockRefused => "account.unlock_refused",
+            Self::AccountRecovered => "account.recovered",
+            Self::AccountPasswordChanged => "account.password_changed",
+            Self::AccountConfirmed => "account.confirmed",
             Self::UserCreated => "user.created",
             Self::UserUpdated => "user.updated",
             Self::UserDeleted => "user.deleted",

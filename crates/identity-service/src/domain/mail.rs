@@ -78,6 +78,8 @@ pub(crate) enum Notice {
     HoldOpened { hold: Uuid, since: String, until: String, deactivated: i64, deleted: i64, users: i64 },
     /// An identity provider has been refused for an hour and more.
     ProvisioningFailing { since: String, refused: i64 },
+    /// A user may set its account up. For that user as it is called then; `hour`: it is told once in it.
+    SetUpInvited { user: Uuid, user_name: String, url: String, hour: String },
 }
 
 impl Notice {
@@ -103,6 +105,7 @@ impl Notice {
             Self::ProvisioningFailing { since, .. } => {
                 format!("provisioning_failing:{}", since.split('T').next().unwrap_or_default())
             }
+            Self::SetUpInvited { user, user_name, hour, .. } => format!("set_up_invited:{user}:{user_name}:{hour}"),
         }
     }
 
@@ -110,6 +113,7 @@ impl Notice {
     pub(crate) fn is_for_admins(&self) -> bool {
         match self {
             Self::TokenExpiring { .. } | Self::HoldOpened { .. } | Self::ProvisioningFailing { .. } => true,
+            Self::SetUpInvited { .. } => false,
         }
     }
 
@@ -149,10 +153,21 @@ impl Notice {
                      by command: rollcall log list {slug} --outcome refused\n"
                 ),
             ),
+            Self::SetUpInvited { user_name, url, .. } => (
+                format!("{name}: finish setting up your account"),
+                format!(
+                    "{name} has given you, {user_name}, an account. It is ready once you have chosen a password for what is \
+                     encrypted there, which nobody else will know. Sign in as you always do at {name}, and follow the \
+                     page:\n\n  {url}\n\n\
+                     This mail holds nothing secret, and the page is of no use to anybody else.\n"
+                ),
+            ),
         };
-        let body = format!(
-            "{text}\n-- \nRollcall sends this to the owners and administrators of {name}. It cannot be answered.\n"
-        );
+        let to = match self {
+            Self::SetUpInvited { .. } => "you for",
+            _ => "the owners and administrators of",
+        };
+        let body = format!("{text}\n-- \nRollcall sends this to {to} {name}. It cannot be answered.\n");
         Letter { subject: one_line(&subject), body }
     }
 }
@@ -203,7 +218,7 @@ pub(crate) fn shown_error(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn notices() -> [Notice; 3] {
+    fn notices() -> [Notice; 4] {
         let expires = "2027-01-31T00:00:00Z".to_owned();
         [
             Notice::TokenExpiring { token: Uuid::from_u128(1), description: "Okta".to_owned(), expires, days: 7 },
@@ -216,6 +231,12 @@ mod tests {
                 users: 40,
             },
             Notice::ProvisioningFailing { since: "2027-01-01T08:00:00Z".to_owned(), refused: 17 },
+            Notice::SetUpInvited {
+                user: Uuid::from_u128(3),
+                user_name: "kit".to_owned(),
+                url: "https://example.com/console/account".to_owned(),
+                hour: "2027-01-01T08".to_owned(),
+            },
         ]
     }
 
@@ -238,12 +259,16 @@ mod tests {
         for notice in notices() {
             let letter = notice.letter(&to);
             assert!(!letter.subject.contains(['\r', '\n']), "{}", letter.subject);
-            assert!(letter.body.contains(to.console) && letter.body.contains("acme"), "{}", letter.body);
+            let whose = letter.body.contains("acme") || !notice.is_for_admins();
+            assert!(letter.body.contains(to.console) && whose, "{}", letter.body);
         }
-        let [expiring, held, failing] = notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
+        let [expiring, held, failing, invited] =
+            notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
         assert_eq!(expiring.subject, "Acme: the SCIM token \"Okta\" expires within 7 days");
         assert!(expiring.body.contains("2027-01-31T00:00:00Z"));
         assert!(failing.body.contains("17 requests") && failing.subject == "Acme: provisioning is failing");
+        assert_eq!(invited.subject, "Acme: finish setting up your account");
+        assert!(invited.body.contains("you, kit,") && !invited.body.contains("owners"), "{}", invited.body);
         assert!(held.body.contains("12 of 40 users") && held.body.contains("3 were deactivated and 9 deleted"));
     }
 

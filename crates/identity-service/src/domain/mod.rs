@@ -3,6 +3,7 @@
 //! Not here: SQL (`store`) and protobuf (`grpc`). SCIM itself is the `scim` crate.
 
 pub(crate) mod access;
+pub(crate) mod account;
 pub(crate) mod actor;
 pub(crate) mod admin;
 pub(crate) mod cursor;
@@ -11,6 +12,7 @@ pub(crate) mod event;
 pub(crate) mod group;
 pub(crate) mod hold;
 pub(crate) mod idempotency;
+pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod mail;
 pub(crate) mod organization;
@@ -20,6 +22,7 @@ pub(crate) mod sealing;
 pub(crate) mod secret;
 pub(crate) mod session;
 pub(crate) mod sign_in;
+pub(crate) mod unlock;
 pub(crate) mod user;
 
 use uuid::Uuid;
@@ -46,7 +49,7 @@ store::typed_id! {
     pub(crate) struct InviteId;
 }
 store::typed_id! {
-    /// A session of one.
+    /// A session of one, or of a member.
     pub(crate) struct SessionId;
 }
 store::typed_id! {

@@ -12,6 +12,8 @@ use wire::{Reason, Refusal};
 pub(crate) const INVITE: &str = "rc_invite_";
 /// Of a session.
 pub(crate) const SESSION: &str = "rc_session_";
+/// Of a member's session.
+pub(crate) const ACCOUNT: &str = "rc_account_";
 
 const CHECKSUM: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -71,7 +73,7 @@ mod tests {
     #[test]
     fn a_secret_has_the_form_of_a_token_and_another_prefix() {
         let random = Random::system();
-        for (prefix, length) in [(INVITE, 59), (SESSION, 60)] {
+        for (prefix, length) in [(INVITE, 59), (SESSION, 60), (ACCOUNT, 60)] {
             let (one, other) = (Secret::generate(prefix, &random), Secret::generate(prefix, &random));
             assert_ne!(one.hash(), other.hash());
             let hash = one.hash();

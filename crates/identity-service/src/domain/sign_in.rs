@@ -77,12 +77,7 @@ impl Claims {
     /// # Errors
     /// [`Reason::InvalidArgument`]: no ID token has such a subject.
     pub(crate) fn check(&self) -> Result<(), Refusal> {
-        let length = self.subject.chars().count();
-        if length == 0 || length > LONGEST_SUBJECT || self.subject.chars().any(char::is_control) {
-            let message = format!("subject must be 1 to {LONGEST_SUBJECT} characters, as the ID token has it.");
-            return Err(Refusal::new(Reason::InvalidArgument, message));
-        }
-        Ok(())
+        check_subject(&self.subject)
     }
 
     /// The address by which an administrator is found the first time.
@@ -93,6 +88,17 @@ impl Claims {
         let email = Email::parse(&self.email).map_err(|_| NotAdmitted::NoEmail)?;
         if self.email_verified { Ok(email) } else { Err(NotAdmitted::NotVerified) }
     }
+}
+
+/// # Errors
+/// [`Reason::InvalidArgument`]: no ID token has such a subject.
+pub(crate) fn check_subject(subject: &str) -> Result<(), Refusal> {
+    let length = subject.chars().count();
+    if length == 0 || length > LONGEST_SUBJECT || subject.chars().any(char::is_control) {
+        let message = format!("subject must be 1 to {LONGEST_SUBJECT} characters, as the ID token has it.");
+        return Err(Refusal::new(Reason::InvalidArgument, message));
+    }
+    Ok(())
 }
 
 /// Why whom the provider named may not sign in.

@@ -2,6 +2,7 @@
 //!
 //! Not here: rules, transactions, credentials (whoever calls was authenticated before).
 
+mod accounts;
 mod console;
 mod convert;
 mod deleted_users;
@@ -21,6 +22,7 @@ use wire::{
 
 use crate::operations::Core;
 
+pub(crate) use accounts::Accounts;
 pub(crate) use console::Console;
 pub(crate) use organizations::Organizations;
 pub(crate) use request_log::ProvisioningLog;

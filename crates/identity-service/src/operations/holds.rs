@@ -31,9 +31,9 @@ use crate::{
     },
     error::{Refused, from_scim},
     store::{
-        deleted_user,
+        account_session, deleted_user,
         event::{Author, events_append},
-        hold, organization, rank,
+        hold, org_key, organization, rank,
         statement::Lock,
         user::{self, UserChange},
     },
@@ -129,6 +129,11 @@ pub(crate) fn watch_some(
         let Some(loss) = Loss::told(&event.kind, &event.delta) else { continue };
         let lost = Lost { seq: event.seq, user: UserId(event.subject.0), loss, occurred: event.occurred };
         hold::loss_insert(conn, org, &lost, &who(&event.actor))?;
+        // Sessions hold no longer since then; here they end for good, also for who is active again by now.
+        account_session::account_sessions_end_of(conn, org, lost.user, lost.occurred)?;
+        if loss == Loss::Deleted {
+            org_key::rotation_note(conn, org, lost.user, lost.occurred)?;
+        }
         let (from, to) = span.unwrap_or((event.occurred, event.occurred));
         span = Some((from.min(event.occurred), to.max(event.occurred)));
     }

@@ -2,6 +2,8 @@
 //!
 //! Not here: protobuf (`grpc`), SQL (`store`).
 
+mod account_keys;
+mod accounts;
 mod admins;
 mod deleted_users;
 mod groups;
@@ -9,6 +11,7 @@ mod holds;
 mod leaving;
 mod lists;
 mod mails;
+mod org_keys;
 mod organizations;
 mod request_log;
 mod schemas;
@@ -29,6 +32,7 @@ use crate::{
         deletion::DEFAULT_GRACE_DAYS,
         event::NewEvent,
         idempotency::{IdempotencyKey, reused},
+        keys::OpaqueSetUps,
         organization::{Gate, Organization},
         sealing::SealingKey,
     },
@@ -48,11 +52,14 @@ use crate::{
     walks::Walks,
 };
 
+pub(crate) use account_keys::Unlocked;
+pub(crate) use accounts::{LISTED, is_invited};
 pub(crate) use admins::{NewInvite, admin_not_found};
 pub(crate) use deleted_users::{Restored, leave_some, return_some};
 pub(crate) use groups::ShownGroup;
 pub(crate) use holds::{Given, ShownHold, Watched, give_back, hold_end, watch_some};
 pub(crate) use mails::{is_told, mail_admins};
+pub(crate) use org_keys::{AT_ONCE, Granted, NewOrgKey};
 pub(crate) use organizations::{NewOrganization, ShownOrganization, plan_delta};
 pub(crate) use request_log::Report;
 pub(crate) use schemas::{AddedSchema, TypesCache};
@@ -75,6 +82,7 @@ pub(crate) struct Core {
     pub(crate) walks: Walks,
     pub(crate) types_cache: TypesCache,
     pub(crate) sealing_key: SealingKey,
+    pub(crate) opaque_set_ups: OpaqueSetUps,
 }
 
 /// Who does something, where, and when: the first things that each unit of work is about.

@@ -1,9 +1,12 @@
 //! The tables and every statement on them. The organization is the first argument of each function, and of each key but
-//! the organization's own slug, the hashes that find it (of an invitation, a session, the state of a sign-in) and the walks
-//! of the background tasks over all organizations.
+//! the organization's own slug, the hashes that find it (of an invitation, a session of the console or of a member, the
+//! state of a sign-in) and the walks of the background tasks over all organizations.
 //!
 //! Not here: rules (`domain`), pools and transactions (the `store` crate).
 
+pub(crate) mod account;
+pub(crate) mod account_key;
+pub(crate) mod account_session;
 pub(crate) mod admin;
 pub(crate) mod cursor_key;
 pub(crate) mod deleted_user;
@@ -16,6 +19,7 @@ pub(crate) mod joint;
 pub(crate) mod list;
 pub(crate) mod mail;
 pub(crate) mod member;
+pub(crate) mod org_key;
 pub(crate) mod organization;
 #[cfg(test)]
 mod plans;

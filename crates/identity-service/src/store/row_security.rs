@@ -11,7 +11,7 @@ const OURS: OrgId = OrgId(Uuid::from_u128(1));
 const THEIRS: OrgId = OrgId(Uuid::from_u128(2));
 
 /// Each table with the column of its organization, and the values of a row of the organization `$org`.
-const TABLES: [(&str, &str, &str); 27] = [
+const TABLES: [(&str, &str, &str); 40] = [
     (
         "organization",
         "id",
@@ -118,6 +118,71 @@ const TABLES: [(&str, &str, &str); 27] = [
       ($org, $org, 'k', 'd', 'r', '{}', now(), now(), 0, 0)",
     ),
     ("sign_in_provider", "org", "(org, issuer, client_id, modified) VALUES ($org, 'i', 'c', now())"),
+    (
+        "account",
+        "org",
+        "(org, user_id, stage, issuer, subject, granted, created, last_signed_in) VALUES \
+      ($org, $org, 1, 'i', 's', 0, now(), now())",
+    ),
+    (
+        "account_session",
+        "org",
+        "(org, id, user_id, secret_sha256, created, last_used, expires, address, user_agent) VALUES \
+      ($org, $org, $org, sha256(CAST(CAST($org AS text) AS bytea)), now(), now(), now(), '', '')",
+    ),
+    (
+        "account_registration",
+        "org",
+        "(org, user_id, session_id, kind, key_id, version, challenge, set_up_id, created) VALUES \
+      ($org, $org, $org, 1, $org, 1, sha256(CAST(CAST($org AS text) AS bytea)), sha256(CAST(CAST($org AS text) AS bytea)), now())",
+    ),
+    (
+        "account_key",
+        "org",
+        "(org, id, user_id, version, enc_pub, sig_pub, possession, challenge, created) VALUES \
+      ($org, $org, $org, 1, sha256(CAST(CAST($org AS text) AS bytea)), sha256(CAST(CAST($org AS text) AS bytea)), sha256(CAST(CAST($org AS text) AS bytea)) || sha256(CAST(CAST($org AS text) AS bytea)), sha256(CAST(CAST($org AS text) AS bytea)), now())",
+    ),
+    (
+        "account_key_wrap",
+        "org",
+        "(org, user_id, kind, key_id, nonce, ciphertext, created) VALUES \
+      ($org, $org, 'password', $org, decode(repeat('00', 12), 'hex'), decode(repeat('00', 48), 'hex'), now())",
+    ),
+    (
+        "opaque_record",
+        "org",
+        "(org, user_id, id, record, set_up_id, memory, iterations, parallelism, created) VALUES \
+      ($org, $org, $org, decode(repeat('00', 192), 'hex'), sha256(CAST(CAST($org AS text) AS bytea)), 1, 1, 1, now())",
+    ),
+    (
+        "recovery_verifier",
+        "org",
+        "(org, user_id, proof_sha256, created) VALUES ($org, $org, sha256(CAST(CAST($org AS text) AS bytea)), now())",
+    ),
+    ("unlock_limit", "org", "(org, user_id, unfinished, next_at) VALUES ($org, $org, 0, now())"),
+    ("unlock_budget", "org", "(org, since, unfinished) VALUES ($org, now(), 0)"),
+    (
+        "login_state",
+        "org",
+        "(org, id, user_id, session_id, state, expires) VALUES ($org, $org, $org, $org, decode(repeat('00', 128), 'hex'), now())",
+    ),
+    (
+        "org_key",
+        "org",
+        "(org, version, made_by, made_by_key, kit_pub, kit_enc, kit_ciphertext, kit_signature, created) VALUES \
+      ($org, 1, $org, $org, sha256(CAST(CAST($org AS text) AS bytea)), sha256(CAST(CAST($org AS text) AS bytea)), decode(repeat('00', 48), 'hex'), decode(repeat('00', 64), 'hex'), now())",
+    ),
+    (
+        "org_key_grant",
+        "org",
+        "(org, user_id, version, recipient_key_id, enc, ciphertext, signature, granter_key_id, created) VALUES \
+      ($org, $org, 1, $org, sha256(CAST(CAST($org AS text) AS bytea)), decode(repeat('00', 48), 'hex'), decode(repeat('00', 64), 'hex'), $org, now())",
+    ),
+    (
+        "account_policy",
+        "org",
+        "(org, link, just_in_time, confirm_automatically, modified) VALUES ($org, 1, false, false, now())",
+    ),
 ];
 
 fn insert(table: &str, values: &str, org: OrgId) -> String {

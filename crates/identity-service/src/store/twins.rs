@@ -4,6 +4,7 @@
 //! Without row-level security, which would hide what is wrong. With the feature `mutants` (`cargo xtask mutate`) tenant
 //! predicates are taken out, one at a time.
 
+mod account;
 mod console;
 mod log;
 
@@ -203,6 +204,7 @@ fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
     let names = names_page(conn, OURS, UserId(Uuid::nil()), 10)?;
     assert_eq!(names.len(), 1, "one of ours is beyond ASCII");
     name_key_update(conn, OURS, &names[0], "new")?;
+    account::work(conn)?;
     console::work(conn, OURS)?;
     log::work(conn, log::NUMBERED)?;
     blocks_split_alone(conn, OURS)?;
@@ -231,6 +233,7 @@ async fn kept(database: &TestDatabase) {
     let config = Config { url: database.direct().to_owned(), pool_size: 2 };
     let db = Db::open(&config, crate::SQLITE, crate::POSTGRES).await.expect("open");
     database.execute(&rows(database)).expect("rows");
+    database.execute(&account::rows(database)).expect("rows of accounts");
     database.execute(&console::rows(database)).expect("rows of consoles");
     database.execute(&log::rows(database)).expect("rows of logs");
     let theirs = || {
@@ -249,7 +252,13 @@ async fn kept(database: &TestDatabase) {
             "loss_watch",
         ];
         let rows = |table: &str| database.rows_of(table, &THEIRS.0.to_string()).expect("rows");
-        tables.into_iter().chain(console::TABLES).chain(log::TABLES).map(rows).collect::<Vec<_>>()
+        tables
+            .into_iter()
+            .chain(account::TABLES)
+            .chain(console::TABLES)
+            .chain(log::TABLES)
+            .map(rows)
+            .collect::<Vec<_>>()
     };
     let before = theirs();
     db.of(OURS).write(|conn| Ok::<_, Failure<String>>(work(conn)?)).await.expect("work");

@@ -28,7 +28,7 @@ fn mailing(config: &SmtpConfig) -> Mailing {
 }
 
 /// Runs a test on each database, with a mail server of its own.
-async fn on_both(test: impl AsyncFn(&World, &SmtpServer)) {
+pub(crate) async fn on_both(test: impl AsyncFn(&World, &SmtpServer)) {
     for database in testkit::databases() {
         let server = SmtpServer::start().await;
         let mailing = mailing(&config(format!("smtp://{}", server.address())));
@@ -47,7 +47,7 @@ impl World {
     }
 
     /// Until it is so.
-    async fn mails_are(&self, expected: &[&str]) {
+    pub(crate) async fn mails_are(&self, expected: &[&str]) {
         for _ in 0..500 {
             let mails = self.mails();
             let same = |(line, start): (&String, &&str)| line.starts_with(*start);

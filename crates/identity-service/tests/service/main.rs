@@ -2,6 +2,12 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 
+mod accounts;
+mod accounts_client;
+mod accounts_keys;
+mod accounts_mail;
+mod accounts_org;
+mod accounts_structure;
 mod admins;
 mod concurrency;
 mod cost;

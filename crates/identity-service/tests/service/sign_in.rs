@@ -13,7 +13,7 @@ use wire::{
 
 use crate::{
     admins::{MINUTE, admin_of, browser, sha256},
-    world::{World, administrator, client, on_both, reason, refused, sealing_key},
+    world::{World, administrator, client, on_both, reason, refused, sealing_key, some_set_up},
 };
 
 const ISSUER: &str = "https://idp.example.com";
@@ -153,6 +153,7 @@ async fn without_its_key_or_in_another_row_a_secret_is_not_read_and_says_what_to
             database_url: world.database.url().to_owned(),
             pool_size: 2,
             sealing_key: sealing_key(8),
+            opaque_set_ups: some_set_up(),
             mailing: None,
         };
         let elsewhere = Service::open(&config, clock).await.expect("open");

@@ -1,13 +1,13 @@
 //! A service on a fresh database, and the calls that tests make.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicI64, Ordering},
 };
 
-use identity_service::{Config, Mailing, SealingKeySource, Service};
+use identity_service::{Config, Mailing, OpaqueSetUpSource, SealingKeySource, Service, new_opaque_set_up};
 use serde_json::{Value, json};
-use store::{Clock, Instant};
+use store::{Clock, Instant, Random};
 use testkit::TestDatabase;
 use tonic::Status;
 use uuid::Uuid;
@@ -15,8 +15,9 @@ use wire::{
     Reason, Transport,
     common::{Administrator, Caller, ScimClient, caller::Kind},
     identity::{
-        self as proto, console_service_client::ConsoleServiceClient, group_change::Change,
-        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
+        self as proto, account_service_client::AccountServiceClient, console_service_client::ConsoleServiceClient,
+        group_change::Change, identity_service_client::IdentityServiceClient,
+        organization_service_client::OrganizationServiceClient,
     },
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct World {
     pub(crate) identity: IdentityServiceClient<Transport>,
     pub(crate) organizations: OrganizationServiceClient<Transport>,
     pub(crate) console: ConsoleServiceClient<Transport>,
+    pub(crate) accounts: AccountServiceClient<Transport>,
+    set_ups: Arc<Mutex<Vec<Vec<u8>>>>,
     mailing: Option<Mailing>,
     now: Arc<AtomicI64>,
 }
@@ -62,6 +65,17 @@ pub(crate) fn administrator() -> Option<Caller> {
 
 pub(crate) fn sealing_key(byte: u8) -> SealingKeySource {
     Arc::new(move || Ok([byte; 32]))
+}
+
+fn opaque_set_ups(set_ups: &Arc<Mutex<Vec<Vec<u8>>>>) -> OpaqueSetUpSource {
+    let set_ups = Arc::clone(set_ups);
+    Arc::new(move || Ok(set_ups.lock().expect("set-ups").clone()))
+}
+
+/// One that nothing is registered with.
+pub(crate) fn some_set_up() -> OpaqueSetUpSource {
+    let set_up = new_opaque_set_up(&Random::system());
+    Arc::new(move || Ok(vec![set_up.clone()]))
 }
 
 /// Why a call was refused, and what it says.
@@ -129,10 +143,12 @@ impl World {
     /// One that sends mail.
     pub(crate) async fn open_with(database: TestDatabase, mailing: Option<Mailing>) -> Self {
         let now = Arc::new(AtomicI64::new(NOW));
+        let set_ups = Arc::new(Mutex::new(vec![new_opaque_set_up(&Random::system())]));
         let config = Config {
             database_url: database.url().to_owned(),
             pool_size: 8,
             sealing_key: sealing_key(7),
+            opaque_set_ups: opaque_set_ups(&set_ups),
             mailing: mailing.clone(),
         };
         let service = Service::open(&config, clock(&now)).await.expect("open");
@@ -144,7 +160,9 @@ impl World {
                 .max_decoding_message_size(wire::MAX_MESSAGE)
                 .max_encoding_message_size(wire::MAX_MESSAGE),
             organizations: OrganizationServiceClient::new(transport.clone()),
-            console: ConsoleServiceClient::new(transport),
+            console: ConsoleServiceClient::new(transport.clone()),
+            accounts: AccountServiceClient::new(transport),
+            set_ups,
             mailing,
             now,
         }
@@ -156,9 +174,23 @@ impl World {
     }
 
     pub(crate) async fn reopen_with(&self, mailing: Option<Mailing>) -> Service {
-        let config =
-            Config { database_url: self.database.url().to_owned(), pool_size: 2, sealing_key: sealing_key(7), mailing };
+        let config = Config {
+            database_url: self.database.url().to_owned(),
+            pool_size: 2,
+            sealing_key: sealing_key(7),
+            opaque_set_ups: opaque_set_ups(&self.set_ups),
+            mailing,
+        };
         Service::open(&config, clock(&self.now)).await.expect("open again")
+    }
+
+    /// A newer set-up for passwords that are registered from now on; without those before, if so.
+    pub(crate) fn set_up_rotated(&self, forget: bool) {
+        let mut set_ups = self.set_ups.lock().expect("set-ups");
+        if forget {
+            set_ups.clear();
+        }
+        set_ups.push(new_opaque_set_up(&Random::system()));
     }
 
     pub(crate) fn later(&self, micros: i64) {

@@ -96,7 +96,33 @@ const REFLECTION: [&str; 1] = ["grpc.reflection.v1.ServerReflection"];
 
 type Rpcs = &'static [(&'static str, Scope)];
 
-const TABLE: [(&str, Rpcs); 7] = [
+const TABLE: [(&str, Rpcs); 8] = [
+    (
+        "rollcall.identity.v1.AccountService",
+        &[
+            ("FinishAccountSignIn", Scope::Administer),
+            ("VerifyAccountSession", Scope::Administer),
+            ("EndAccountSession", Scope::Administer),
+            ("BeginKeySetUp", Scope::Administer),
+            ("FinishKeySetUp", Scope::Administer),
+            ("BeginUnlock", Scope::Administer),
+            ("FinishUnlock", Scope::Administer),
+            ("RecoverAccount", Scope::Administer),
+            ("BeginPasswordChange", Scope::Administer),
+            ("FinishPasswordChange", Scope::Administer),
+            ("GetOrganizationKey", Scope::Administer),
+            ("CreateOrganizationKey", Scope::Administer),
+            ("RotateOrganizationKey", Scope::Administer),
+            ("ListMembersToConfirm", Scope::Administer),
+            ("ConfirmMembers", Scope::Administer),
+            ("GetAccount", Scope::IdentitiesRead),
+            ("ListAccounts", Scope::IdentitiesRead),
+            ("CountAccounts", Scope::IdentitiesRead),
+            ("GetAccountPolicy", Scope::IdentitiesRead),
+            ("SetAccountPolicy", Scope::Administer),
+            ("InviteToSetUp", Scope::Administer),
+        ],
+    ),
     (
         "rollcall.identity.v1.ConsoleService",
         &[

@@ -1,5 +1,6 @@
 //! The administrative commands: one or two calls each, and how their answers look.
 
+mod account;
 mod admin;
 mod hold;
 mod log;
@@ -28,9 +29,9 @@ use wire::{
 };
 
 pub(crate) use self::{
-    admin::run as admin, hold::run as hold, log::run as log, mail::run as mail, oauth::run as oauth, org::run as org,
-    schema::run as schema, scim::run as scim, service::run as service, sign_in::run as sign_in, token::run as token,
-    user::run as user,
+    account::run as account, admin::run as admin, hold::run as hold, log::run as log, mail::run as mail,
+    oauth::run as oauth, org::run as org, schema::run as schema, scim::run as scim, service::run as service,
+    sign_in::run as sign_in, token::run as token, user::run as user,
 };
 use crate::settings::Settings;
 

@@ -24,8 +24,8 @@ use wire::{
     common::{Administrator, Caller, caller::Kind},
     identity::{
         AddSchemaRequest, CreateOrganizationRequest, SetPlanRequest, SetRequestLimitRequest, SetScimEnabledRequest,
-        console_service_client::ConsoleServiceClient, identity_service_client::IdentityServiceClient,
-        organization_service_client::OrganizationServiceClient,
+        account_service_client::AccountServiceClient, console_service_client::ConsoleServiceClient,
+        identity_service_client::IdentityServiceClient, organization_service_client::OrganizationServiceClient,
         provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     token::{
@@ -45,6 +45,7 @@ pub(crate) struct Server {
     pub(crate) oauth: OAuthServiceClient<Transport>,
     pub(crate) identity: IdentityServiceClient<Transport>,
     pub(crate) console: ConsoleServiceClient<Transport>,
+    pub(crate) accounts: AccountServiceClient<Transport>,
     pub(crate) log: ProvisioningLogServiceClient<Transport>,
     /// To identity-service and to token-service.
     pub(crate) transports: [Transport; 2],
@@ -124,10 +125,12 @@ impl Server {
     ) -> Self {
         let [identity_url, token_url] = urls;
         let clock = store::Clock::system();
+        let set_up = identity_service::new_opaque_set_up(&identity_service::Random::system());
         let config = identity_service::Config {
             database_url: identity_url,
             pool_size: 4,
             sealing_key: Arc::new(|| Ok([7; 32])),
+            opaque_set_ups: Arc::new(move || Ok(vec![set_up.clone()])),
             mailing: None,
         };
         let identity = identity_service::Service::open(&config, clock.clone()).await.expect("identity-service");
@@ -155,6 +158,7 @@ impl Server {
             organizations: OrganizationServiceClient::new(identity.clone()),
             identity: IdentityServiceClient::new(identity.clone()),
             console: ConsoleServiceClient::new(identity.clone()),
+            accounts: AccountServiceClient::new(identity.clone()),
             log: ProvisioningLogServiceClient::new(identity.clone()),
             tokens: TokenServiceClient::new(token.clone()),
             oauth: OAuthServiceClient::new(token.clone()),
@@ -176,6 +180,7 @@ impl Server {
             router: scim_gateway::router(config, self.transports[0].clone(), token, now),
             identity: self.identity.clone(),
             console: self.console.clone(),
+            accounts: self.accounts.clone(),
             log: self.log.clone(),
             organizations: self.organizations.clone(),
             tokens: self.tokens.clone(),

@@ -33,8 +33,8 @@ async fn suite(server: &mut Server, alone: &[Vec<String>; 2]) {
     // The first of all must not stand for the others.
     server.organization_without_scim("off").await;
     twins::all(server, alone, "twins").await;
-    let theirs = Subject::enroll(server, "theirs").await.with_console(server).await;
-    let ours = Subject::enroll(server, "ours").await.with_console(server).await;
+    let theirs = Subject::enroll(server, "theirs").await.with_console(server).await.with_member(server).await;
+    let ours = Subject::enroll(server, "ours").await.with_console(server).await.with_member(server).await;
     let before = theirs.state(server).await;
     rpcs::all(server, &ours, &theirs).await;
     probes::routes(server, &ours, &theirs).await;

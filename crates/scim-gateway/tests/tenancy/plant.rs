@@ -12,7 +12,7 @@ pub(crate) const STRANGER: &str = "11111111-1111-7111-8111-111111111111";
 /// Tables with rows that other rows or requests refer to by id.
 const TABLES: [&str; 6] = ["scim_user", "user_key", "scim_group", "group_member", "deleted_user", "deleted_user_group"];
 /// Those that no call on another organization may touch.
-const KEPT: [&str; 21] = [
+const KEPT: [&str; 34] = [
     "scim_user",
     "user_key",
     "scim_group",
@@ -34,6 +34,19 @@ const KEPT: [&str; 21] = [
     "console_session",
     "sign_in_attempt",
     "sign_in_provider",
+    "account",
+    "account_session",
+    "account_registration",
+    "account_key",
+    "account_key_wrap",
+    "opaque_record",
+    "recovery_verifier",
+    "unlock_limit",
+    "unlock_budget",
+    "login_state",
+    "org_key",
+    "org_key_grant",
+    "account_policy",
 ];
 
 /// What every organization has here, with a twin or without: members of a group that is gone, and two blocks to count in.

@@ -52,8 +52,11 @@ pub(crate) async fn all(server: &Server, ours: &Subject, theirs: &Subject) {
 }
 
 /// Rpcs that name an organization and nothing in it, or that are told of one.
-const WITHOUT: [&str; 24] = [
+const WITHOUT: [&str; 27] = [
     "ListHolds",
+    "CountAccounts",
+    "GetAccountPolicy",
+    "SetAccountPolicy",
     "CountRequests",
     "SetProvisioningLog",
     "GetProvisioningLog",
@@ -93,7 +96,8 @@ fn rpcs_of_organizations() -> Vec<String> {
         })
     };
     let rpcs = files().flat_map(|file| file.service.iter()).flat_map(|service| service.method.iter());
-    let by_client = ["IssueOAuthToken", "RevokeOAuthToken", "ApproveOAuthAuthorization"];
+    let by_client =
+        ["IssueOAuthToken", "RevokeOAuthToken", "ApproveOAuthAuthorization", "ConfirmMembers", "ListMembersToConfirm"];
     let rpcs = rpcs.filter(|rpc| takes(rpc.input_type()) || by_client.contains(&rpc.name()));
     let rpcs: Vec<String> = rpcs.map(|rpc| rpc.name().to_owned()).collect();
     assert!(rpcs.len() >= 20, "{rpcs:?}");
@@ -528,6 +532,82 @@ fn cases() -> Vec<(&'static str, Case)> {
                 id: of.console.session.clone(),
             };
             vec![call!(server.console, revoke_session, request)]
+        }),
+        ("FinishAccountSignIn", |server, ours, of| {
+            let named = proto::FinishAccountSignInRequest {
+                organization_id: ours.organization.clone(),
+                issuer: crate::subject::ISSUER.to_owned(),
+                subject: of.member.subject.clone(),
+                ..Default::default()
+            };
+            let by_email = proto::FinishAccountSignInRequest {
+                email: of.member.email.clone(),
+                email_verified: true,
+                ..named.clone()
+            };
+            vec![
+                call!(server.accounts, finish_account_sign_in, named),
+                call!(server.accounts, finish_account_sign_in, by_email),
+            ]
+        }),
+        ("GetAccount", |server, ours, of| {
+            [of.user_id(), of.former.clone()]
+                .map(|user_id| {
+                    let organization_id = ours.organization.clone();
+                    call!(server.accounts, get_account, proto::GetAccountRequest { organization_id, user_id })
+                })
+                .into()
+        }),
+        ("ListAccounts", |server, ours, of| {
+            // Where it is in the order is no secret: in this state there is nobody.
+            let request = proto::ListAccountsRequest {
+                organization_id: ours.organization.clone(),
+                states: vec![proto::AccountState::SetupRequired.into()],
+                after: of.user_id(),
+                limit: 1,
+            };
+            vec![call!(server.accounts, list_accounts, request)]
+        }),
+        ("InviteToSetUp", |server, ours, of| {
+            let request = proto::InviteToSetUpRequest {
+                organization_id: ours.organization.clone(),
+                caller: administrator(),
+                user_ids: vec![of.user_id(), of.former.clone()],
+                url: "https://scim.example.com/console/account".to_owned(),
+            };
+            vec![call!(server.accounts, invite_to_set_up, request)]
+        }),
+        // Rpcs that find the organization by a session.
+        ("ConfirmMembers", |server, ours, of| {
+            let grant = proto::Grant {
+                version: 1,
+                user_id: of.user_id(),
+                recipient_key_id: of.member.key.clone(),
+                enc: vec![1; 32].into(),
+                ciphertext: vec![1; 48].into(),
+                signature: vec![1; 64].into(),
+                granter_key_id: ours.member.key.clone(),
+            };
+            let own = proto::Grant { user_id: ours.user_id(), ..grant.clone() };
+            // One by one: who is locked first is the order of ids, and no secret.
+            [grant, own]
+                .map(|grant| {
+                    let request = proto::ConfirmMembersRequest {
+                        secret_sha256: sha256(&ours.member.secret),
+                        request_id: String::new(),
+                        grants: vec![grant],
+                    };
+                    call!(server.accounts, confirm_members, request)
+                })
+                .into()
+        }),
+        ("ListMembersToConfirm", |server, ours, of| {
+            let request = proto::ListMembersToConfirmRequest {
+                secret_sha256: sha256(&ours.member.secret),
+                request_id: String::new(),
+                after: of.member.key.clone(),
+            };
+            vec![call!(server.accounts, list_members_to_confirm, request)]
         }),
         // Rpcs that name a client and what it shows, and find the organization by the client.
         ("IssueOAuthToken", |server, ours, of| {

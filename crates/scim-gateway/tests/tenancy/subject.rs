@@ -50,6 +50,8 @@ pub(crate) struct Subject {
     pub(crate) logged: String,
     /// See [`Self::with_console`].
     pub(crate) console: Console,
+    /// See [`Self::with_member`].
+    pub(crate) member: Member,
 }
 
 /// What the console of an organization has.
@@ -61,6 +63,18 @@ pub(crate) struct Console {
     pub(crate) subject: String,
     pub(crate) session: String,
     pub(crate) invite: String,
+}
+
+/// Of the user: its account.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Member {
+    pub(crate) email: String,
+    /// At the provider.
+    pub(crate) subject: String,
+    /// UUID of its key.
+    pub(crate) key: String,
+    /// Of its session.
+    pub(crate) secret: String,
 }
 
 pub(crate) const ISSUER: &str = "https://idp.example.com";
@@ -149,6 +163,7 @@ impl Subject {
             cursor: text(&page["nextCursor"]),
             logged: String::new(),
             console: Console::default(),
+            member: Member::default(),
         }
     }
 
@@ -201,6 +216,48 @@ impl Subject {
         Self { logged, console, ..self }
     }
 
+    /// With an account of the user, who is that administrator, has keys and the organization's key, and is unlocked. A browser
+    /// would have made the keys; here they are rows.
+    pub(crate) async fn with_member(self, server: &Server) -> Self {
+        let email = text(&self.user["emails"][0]["value"]);
+        let named = proto::FinishAccountSignInRequest {
+            organization_id: self.organization.clone(),
+            issuer: ISSUER.to_owned(),
+            subject: self.console.subject.clone(),
+            email: email.clone(),
+            email_verified: true,
+            ..Default::default()
+        };
+        let signed_in = server.accounts.clone().finish_account_sign_in(named).await.expect("signed in").into_inner();
+        let key = new_id().to_string();
+        let database = &server.databases[0];
+        let [org, user, id] = [&self.organization, &self.user_id(), &key].map(|id| database.literal(id));
+        let bytes = |n: usize| {
+            if database.is_sqlite() {
+                format!("zeroblob({n})")
+            } else {
+                format!("CAST(decode(repeat('00', {n}), 'hex') AS bytea)")
+            }
+        };
+        let (b12, b32, b48, b64) = (bytes(12), bytes(32), bytes(48), bytes(64));
+        let of_user = format!("org = {org} AND user_id = {user}");
+        let rows = format!(
+            "UPDATE account SET stage = 3, key_id = {id}, granted = 1, set_up = created, confirmed = created WHERE {of_user}; \
+             UPDATE account_session SET unlocked = created WHERE {of_user}; \
+             INSERT INTO account_key (org, id, user_id, version, enc_pub, sig_pub, possession, challenge, created) \
+             SELECT org, {id}, user_id, 1, {b32}, {b32}, {b64}, {b32}, created FROM account WHERE {of_user}; \
+             INSERT INTO account_key_wrap (org, user_id, kind, key_id, nonce, ciphertext, created) \
+             SELECT org, user_id, 'password', {id}, {b12}, {b48}, created FROM account WHERE {of_user}; \
+             INSERT INTO org_key (org, version, made_by, made_by_key, kit_pub, kit_enc, kit_ciphertext, kit_signature, created) \
+             SELECT org, 1, user_id, {id}, {b32}, {b32}, {b48}, {b64}, created FROM account WHERE {of_user}; \
+             INSERT INTO org_key_grant (org, user_id, version, recipient_key_id, enc, ciphertext, signature, granter_key_id, \
+             created) SELECT org, user_id, 1, {id}, {b32}, {b48}, {b64}, {id}, created FROM account WHERE {of_user}"
+        );
+        database.execute(&rows).expect("rows");
+        let subject = self.console.subject.clone();
+        Self { member: Member { email, subject, key, secret: signed_in.secret }, ..self }
+    }
+
     /// The same with other ids and texts, which nobody has: what is compared with.
     pub(crate) fn nobody(&self) -> Self {
         let all =
@@ -236,6 +293,12 @@ impl Subject {
                 subject: tag(),
                 session: new_id().to_string(),
                 invite: new_id().to_string(),
+            },
+            member: Member {
+                email: format!("mail-{}@example.com", tag()),
+                subject: tag(),
+                key: new_id().to_string(),
+                secret: shuffled(""),
             },
             ..self.clone()
         }
@@ -324,6 +387,14 @@ impl Subject {
         let get = proto::GetSignInProviderRequest { organization_id, with_client_secret: true };
         let provider = console.get_sign_in_provider(get).await.ok().map(tonic::Response::into_inner);
         seen.push(format!("{admins:?} {sessions:?} {provider:?}"));
+        let list = proto::ListAccountsRequest { organization_id: self.organization.clone(), ..Default::default() };
+        seen.push(format!("{:?}", server.accounts.clone().list_accounts(list).await.expect("accounts").into_inner()));
+        if !self.member.secret.is_empty() {
+            let request =
+                proto::AccountSessionRequest { secret_sha256: sha256(&self.member.secret), ..Default::default() };
+            let key = server.accounts.clone().get_organization_key(request).await.expect("its key").into_inner();
+            seen.push(format!("{key:?}"));
+        }
         for secret in [&self.token, &self.oauth_access] {
             let verify = VerifyRequest { secret_sha256: sha256(secret), restrictions_enforced: true };
             seen.push(format!("{:?}", server.tokens.clone().verify(verify).await.expect("valid").into_inner()));

@@ -1873,6 +1873,2628 @@ pub mod console_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Account {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "AccountState", tag = "3")]
+    pub state: i32,
+    /// Only of suspended and deleted ones.
+    #[prost(enumeration = "AccountState", tag = "4")]
+    pub before: i32,
+    /// Absent: no keys.
+    #[prost(message, optional, tag = "5")]
+    pub key: ::core::option::Option<AccountKey>,
+    /// Absent: never signed in.
+    #[prost(message, optional, tag = "6")]
+    pub last_signed_in_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "7")]
+    pub set_up_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "8")]
+    pub confirmed_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// As SCIM has them.
+    #[prost(string, tag = "9")]
+    pub user_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "10")]
+    pub display_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "11")]
+    pub email: ::prost::alloc::string::String,
+}
+/// Public keys.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountKey {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    /// X25519, 32 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub enc_pub: ::prost::bytes::Bytes,
+    /// Ed25519, 32 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub sig_pub: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FinishAccountSignInRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub issuer: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub subject: ::prost::alloc::string::String,
+    /// Empty: the provider told none.
+    #[prost(string, tag = "4")]
+    pub email: ::prost::alloc::string::String,
+    #[prost(bool, tag = "5")]
+    pub email_verified: bool,
+    /// `preferred_username`.
+    #[prost(string, tag = "6")]
+    pub user_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "7")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "8")]
+    pub browser: ::core::option::Option<Browser>,
+    #[prost(string, tag = "9")]
+    pub request_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NewAccountSession {
+    #[prost(message, optional, tag = "1")]
+    pub session: ::core::option::Option<AccountSession>,
+    /// `rc_account_...`; not stored.
+    #[prost(string, tag = "2")]
+    pub secret: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountSessionRequest {
+    /// SHA-256 of the session's secret, 32 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub browser: ::core::option::Option<Browser>,
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountSession {
+    /// UUID. Not the secret.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub account: ::core::option::Option<Account>,
+    #[prost(message, optional, tag = "3")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "4")]
+    pub expires_at: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether its user has shown the password or the kit in it.
+    #[prost(bool, tag = "5")]
+    pub unlocked: bool,
+    /// Whether the user is an owner or admin of the organization's console, found by
+    /// issuer and subject.
+    #[prost(bool, tag = "6")]
+    pub may_confirm: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndAccountSessionResponse {}
+/// Argon2id, as the client is to stretch the password.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Stretching {
+    /// KiB.
+    #[prost(uint32, tag = "1")]
+    pub memory: u32,
+    #[prost(uint32, tag = "2")]
+    pub iterations: u32,
+    #[prost(uint32, tag = "3")]
+    pub parallelism: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginKeySetUpRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// OPAQUE, 32 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub registration_request: ::prost::bytes::Bytes,
+    /// New keys for an account that has some: it is accepted again, and what was
+    /// granted to the old ones is of no use.
+    #[prost(bool, tag = "4")]
+    pub reset: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginKeySetUpResponse {
+    /// OPAQUE, 64 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub registration_response: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub stretching: ::core::option::Option<Stretching>,
+    /// UUID.
+    #[prost(string, tag = "3")]
+    pub key_id: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub version: u32,
+    /// 32 bytes.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub challenge: ::prost::bytes::Bytes,
+}
+/// The account secret, encrypted (docs/account-keys.md).
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Wrap {
+    /// 12 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub nonce: ::prost::bytes::Bytes,
+    /// 48 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub ciphertext: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FinishKeySetUpRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub key_id: ::prost::alloc::string::String,
+    /// OPAQUE, 192 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub record: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub enc_pub: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub sig_pub: ::prost::bytes::Bytes,
+    /// Ed25519, 64 bytes.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub proof_of_possession: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "8")]
+    pub password_wrap: ::core::option::Option<Wrap>,
+    #[prost(message, optional, tag = "9")]
+    pub recovery_wrap: ::core::option::Option<Wrap>,
+    /// SHA-256 of the recovery proof, 32 bytes.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub recovery_sha256: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginUnlockRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// OPAQUE KE1, 96 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub ke1: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginUnlockResponse {
+    /// UUID, for FinishUnlock.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// OPAQUE KE2, 320 bytes.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub ke2: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "3")]
+    pub stretching: ::core::option::Option<Stretching>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FinishUnlockRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+    /// OPAQUE KE3, 64 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub ke3: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecoverAccountRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// 32 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub proof: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Unlocked {
+    #[prost(message, optional, tag = "1")]
+    pub key: ::core::option::Option<AccountKey>,
+    /// Of the kind that was shown: password or recovery.
+    #[prost(message, optional, tag = "2")]
+    pub wrap: ::core::option::Option<Wrap>,
+    #[prost(message, optional, tag = "3")]
+    pub organization_key: ::core::option::Option<OrganizationKey>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginPasswordChangeRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub registration_request: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BeginPasswordChangeResponse {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub registration_response: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub stretching: ::core::option::Option<Stretching>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FinishPasswordChangeRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub record: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "4")]
+    pub password_wrap: ::core::option::Option<Wrap>,
+    /// Both or neither: a new kit.
+    #[prost(message, optional, tag = "5")]
+    pub recovery_wrap: ::core::option::Option<Wrap>,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub recovery_sha256: ::prost::bytes::Bytes,
+}
+/// An organization key of a version, sealed to a member (HPKE) and signed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Grant {
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Of the member's key.
+    #[prost(string, tag = "3")]
+    pub recipient_key_id: ::prost::alloc::string::String,
+    /// 32 bytes.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub enc: ::prost::bytes::Bytes,
+    /// 48 bytes.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub ciphertext: ::prost::bytes::Bytes,
+    /// Ed25519, 64 bytes.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub signature: ::prost::bytes::Bytes,
+    /// Of the granter's key.
+    #[prost(string, tag = "7")]
+    pub granter_key_id: ::prost::alloc::string::String,
+}
+/// The organization key as its members need it; none of it opens without a
+/// member's private key.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct OrganizationKey {
+    /// 0: the organization has none yet.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    /// To whoever asks; absent: none.
+    #[prost(message, optional, tag = "2")]
+    pub grant: ::core::option::Option<Grant>,
+    /// Of who gave it; stays known when it is nobody's key any more.
+    #[prost(message, optional, tag = "3")]
+    pub granter: ::core::option::Option<AccountKey>,
+    #[prost(string, tag = "4")]
+    pub granter_user_id: ::prost::alloc::string::String,
+    /// The version before each, encrypted under it, from `version` down: the newest
+    /// 100.
+    #[prost(message, repeated, tag = "5")]
+    pub chain: ::prost::alloc::vec::Vec<ChainLink>,
+    /// A member was deleted since it was made.
+    #[prost(bool, tag = "6")]
+    pub rotation_due: bool,
+    /// X25519, 32 bytes; of the organization kit.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub kit_pub: ::prost::bytes::Bytes,
+    /// Sealed to the organization kit.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub kit_enc: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub kit_ciphertext: ::prost::bytes::Bytes,
+    /// As of a grant whose recipient is the kit, and whose it is.
+    #[prost(bytes = "bytes", tag = "10")]
+    pub kit_signature: ::prost::bytes::Bytes,
+    #[prost(message, optional, tag = "11")]
+    pub kit_granter: ::core::option::Option<AccountKey>,
+    #[prost(string, tag = "12")]
+    pub kit_granter_user_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ChainLink {
+    /// Whose predecessor is encrypted.
+    #[prost(uint32, tag = "1")]
+    pub version: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub nonce: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub ciphertext: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateOrganizationKeyRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub grant: ::core::option::Option<Grant>,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub kit_pub: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub kit_enc: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub kit_ciphertext: ::prost::bytes::Bytes,
+    /// By who makes the key, 64 bytes.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub kit_signature: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateOrganizationKeyRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub grant: ::core::option::Option<Grant>,
+    /// Of the new version.
+    #[prost(message, optional, tag = "4")]
+    pub link: ::core::option::Option<ChainLink>,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub kit_enc: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub kit_ciphertext: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub kit_signature: ::prost::bytes::Bytes,
+    /// Of a new organization kit; empty: that of the version before.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub kit_pub: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListMembersToConfirmRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Those after this key id; empty: from the first.
+    #[prost(string, tag = "3")]
+    pub after: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListMembersToConfirmResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub members: ::prost::alloc::vec::Vec<UnconfirmedMember>,
+    /// There are more.
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnconfirmedMember {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub display_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub email: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "5")]
+    pub key: ::core::option::Option<AccountKey>,
+    /// Ed25519, 64 bytes, and the challenge that it answers: the browser checks it.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub proof_of_possession: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub challenge: ::prost::bytes::Bytes,
+    /// Had an older version of the organization key.
+    #[prost(bool, tag = "8")]
+    pub was_confirmed: bool,
+    /// An owner or admin of the console: never confirmed automatically.
+    #[prost(bool, tag = "9")]
+    pub administrator: bool,
+    /// The newest that the member has, for these keys: it says who had confirmed them. Absent: none.
+    #[prost(message, optional, tag = "10")]
+    pub grant: ::core::option::Option<Grant>,
+    #[prost(message, optional, tag = "11")]
+    pub granter: ::core::option::Option<AccountKey>,
+    #[prost(string, tag = "12")]
+    pub granter_user_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfirmMembersRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "3")]
+    pub grants: ::prost::alloc::vec::Vec<Grant>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ConfirmMembersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub confirmed: ::prost::alloc::vec::Vec<Confirmed>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Confirmed {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Empty: done. Else what was wrong.
+    #[prost(string, tag = "2")]
+    pub refused: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetAccountRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAccountsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    /// One of these; none: all but deleted ones.
+    #[prost(enumeration = "AccountState", repeated, tag = "2")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Those after this user id; empty: from the first.
+    #[prost(string, tag = "3")]
+    pub after: ::prost::alloc::string::String,
+    /// 1 to 100; 0: 100.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+}
+/// So many users are looked at for one page: where few are in a state, it may have fewer accounts than the limit, or none,
+/// and there may still be more.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAccountsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub accounts: ::prost::alloc::vec::Vec<Account>,
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+    /// What to give as `after` for the next page, where there are more.
+    #[prost(string, tag = "3")]
+    pub next: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CountAccountsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CountAccountsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub counts: ::prost::alloc::vec::Vec<AccountCount>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountCount {
+    #[prost(enumeration = "AccountState", tag = "1")]
+    pub state: i32,
+    #[prost(uint64, tag = "2")]
+    pub users: u64,
+}
+/// How accounts come to be.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountPolicy {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "LinkClaim", tag = "2")]
+    pub link: i32,
+    /// Users who were not provisioned may sign in: they are created.
+    #[prost(bool, tag = "3")]
+    pub just_in_time: bool,
+    /// Open pages of confirmed administrators confirm members by themselves; those who are
+    /// administrators never.
+    #[prost(bool, tag = "4")]
+    pub confirm_automatically: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetAccountPolicyRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetAccountPolicyRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(enumeration = "LinkClaim", tag = "3")]
+    pub link: i32,
+    #[prost(bool, tag = "4")]
+    pub just_in_time: bool,
+    #[prost(bool, tag = "5")]
+    pub confirm_automatically: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InviteToSetUpRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, repeated, tag = "3")]
+    pub user_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Where the sign-in is, https: the page that mail names.
+    #[prost(string, tag = "4")]
+    pub url: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InviteToSetUpResponse {
+    #[prost(uint32, tag = "1")]
+    pub sent: u32,
+    /// Who finished already, is deactivated or has no e-mail address.
+    #[prost(uint32, tag = "2")]
+    pub left_out: u32,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum AccountState {
+    Unspecified = 0,
+    /// By SCIM; never signed in.
+    Provisioned = 1,
+    /// Signed in, without keys.
+    SetupRequired = 2,
+    /// Has keys, waits for the organization key.
+    Accepted = 3,
+    /// Has the organization key.
+    Confirmed = 4,
+    /// Deactivated: `before` says what it comes back to.
+    Suspended = 5,
+    /// `before` says what it comes back to while it can be restored.
+    Deleted = 6,
+}
+impl AccountState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ACCOUNT_STATE_UNSPECIFIED",
+            Self::Provisioned => "ACCOUNT_STATE_PROVISIONED",
+            Self::SetupRequired => "ACCOUNT_STATE_SETUP_REQUIRED",
+            Self::Accepted => "ACCOUNT_STATE_ACCEPTED",
+            Self::Confirmed => "ACCOUNT_STATE_CONFIRMED",
+            Self::Suspended => "ACCOUNT_STATE_SUSPENDED",
+            Self::Deleted => "ACCOUNT_STATE_DELETED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ACCOUNT_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "ACCOUNT_STATE_PROVISIONED" => Some(Self::Provisioned),
+            "ACCOUNT_STATE_SETUP_REQUIRED" => Some(Self::SetupRequired),
+            "ACCOUNT_STATE_ACCEPTED" => Some(Self::Accepted),
+            "ACCOUNT_STATE_CONFIRMED" => Some(Self::Confirmed),
+            "ACCOUNT_STATE_SUSPENDED" => Some(Self::Suspended),
+            "ACCOUNT_STATE_DELETED" => Some(Self::Deleted),
+            _ => None,
+        }
+    }
+}
+/// What of an ID token is compared with a user's SCIM attributes, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum LinkClaim {
+    Unspecified = 0,
+    /// A verified `email` with userName or a value of emails.
+    Email = 1,
+    /// `preferred_username` with userName.
+    UserName = 2,
+    /// `sub` with externalId.
+    ExternalId = 3,
+}
+impl LinkClaim {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "LINK_CLAIM_UNSPECIFIED",
+            Self::Email => "LINK_CLAIM_EMAIL",
+            Self::UserName => "LINK_CLAIM_USER_NAME",
+            Self::ExternalId => "LINK_CLAIM_EXTERNAL_ID",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LINK_CLAIM_UNSPECIFIED" => Some(Self::Unspecified),
+            "LINK_CLAIM_EMAIL" => Some(Self::Email),
+            "LINK_CLAIM_USER_NAME" => Some(Self::UserName),
+            "LINK_CLAIM_EXTERNAL_ID" => Some(Self::ExternalId),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod account_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Accounts: what a provisioned user has beside its SCIM resource. Who it is at the
+    /// organization's OpenID provider, its sessions, its keys, and the organization key.
+    ///
+    /// docs/account-keys.md is the protocol. No message here has a field for a
+    /// password, a kit, an export key, a wrapping key, an account secret, a private
+    /// key or an organization key: what decrypts is made in a browser and stays there.
+    ///
+    /// A member's session decides who calls: rpcs that take a session's hash act for
+    /// its user alone. Whoever is deactivated or deleted has no session from that
+    /// moment on: SESSION_INVALID.
+    #[derive(Debug, Clone)]
+    pub struct AccountServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> AccountServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> AccountServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            AccountServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// A session for the user whom the organization's OpenID provider named. The
+        /// first time one is found by the claim that the organization has chosen and pinned to
+        /// issuer and subject, from then on by these alone. SIGN_IN_REFUSED for who was not
+        /// provisioned, is deactivated, fits several users, or is pinned to another subject;
+        /// the message says what to do, and it is an event.
+        pub async fn finish_account_sign_in(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FinishAccountSignInRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::NewAccountSession>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/FinishAccountSignIn",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "FinishAccountSignIn",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// SESSION_INVALID for one that is unknown, ended, idle for too long, too old, or
+        /// whose user is not active any more. Counts as use, written at most once a minute.
+        pub async fn verify_account_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AccountSessionRequest>,
+        ) -> std::result::Result<tonic::Response<super::AccountSession>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/VerifyAccountSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "VerifyAccountSession",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Idempotent.
+        pub async fn end_account_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AccountSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndAccountSessionResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/EndAccountSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "EndAccountSession",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Set-up, from setup_required, or anew with `reset`. It may be begun any number of
+        /// times; the last beginning counts. ACCOUNT_STATE from another state.
+        pub async fn begin_key_set_up(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BeginKeySetUpRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginKeySetUpResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/BeginKeySetUp",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "BeginKeySetUp",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// accepted, in one transaction. Sent again for the key that is the account's, it
+        /// changes nothing and answers alike. KEY_INVALID if the proof of possession is not
+        /// good for this challenge; ACCOUNT_STATE where set-up was begun anew since.
+        pub async fn finish_key_set_up(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FinishKeySetUpRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/FinishKeySetUp",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "FinishKeySetUp",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Each counts as a guess, finished or not: LIMITED with when to try again. For an
+        /// account without keys the answer looks the same.
+        pub async fn begin_unlock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BeginUnlockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginUnlockResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/BeginUnlock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("rollcall.identity.v1.AccountService", "BeginUnlock"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The session is unlocked, and the wraps and grants are given. UNLOCK_FAILED for a
+        /// wrong password and for a beginning that is unknown, used or a minute old.
+        pub async fn finish_unlock(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FinishUnlockRequest>,
+        ) -> std::result::Result<tonic::Response<super::Unlocked>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/FinishUnlock",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "FinishUnlock",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The recovery wrap, for its proof; counts as a guess. The session is unlocked.
+        /// UNLOCK_FAILED.
+        pub async fn recover_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecoverAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::Unlocked>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/RecoverAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "RecoverAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// A new password, and with it a new kit if there is one: only in an unlocked
+        /// session, else ACCOUNT_LOCKED. Ends all other sessions of the account.
+        pub async fn begin_password_change(
+            &mut self,
+            request: impl tonic::IntoRequest<super::BeginPasswordChangeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginPasswordChangeResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/BeginPasswordChange",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "BeginPasswordChange",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn finish_password_change(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FinishPasswordChangeRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/FinishPasswordChange",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "FinishPasswordChange",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What an unlocked session may read again: ACCOUNT_LOCKED in another.
+        pub async fn get_organization_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AccountSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OrganizationKey>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/GetOrganizationKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "GetOrganizationKey",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Who in an unlocked session is an owner or admin of the console may do these:
+        /// ACCOUNT_LOCKED, NOT_CONFIRMING.
+        ///
+        /// Version 1, with the grant to oneself: confirmed from then on. ACCOUNT_STATE
+        /// where the organization has a key.
+        pub async fn create_organization_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateOrganizationKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OrganizationKey>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/CreateOrganizationKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "CreateOrganizationKey",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The next version. Only who is confirmed. The chain and one's own grant come with it;
+        /// the other members' follow by ConfirmMembers. CONTENDED where another was first.
+        pub async fn rotate_organization_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateOrganizationKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OrganizationKey>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/RotateOrganizationKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "RotateOrganizationKey",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Who waits for a grant of the newest version: accepted members, and confirmed
+        /// ones after a rotation. By key id, 100 at most.
+        pub async fn list_members_to_confirm(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMembersToConfirmRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMembersToConfirmResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/ListMembersToConfirm",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "ListMembersToConfirm",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Up to 100 grants. Each is taken or refused by itself. Only who is confirmed.
+        pub async fn confirm_members(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ConfirmMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmMembersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/ConfirmMembers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "ConfirmMembers",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// For services and consoles. USER_NOT_FOUND; deleted users are found while they
+        /// can be restored.
+        pub async fn get_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/GetAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("rollcall.identity.v1.AccountService", "GetAccount"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// By user id. 100 at most.
+        pub async fn list_accounts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAccountsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/ListAccounts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "ListAccounts",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// How many users are in each state. Who is deactivated and never signed in counts as provisioned here; all else is
+        /// counted over the accounts of those who have signed in.
+        pub async fn count_accounts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CountAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CountAccountsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/CountAccounts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "CountAccounts",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_account_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetAccountPolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::AccountPolicy>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/GetAccountPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "GetAccountPolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn set_account_policy(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetAccountPolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::AccountPolicy>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/SetAccountPolicy",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "SetAccountPolicy",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Mail to users who have not finished set-up, up to 100; MAIL_OFF where none is sent.
+        /// What was sent before to another address or user name is of no use: it holds no
+        /// secret.
+        pub async fn invite_to_set_up(
+            &mut self,
+            request: impl tonic::IntoRequest<super::InviteToSetUpRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::InviteToSetUpResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/InviteToSetUp",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "InviteToSetUp",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod account_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with AccountServiceServer.
+    #[async_trait]
+    pub trait AccountService: std::marker::Send + std::marker::Sync + 'static {
+        /// A session for the user whom the organization's OpenID provider named. The
+        /// first time one is found by the claim that the organization has chosen and pinned to
+        /// issuer and subject, from then on by these alone. SIGN_IN_REFUSED for who was not
+        /// provisioned, is deactivated, fits several users, or is pinned to another subject;
+        /// the message says what to do, and it is an event.
+        async fn finish_account_sign_in(
+            &self,
+            request: tonic::Request<super::FinishAccountSignInRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::NewAccountSession>,
+            tonic::Status,
+        >;
+        /// SESSION_INVALID for one that is unknown, ended, idle for too long, too old, or
+        /// whose user is not active any more. Counts as use, written at most once a minute.
+        async fn verify_account_session(
+            &self,
+            request: tonic::Request<super::AccountSessionRequest>,
+        ) -> std::result::Result<tonic::Response<super::AccountSession>, tonic::Status>;
+        /// Idempotent.
+        async fn end_account_session(
+            &self,
+            request: tonic::Request<super::AccountSessionRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EndAccountSessionResponse>,
+            tonic::Status,
+        >;
+        /// Set-up, from setup_required, or anew with `reset`. It may be begun any number of
+        /// times; the last beginning counts. ACCOUNT_STATE from another state.
+        async fn begin_key_set_up(
+            &self,
+            request: tonic::Request<super::BeginKeySetUpRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginKeySetUpResponse>,
+            tonic::Status,
+        >;
+        /// accepted, in one transaction. Sent again for the key that is the account's, it
+        /// changes nothing and answers alike. KEY_INVALID if the proof of possession is not
+        /// good for this challenge; ACCOUNT_STATE where set-up was begun anew since.
+        async fn finish_key_set_up(
+            &self,
+            request: tonic::Request<super::FinishKeySetUpRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status>;
+        /// Each counts as a guess, finished or not: LIMITED with when to try again. For an
+        /// account without keys the answer looks the same.
+        async fn begin_unlock(
+            &self,
+            request: tonic::Request<super::BeginUnlockRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginUnlockResponse>,
+            tonic::Status,
+        >;
+        /// The session is unlocked, and the wraps and grants are given. UNLOCK_FAILED for a
+        /// wrong password and for a beginning that is unknown, used or a minute old.
+        async fn finish_unlock(
+            &self,
+            request: tonic::Request<super::FinishUnlockRequest>,
+        ) -> std::result::Result<tonic::Response<super::Unlocked>, tonic::Status>;
+        /// The recovery wrap, for its proof; counts as a guess. The session is unlocked.
+        /// UNLOCK_FAILED.
+        async fn recover_account(
+            &self,
+            request: tonic::Request<super::RecoverAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::Unlocked>, tonic::Status>;
+        /// A new password, and with it a new kit if there is one: only in an unlocked
+        /// session, else ACCOUNT_LOCKED. Ends all other sessions of the account.
+        async fn begin_password_change(
+            &self,
+            request: tonic::Request<super::BeginPasswordChangeRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::BeginPasswordChangeResponse>,
+            tonic::Status,
+        >;
+        async fn finish_password_change(
+            &self,
+            request: tonic::Request<super::FinishPasswordChangeRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status>;
+        /// What an unlocked session may read again: ACCOUNT_LOCKED in another.
+        async fn get_organization_key(
+            &self,
+            request: tonic::Request<super::AccountSessionRequest>,
+        ) -> std::result::Result<tonic::Response<super::OrganizationKey>, tonic::Status>;
+        /// Who in an unlocked session is an owner or admin of the console may do these:
+        /// ACCOUNT_LOCKED, NOT_CONFIRMING.
+        ///
+        /// Version 1, with the grant to oneself: confirmed from then on. ACCOUNT_STATE
+        /// where the organization has a key.
+        async fn create_organization_key(
+            &self,
+            request: tonic::Request<super::CreateOrganizationKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::OrganizationKey>, tonic::Status>;
+        /// The next version. Only who is confirmed. The chain and one's own grant come with it;
+        /// the other members' follow by ConfirmMembers. CONTENDED where another was first.
+        async fn rotate_organization_key(
+            &self,
+            request: tonic::Request<super::RotateOrganizationKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::OrganizationKey>, tonic::Status>;
+        /// Who waits for a grant of the newest version: accepted members, and confirmed
+        /// ones after a rotation. By key id, 100 at most.
+        async fn list_members_to_confirm(
+            &self,
+            request: tonic::Request<super::ListMembersToConfirmRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMembersToConfirmResponse>,
+            tonic::Status,
+        >;
+        /// Up to 100 grants. Each is taken or refused by itself. Only who is confirmed.
+        async fn confirm_members(
+            &self,
+            request: tonic::Request<super::ConfirmMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmMembersResponse>,
+            tonic::Status,
+        >;
+        /// For services and consoles. USER_NOT_FOUND; deleted users are found while they
+        /// can be restored.
+        async fn get_account(
+            &self,
+            request: tonic::Request<super::GetAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status>;
+        /// By user id. 100 at most.
+        async fn list_accounts(
+            &self,
+            request: tonic::Request<super::ListAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAccountsResponse>,
+            tonic::Status,
+        >;
+        /// How many users are in each state. Who is deactivated and never signed in counts as provisioned here; all else is
+        /// counted over the accounts of those who have signed in.
+        async fn count_accounts(
+            &self,
+            request: tonic::Request<super::CountAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CountAccountsResponse>,
+            tonic::Status,
+        >;
+        async fn get_account_policy(
+            &self,
+            request: tonic::Request<super::GetAccountPolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::AccountPolicy>, tonic::Status>;
+        async fn set_account_policy(
+            &self,
+            request: tonic::Request<super::SetAccountPolicyRequest>,
+        ) -> std::result::Result<tonic::Response<super::AccountPolicy>, tonic::Status>;
+        /// Mail to users who have not finished set-up, up to 100; MAIL_OFF where none is sent.
+        /// What was sent before to another address or user name is of no use: it holds no
+        /// secret.
+        async fn invite_to_set_up(
+            &self,
+            request: tonic::Request<super::InviteToSetUpRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::InviteToSetUpResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Accounts: what a provisioned user has beside its SCIM resource. Who it is at the
+    /// organization's OpenID provider, its sessions, its keys, and the organization key.
+    ///
+    /// docs/account-keys.md is the protocol. No message here has a field for a
+    /// password, a kit, an export key, a wrapping key, an account secret, a private
+    /// key or an organization key: what decrypts is made in a browser and stays there.
+    ///
+    /// A member's session decides who calls: rpcs that take a session's hash act for
+    /// its user alone. Whoever is deactivated or deleted has no session from that
+    /// moment on: SESSION_INVALID.
+    #[derive(Debug)]
+    pub struct AccountServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> AccountServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for AccountServiceServer<T>
+    where
+        T: AccountService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/rollcall.identity.v1.AccountService/FinishAccountSignIn" => {
+                    #[allow(non_camel_case_types)]
+                    struct FinishAccountSignInSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::FinishAccountSignInRequest>
+                    for FinishAccountSignInSvc<T> {
+                        type Response = super::NewAccountSession;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FinishAccountSignInRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::finish_account_sign_in(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FinishAccountSignInSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/VerifyAccountSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifyAccountSessionSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::AccountSessionRequest>
+                    for VerifyAccountSessionSvc<T> {
+                        type Response = super::AccountSession;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AccountSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::verify_account_session(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifyAccountSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/EndAccountSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct EndAccountSessionSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::AccountSessionRequest>
+                    for EndAccountSessionSvc<T> {
+                        type Response = super::EndAccountSessionResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AccountSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::end_account_session(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EndAccountSessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/BeginKeySetUp" => {
+                    #[allow(non_camel_case_types)]
+                    struct BeginKeySetUpSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::BeginKeySetUpRequest>
+                    for BeginKeySetUpSvc<T> {
+                        type Response = super::BeginKeySetUpResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BeginKeySetUpRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::begin_key_set_up(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BeginKeySetUpSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/FinishKeySetUp" => {
+                    #[allow(non_camel_case_types)]
+                    struct FinishKeySetUpSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::FinishKeySetUpRequest>
+                    for FinishKeySetUpSvc<T> {
+                        type Response = super::Account;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FinishKeySetUpRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::finish_key_set_up(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FinishKeySetUpSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/BeginUnlock" => {
+                    #[allow(non_camel_case_types)]
+                    struct BeginUnlockSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::BeginUnlockRequest>
+                    for BeginUnlockSvc<T> {
+                        type Response = super::BeginUnlockResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BeginUnlockRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::begin_unlock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BeginUnlockSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/FinishUnlock" => {
+                    #[allow(non_camel_case_types)]
+                    struct FinishUnlockSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::FinishUnlockRequest>
+                    for FinishUnlockSvc<T> {
+                        type Response = super::Unlocked;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FinishUnlockRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::finish_unlock(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FinishUnlockSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/RecoverAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecoverAccountSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::RecoverAccountRequest>
+                    for RecoverAccountSvc<T> {
+                        type Response = super::Unlocked;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecoverAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::recover_account(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecoverAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/BeginPasswordChange" => {
+                    #[allow(non_camel_case_types)]
+                    struct BeginPasswordChangeSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::BeginPasswordChangeRequest>
+                    for BeginPasswordChangeSvc<T> {
+                        type Response = super::BeginPasswordChangeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::BeginPasswordChangeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::begin_password_change(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = BeginPasswordChangeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/FinishPasswordChange" => {
+                    #[allow(non_camel_case_types)]
+                    struct FinishPasswordChangeSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::FinishPasswordChangeRequest>
+                    for FinishPasswordChangeSvc<T> {
+                        type Response = super::Account;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FinishPasswordChangeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::finish_password_change(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FinishPasswordChangeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/GetOrganizationKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetOrganizationKeySvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::AccountSessionRequest>
+                    for GetOrganizationKeySvc<T> {
+                        type Response = super::OrganizationKey;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AccountSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::get_organization_key(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetOrganizationKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/CreateOrganizationKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateOrganizationKeySvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::CreateOrganizationKeyRequest>
+                    for CreateOrganizationKeySvc<T> {
+                        type Response = super::OrganizationKey;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateOrganizationKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::create_organization_key(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateOrganizationKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/RotateOrganizationKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateOrganizationKeySvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::RotateOrganizationKeyRequest>
+                    for RotateOrganizationKeySvc<T> {
+                        type Response = super::OrganizationKey;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateOrganizationKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::rotate_organization_key(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateOrganizationKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/ListMembersToConfirm" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListMembersToConfirmSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::ListMembersToConfirmRequest>
+                    for ListMembersToConfirmSvc<T> {
+                        type Response = super::ListMembersToConfirmResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListMembersToConfirmRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::list_members_to_confirm(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListMembersToConfirmSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/ConfirmMembers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ConfirmMembersSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::ConfirmMembersRequest>
+                    for ConfirmMembersSvc<T> {
+                        type Response = super::ConfirmMembersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmMembersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::confirm_members(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ConfirmMembersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/GetAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetAccountSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::GetAccountRequest>
+                    for GetAccountSvc<T> {
+                        type Response = super::Account;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::get_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/ListAccounts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAccountsSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::ListAccountsRequest>
+                    for ListAccountsSvc<T> {
+                        type Response = super::ListAccountsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAccountsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::list_accounts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAccountsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/CountAccounts" => {
+                    #[allow(non_camel_case_types)]
+                    struct CountAccountsSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::CountAccountsRequest>
+                    for CountAccountsSvc<T> {
+                        type Response = super::CountAccountsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CountAccountsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::count_accounts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CountAccountsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/GetAccountPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetAccountPolicySvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::GetAccountPolicyRequest>
+                    for GetAccountPolicySvc<T> {
+                        type Response = super::AccountPolicy;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetAccountPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::get_account_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetAccountPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/SetAccountPolicy" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetAccountPolicySvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::SetAccountPolicyRequest>
+                    for SetAccountPolicySvc<T> {
+                        type Response = super::AccountPolicy;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetAccountPolicyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::set_account_policy(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetAccountPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/InviteToSetUp" => {
+                    #[allow(non_camel_case_types)]
+                    struct InviteToSetUpSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::InviteToSetUpRequest>
+                    for InviteToSetUpSvc<T> {
+                        type Response = super::InviteToSetUpResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::InviteToSetUpRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::invite_to_set_up(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = InviteToSetUpSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for AccountServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "rollcall.identity.v1.AccountService";
+    impl<T> tonic::server::NamedService for AccountServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct User {
     /// UUID.

@@ -1,0 +1,13 @@
+DROP TABLE account_policy;
+DROP TABLE org_key_grant;
+DROP TABLE org_key;
+DROP TABLE login_state;
+DROP TABLE unlock_budget;
+DROP TABLE unlock_limit;
+DROP TABLE recovery_verifier;
+DROP TABLE opaque_record;
+DROP TABLE account_key_wrap;
+DROP TABLE account_key;
+DROP TABLE account_registration;
+DROP TABLE account_session;
+DROP TABLE account;

@@ -1,0 +1,220 @@
+//! `rollcall account`.
+
+use serde_json::{Value, json};
+use wire::{
+    Transport,
+    identity::{
+        Account, AccountPolicy, AccountState, CountAccountsRequest, GetAccountPolicyRequest, GetAccountRequest,
+        InviteToSetUpRequest, LinkClaim, ListAccountsRequest, SetAccountPolicyRequest,
+        account_service_client::AccountServiceClient,
+    },
+};
+
+use super::{caller, instant, organization, refused};
+use crate::{
+    cli::{AccountCommand, AccountLink, AccountStateName},
+    connect::Connection,
+    output,
+    settings::Settings,
+};
+
+type Client = AccountServiceClient<Transport>;
+
+/// Runs one.
+pub(crate) async fn run(settings: &Settings, command: AccountCommand) -> anyhow::Result<()> {
+    let mut connection = Connection::new(settings);
+    let result = answer(&mut connection, command).await;
+    connection.close().await;
+    let (json, text) = result?;
+    Ok(output::print(settings.output, &json, &text)?)
+}
+
+async fn answer(connection: &mut Connection<'_>, command: AccountCommand) -> anyhow::Result<(Value, String)> {
+    let (AccountCommand::List { org, .. }
+    | AccountCommand::Show { org, .. }
+    | AccountCommand::Policy { org, .. }
+    | AccountCommand::Invite { org, .. }) = &command;
+    let settings = connection.settings;
+    let mut organizations = connection.organizations(false).await?;
+    let organization = organization(settings, &mut organizations, org).await?;
+    let mut client = connection.accounts().await?;
+    match command {
+        AccountCommand::List { state, after, .. } => {
+            list(settings, &mut client, &organization.slug, organization.id, state, after).await
+        }
+        AccountCommand::Show { user, .. } => {
+            let request = GetAccountRequest { organization_id: organization.id, user_id: user };
+            let account = client.get_account(request).await.map_err(|status| refused(&status))?.into_inner();
+            Ok((account_json(&account), shown(&account)))
+        }
+        AccountCommand::Policy { link, just_in_time, confirm_automatically, .. } => {
+            let request = GetAccountPolicyRequest { organization_id: organization.id.clone() };
+            let before = client.get_account_policy(request).await.map_err(|status| refused(&status))?.into_inner();
+            if link.is_none() && just_in_time.is_none() && confirm_automatically.is_none() {
+                return Ok((policy_json(&before), policy_text(&before)));
+            }
+            let request = SetAccountPolicyRequest {
+                organization_id: organization.id,
+                caller: caller()?,
+                link: link.map_or(before.link, |link| to_wire(link).into()),
+                just_in_time: just_in_time.unwrap_or(before.just_in_time),
+                confirm_automatically: confirm_automatically.unwrap_or(before.confirm_automatically),
+            };
+            let set = client.set_account_policy(request).await.map_err(|status| refused(&status))?.into_inner();
+            Ok((policy_json(&set), policy_text(&set)))
+        }
+        AccountCommand::Invite { users, .. } => {
+            let url = match connection.public_url() {
+                Some(url) => format!("{url}/account/sign-in?organization={}", organization.slug),
+                None => {
+                    anyhow::bail!("the mail names the gateway's address, which is not known here; give --public-url")
+                }
+            };
+            let request =
+                InviteToSetUpRequest { organization_id: organization.id, caller: caller()?, user_ids: users, url };
+            let told = client.invite_to_set_up(request).await.map_err(|status| refused(&status))?.into_inner();
+            let mut text = format!("Told by mail: {}.", told.sent);
+            if told.left_out > 0 {
+                text += &format!(
+                    " Left out: {}, who have finished set-up, are deactivated, or have no e-mail address.",
+                    told.left_out
+                );
+            }
+            Ok((json!({ "sent": told.sent, "left_out": told.left_out }), text))
+        }
+    }
+}
+
+async fn list(
+    settings: &Settings,
+    client: &mut Client,
+    slug: &str,
+    organization_id: String,
+    state: Option<AccountStateName>,
+    after: Option<String>,
+) -> anyhow::Result<(Value, String)> {
+    let request = ListAccountsRequest {
+        organization_id: organization_id.clone(),
+        states: state.iter().map(|state| i32::from(wanted(*state))).collect(),
+        after: after.unwrap_or_default(),
+        limit: 0,
+    };
+    let listed = client.list_accounts(request).await.map_err(|status| refused(&status))?.into_inner();
+    let counts = client.count_accounts(CountAccountsRequest { organization_id }).await;
+    let counts = counts.map_err(|status| refused(&status))?.into_inner().counts;
+    let counted: serde_json::Map<String, Value> =
+        counts.iter().map(|count| (name(count.state()).to_owned(), json!(count.users))).collect();
+    let json = json!({
+        "accounts": listed.accounts.iter().map(account_json).collect::<Vec<_>>(),
+        "counts": counted,
+        "next": listed.more.then_some(&listed.next),
+    });
+    let rows: Vec<Vec<String>> = listed
+        .accounts
+        .iter()
+        .map(|account| {
+            let signed_in = instant(account.last_signed_in_at.as_ref()).unwrap_or_else(|| "never".to_owned());
+            vec![account.user_name.clone(), name(account.state()).to_owned(), account.user_id.clone(), signed_in]
+        })
+        .collect();
+    let mut text = if rows.is_empty() {
+        "Nobody here.".to_owned()
+    } else {
+        output::table(&["USER", "STATE", "ID", "LAST SIGNED IN"], &rows)
+    };
+    let all: Vec<String> = counts.iter().map(|count| format!("{} {}", count.users, name(count.state()))).collect();
+    text += &format!("\n\nIn all: {}.", all.join(", "));
+    if listed.more {
+        let state = state.map(|state| format!(" --state {}", name(wanted(state)))).unwrap_or_default();
+        let more = settings.command(&format!("account list {slug}{state} --after {}", listed.next));
+        text += &format!("\nThere are more: {more}");
+    }
+    Ok((json, text))
+}
+
+fn wanted(state: AccountStateName) -> AccountState {
+    match state {
+        AccountStateName::Provisioned => AccountState::Provisioned,
+        AccountStateName::SetupRequired => AccountState::SetupRequired,
+        AccountStateName::Accepted => AccountState::Accepted,
+        AccountStateName::Confirmed => AccountState::Confirmed,
+        AccountStateName::Suspended => AccountState::Suspended,
+        AccountStateName::Deleted => AccountState::Deleted,
+    }
+}
+
+fn name(state: AccountState) -> &'static str {
+    match state {
+        AccountState::Provisioned => "provisioned",
+        AccountState::SetupRequired => "setup_required",
+        AccountState::Accepted => "accepted",
+        AccountState::Confirmed => "confirmed",
+        AccountState::Suspended => "suspended",
+        AccountState::Deleted => "deleted",
+        AccountState::Unspecified => "unknown",
+    }
+}
+
+fn account_json(account: &Account) -> Value {
+    let before = Some(account.before()).filter(|before| *before != AccountState::Unspecified);
+    json!({
+        "user_id": account.user_id,
+        "user_name": account.user_name,
+        "state": name(account.state()),
+        "before": before.map(name),
+        "key_version": account.key.as_ref().map(|key| key.version),
+        "last_signed_in_at": instant(account.last_signed_in_at.as_ref()),
+        "set_up_at": instant(account.set_up_at.as_ref()),
+        "confirmed_at": instant(account.confirmed_at.as_ref()),
+    })
+}
+
+fn shown(account: &Account) -> String {
+    let never = || "never".to_owned();
+    format!(
+        "User            {}\nState           {}\nLast signed in  {}\nKeys made       {}\nConfirmed       {}",
+        account.user_name,
+        name(account.state()),
+        instant(account.last_signed_in_at.as_ref()).unwrap_or_else(never),
+        instant(account.set_up_at.as_ref()).unwrap_or_else(never),
+        instant(account.confirmed_at.as_ref()).unwrap_or_else(never),
+    )
+}
+
+fn to_wire(link: AccountLink) -> LinkClaim {
+    match link {
+        AccountLink::Email => LinkClaim::Email,
+        AccountLink::UserName => LinkClaim::UserName,
+        AccountLink::ExternalId => LinkClaim::ExternalId,
+    }
+}
+
+fn link_name(link: LinkClaim) -> &'static str {
+    match link {
+        LinkClaim::UserName => "user-name",
+        LinkClaim::ExternalId => "external-id",
+        LinkClaim::Email | LinkClaim::Unspecified => "email",
+    }
+}
+
+fn policy_json(policy: &AccountPolicy) -> Value {
+    json!({
+        "link": link_name(policy.link()),
+        "just_in_time": policy.just_in_time,
+        "confirm_automatically": policy.confirm_automatically,
+    })
+}
+
+fn policy_text(policy: &AccountPolicy) -> String {
+    let found = match policy.link() {
+        LinkClaim::UserName => "the claim preferred_username, compared with userName",
+        LinkClaim::ExternalId => "the claim sub, compared with externalId",
+        LinkClaim::Email | LinkClaim::Unspecified => "the verified e-mail address, compared with userName and emails",
+    };
+    let on = |on: bool| if on { "yes" } else { "no" };
+    format!(
+        "First sign-in finds a user by         {found}\nUsers who were not provisioned        {}\nConfirmed by administrators' pages    {}",
+        if policy.just_in_time { "are created at first sign-in" } else { "are not let in" },
+        on(policy.confirm_automatically),
+    )
+}
