@@ -7,7 +7,7 @@ use wire::identity::{
     CreateAdminInviteRequest, ListAdminsRequest, ListAdminsResponse, RemoveAdminRequest, SetAdminRoleRequest,
 };
 
-use super::{Confirm, Secret, made_before, said, see, status};
+use super::{Confirm, Secret, made_before, said, see, status, who::administrator};
 use crate::{
     form::Form,
     page::{self, Section, Shell},
@@ -70,7 +70,7 @@ async fn list_page(signed_in: &SignedIn, error: Option<String>) -> Result<Respon
         expires: When::of(invite.expires_at.as_ref(), now),
         id: invite.id,
         email: invite.email,
-        created_by: invite.created_by,
+        created_by: administrator(invite.created_by),
     });
     let page = Administrators {
         shell: Shell::new(signed_in, Section::Administrators, "Administrators"),

@@ -19,6 +19,8 @@ pub(crate) mod tokens;
 mod who;
 
 use askama::Template;
+pub(crate) use who::inviter;
+
 use axum::response::Response;
 use http::{StatusCode, header::SET_COOKIE};
 
