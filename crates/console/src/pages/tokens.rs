@@ -146,7 +146,11 @@ async fn lifetimes(signed_in: &SignedIn) -> Result<Lifetimes> {
     if policy.allow_never {
         hint.push_str(" 0: it never expires.");
     }
-    hint.push_str(" An event tells 30, 7 and 1 day before.");
+    hint.push_str(if mailed? {
+        " Owners and admins get a mail 30, 7 and 1 day before."
+    } else {
+        " The overview says so from 30 days before on; no mail is sent."
+    });
     Ok(Lifetimes { shortest: u32::from(!policy.allow_never), longest, usual: USUAL.min(longest), hint })
 }
 

@@ -87,6 +87,15 @@ async fn a_role_that_is_changed_holds_at_once_and_there_is_always_an_owner() {
     owner.post(&format!("/console/administrators/{admins}/role"), &[("role", "viewer")]).await.is(303);
     admin.get("/console/scim").await.is(200).says("id=\"role-hint\"");
     admin.post("/console/scim/enabled", &[("enabled", "true")]).await.is(403).says("Your role is viewer");
+    // Before anything is filled in.
+    for form in ["scim/tokens/new", "scim/clients/new?kind=client_credentials", "administrators/invite"] {
+        admin.get(&format!("/console/{form}")).await.is(403).says("Your role is viewer");
+    }
+    let guide = admin.get("/console/scim/guides/okta").await.is(200).says("an admin creates one");
+    assert!(!guide.body.contains("tokens/new"), "{}", guide.body);
+    admin.get("/console/administrators").await.is(200).says("id=\"mail-off\"");
+    owner.get("/console/scim/tokens/new").await.is(200).says("no mail is sent");
+    owner.get("/console/administrators").await.is(200);
     owner.get(&format!("/console/administrators/{admins}/remove")).await.is(200).says("admin@example.com");
     owner.post(&format!("/console/administrators/{admins}/remove"), &[]).await.is(303);
     admin.get("/console").await.goes_to("/console/sign-in");

@@ -113,10 +113,23 @@ impl Notice {
         }
     }
 
+    /// With instants as people write them.
+    fn plain(&self) -> Self {
+        let mut plain = self.clone();
+        match &mut plain {
+            Self::TokenExpiring { expires: at, .. } | Self::ProvisioningFailing { since: at, .. } => *at = minute(at),
+            Self::HoldOpened { since, until, .. } => {
+                *since = minute(since);
+                *until = minute(until);
+            }
+        }
+        plain
+    }
+
     /// In words.
     pub(crate) fn letter(&self, to: &Addressee<'_>) -> Letter {
         let Addressee { name, slug, console } = to;
-        let (subject, text) = match self {
+        let (subject, text) = match &self.plain() {
             Self::TokenExpiring { token, description, expires, days } => (
                 format!("{name}: the SCIM token \"{description}\" expires within {}", days_of(*days)),
                 format!(
@@ -177,6 +190,14 @@ fn days_of(days: u32) -> String {
     if days == 1 { "a day".to_owned() } else { format!("{days} days") }
 }
 
+/// `2027-01-01T08:00:17.123456Z` as `2027-01-01 08:00 UTC`.
+fn minute(instant: &str) -> String {
+    match instant.split_once('T') {
+        Some((day, time)) => format!("{day} {} UTC", time.get(..5).unwrap_or(time)),
+        None => instant.to_owned(),
+    }
+}
+
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -209,8 +230,8 @@ mod tests {
             Notice::TokenExpiring { token: Uuid::from_u128(1), description: "Okta".to_owned(), expires, days: 7 },
             Notice::HoldOpened {
                 hold: Uuid::from_u128(2),
-                since: "2027-01-01T08:00:00Z".to_owned(),
-                until: "2027-01-01T08:10:00Z".to_owned(),
+                since: "2027-01-01T08:00:17.123456Z".to_owned(),
+                until: "2027-01-01T08:10:00.5Z".to_owned(),
                 deactivated: 3,
                 deleted: 9,
                 users: 40,
@@ -242,7 +263,8 @@ mod tests {
         }
         let [expiring, held, failing] = notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
         assert_eq!(expiring.subject, "Acme: the SCIM token \"Okta\" expires within 7 days");
-        assert!(expiring.body.contains("2027-01-31T00:00:00Z"));
+        assert!(expiring.body.contains("expires at 2027-01-31 00:00 UTC."), "{}", expiring.body);
+        assert!(held.body.contains("Between 2027-01-01 08:00 UTC and 2027-01-01 08:10 UTC"), "{}", held.body);
         assert!(failing.body.contains("17 requests") && failing.subject == "Acme: provisioning is failing");
         assert!(held.body.contains("12 of 40 users") && held.body.contains("3 were deactivated and 9 deleted"));
     }
