@@ -72,6 +72,8 @@ struct ClientRow {
     valid: bool,
     kinds: String,
     approvable: bool,
+    /// It gets tokens without an approval.
+    by_itself: bool,
     redirect_uris: Vec<String>,
     scopes: String,
     cidrs: String,
@@ -95,6 +97,7 @@ impl ClientRow {
             (true, false) => ("valid", "good"),
         };
         Self {
+            by_itself: kinds.iter().any(|kind| kind.wire != OAuthGrantType::AuthorizationCode),
             approvable: valid && kinds.iter().any(|kind| kind.wire == OAuthGrantType::AuthorizationCode),
             kinds: kinds.iter().map(|kind| kind.title).collect::<Vec<_>>().join(", "),
             state,
@@ -158,6 +161,16 @@ async fn clients(signed_in: &SignedIn) -> Result<Vec<ClientRow>> {
     let listed = client.list_o_auth_clients(signed_in.call(request)).await?.into_inner();
     let now = signed_in.visit.console.now();
     Ok(listed.clients.into_iter().map(|client| ClientRow::new(client, now)).collect())
+}
+
+/// How many clients could get a token now: who signs or shows a secret needs no approval.
+pub(super) async fn in_force(signed_in: &SignedIn) -> Result<usize> {
+    let request = ListOAuthGrantsRequest { organization_id: signed_in.organization_id() };
+    let mut oauth = signed_in.visit.console.clients.oauth.clone();
+    let (clients, grants) = futures::join!(clients(signed_in), oauth.list_o_auth_grants(signed_in.call(request)));
+    let by_themselves = clients?.iter().filter(|client| client.valid && client.by_itself).count();
+    let approved = grants?.into_inner().grants.iter().filter(|grant| grant.revoked_at.is_none()).count();
+    Ok(by_themselves + approved)
 }
 
 async fn one(signed_in: &SignedIn, id: &str) -> Result<ClientRow> {
