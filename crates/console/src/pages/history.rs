@@ -100,15 +100,44 @@ pub(super) async fn of(signed_in: &SignedIn, id: &str, before: &str) -> Result<O
     events.truncate(PAGE);
     let older = events.last().filter(|_| more).map_or(0, |event| event.sequence);
     let names = Names::of(signed_in).await?;
-    let now = signed_in.visit.console.now();
-    let mut entries: Vec<_> = events.iter().map(|event| Entry::new(event, &names, now)).collect();
-    name_members(signed_in, &mut entries).await;
+    let mut entries = entries(signed_in, &events, &names).await;
+    if events.iter().any(given_back) {
+        let holds = holds::all(signed_in).await?;
+        for (entry, event) in entries.iter_mut().zip(&events).filter(|(_, event)| given_back(event)) {
+            if let Some(decided_by) = decided_by(event, &holds) {
+                entry.who = format!("{}, as {} decided about held changes", entry.who, names.who(decided_by));
+            }
+        }
+    }
     let made = |event: &&Event| matches!(event.r#type.as_str(), "user.created" | "group.created");
     let made_by = events.iter().find(made).map(|event| names.who(&event.actor_json));
     Ok(Some(History { entries, newest: before_sequence == 0, older, made_by }))
 }
 
 impl Entry {
+/// Of events, in their order.
+pub(super) async fn entries(signed_in: &SignedIn, events: &[Event], names: &Names) -> Vec<Entry> {
+    let now = signed_in.visit.console.now();
+    let mut entries: Vec<_> = events.iter().map(|event| Entry::new(event, names, now)).collect();
+    name_members(signed_in, &mut entries).await;
+    entries
+}
+
+/// What somebody lost is given back by Rollcall alone where an administrator has decided that.
+fn given_back(event: &Event) -> bool {
+    let by_us = Names::default().who(&event.actor_json) == OURS;
+    by_us && matches!(event.r#type.as_str(), "user.restored" | "user.updated")
+}
+
+/// The last who had decided so by then.
+fn decided_by<'a>(event: &Event, holds: &'a [Hold]) -> Option<&'a [u8]> {
+    let at = |time: Option<&prost_types::Timestamp>| time.map(wire::from_timestamp);
+    let then = at(event.occurred_at.as_ref());
+    let restored = holds.iter().filter(|hold| matches!(hold.state(), HoldState::Restoring | HoldState::Restored));
+    let decided = restored.filter(|hold| hold.decided_at.is_some() && at(hold.decided_at.as_ref()) <= then);
+    decided.max_by_key(|hold| at(hold.decided_at.as_ref())).map(|hold| &*hold.decided_by_json)
+}
+
     fn new(event: &Event, names: &Names, now: jiff::Timestamp) -> Self {
         let delta = serde_json::from_slice(&event.delta_json).unwrap_or_default();
         Self {
