@@ -126,7 +126,7 @@ async fn a_deleted_user_is_listed_and_restored() {
     let page = format!("/console/users/deleted/{kit}");
     let list = admin.get("/console/users/deleted").await.is(200);
     let list = list.says("Kit Moor").says("the SCIM token &#34;Okta&#34;").says(&format!("href=\"{page}\""));
-    assert!(list.body.contains("10 minutes ago") && list.body.contains("in 29 days"), "{}", list.body);
+    assert!(list.body.contains("10 minutes ago") && list.body.contains("in 30 days"), "{}", list.body);
     // Its own address leads to it.
     admin.get(&format!("/console/users/{kit}")).await.goes_to(&page);
     let restore = format!("{page}/restore");
