@@ -7,6 +7,7 @@ pub(crate) mod clients;
 pub(crate) mod deleted;
 pub(crate) mod deletion;
 pub(crate) mod directory;
+mod failing;
 pub(crate) mod guides;
 mod history;
 pub(crate) mod holds;

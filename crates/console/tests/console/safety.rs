@@ -251,7 +251,8 @@ async fn a_hold_is_told_of_and_all_of_it_is_restored() {
     let quiet = admin.get("/console").await.is(200);
     assert!(!quiet.body.contains("hold-banner"));
     let (users, hold) = held(&world).await;
-    admin.get("/console").await.is(200).says("id=\"hold-banner\"").says("8 users deleted and 3 deactivated");
+    let told = admin.get("/console").await.is(200).says("id=\"hold-banner\"");
+    assert_eq!(told.body.matches("8 users deleted and 3 deactivated").count(), 1, "{}", told.body);
     admin.get("/console/holds").await.is(200).says("waits for a decision").says("8 users deleted and 3 deactivated");
     let [restore, approve] = ["restore", "approve"].map(|word| format!("/console/holds/{}/{word}", hold.id));
     let looked = viewer.get("/console/holds").await.is(200).says("id=\"role-hint\"");
