@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap};
 use futures::StreamExt as _;
 use serde_json::Value;
 use tonic::Code;
-use wire::identity::{Event, ListEventsOfSubjectRequest};
+use wire::identity::{Event, Hold, HoldState, ListEventsOfSubjectRequest};
 
 use super::{
     directory::{AT_ONCE, flatten, name_of},
+    holds,
     overview::grouped,
-    who::Names,
+    who::{Names, OURS},
 };
 use crate::{problem::Result, session::SignedIn, time::When};
 
@@ -114,7 +115,6 @@ pub(super) async fn of(signed_in: &SignedIn, id: &str, before: &str) -> Result<O
     Ok(Some(History { entries, newest: before_sequence == 0, older, made_by }))
 }
 
-impl Entry {
 /// Of events, in their order.
 pub(super) async fn entries(signed_in: &SignedIn, events: &[Event], names: &Names) -> Vec<Entry> {
     let now = signed_in.visit.console.now();
@@ -138,6 +138,7 @@ fn decided_by<'a>(event: &Event, holds: &'a [Hold]) -> Option<&'a [u8]> {
     decided.max_by_key(|hold| at(hold.decided_at.as_ref())).map(|hold| &*hold.decided_by_json)
 }
 
+impl Entry {
     fn new(event: &Event, names: &Names, now: jiff::Timestamp) -> Self {
         let delta = serde_json::from_slice(&event.delta_json).unwrap_or_default();
         Self {
@@ -333,6 +334,33 @@ mod tests {
         assert_eq!(what("user.purged", json!({})), "Erased for good");
         assert_eq!(what("group.deleted", json!({"before": {"displayName": "Ops"}, "members": 3})), "Deleted");
         assert_eq!(what("group.moved", json!({})), "group.moved");
+    }
+
+    #[test]
+    fn who_decided_is_whoever_had_done_so_last() {
+        let at = |second: i64| Some(wire::to_timestamp(second * 1_000_000));
+        let hold = |second: i64, by: &'static str, state: HoldState| Hold {
+            decided_at: at(second),
+            decided_by_json: by.into(),
+            state: state.into(),
+            ..Hold::default()
+        };
+        let holds = [
+            hold(5, "ada", HoldState::Restored),
+            hold(7, "eve", HoldState::Approved),
+            hold(9, "bob", HoldState::Restoring),
+            Hold { state: HoldState::Open.into(), ..Hold::default() },
+        ];
+        let by = |second: i64| decided_by(&Event { occurred_at: at(second), ..Event::default() }, &holds);
+        assert_eq!((by(4), by(8), by(9)), (None, Some(&b"ada"[..]), Some(&b"bob"[..])));
+        let event = |kind: &str, actor: &'static str| Event {
+            r#type: kind.to_owned(),
+            actor_json: actor.into(),
+            ..Event::default()
+        };
+        let ours = r#"{"kind":"internal_service","name":"identity-service"}"#;
+        assert!(given_back(&event("user.restored", ours)) && !given_back(&event("user.purged", ours)));
+        assert!(!given_back(&event("user.restored", r#"{"kind":"administrator","name":"ada"}"#)));
     }
 
     #[test]

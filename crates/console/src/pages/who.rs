@@ -69,8 +69,8 @@ impl Names {
     pub(super) fn who(&self, actor_json: &[u8]) -> String {
         match serde_json::from_slice(actor_json) {
             Ok(Actor::ScimClient { token_id }) => self.client(&token_id),
-            Ok(Actor::Administrator { name }) => name,
-            Ok(Actor::InternalService { name }) if name == OURSELVES => "Rollcall".to_owned(),
+            Ok(Actor::Administrator { name }) => administrator(name),
+            Ok(Actor::InternalService { name }) if name == OURSELVES => OURS.to_owned(),
             Ok(Actor::InternalService { name }) => format!("the service {name}"),
             Err(_) => "somebody unknown".to_owned(),
         }

@@ -15,7 +15,10 @@ use wire::{
     token::CreateScimTokenRequest,
 };
 
-use crate::harness::{MINUTE, World, administrator, unescape};
+use crate::{
+    harness::{MINUTE, World, administrator, unescape},
+    history::seen,
+};
 
 const DAY: i64 = 24 * 60 * MINUTE;
 
@@ -282,6 +285,11 @@ async fn a_hold_is_told_of_and_all_of_it_is_restored() {
     assert_eq!((restored.restored, restored.failed), (10, 1));
     for (number, id) in users.iter().enumerate() {
         assert_eq!(world.active(id).await, (number != 5).then_some(true), "{number}");
+    }
+    // In the end somebody had decided it.
+    for (user, what) in [(0, "<b>Activated</b>"), (4, "<b>Restored as &#34;user4&#34;</b>")] {
+        let decided = format!("{what} by Rollcall, as admin@example.com decided about held changes");
+        seen(&mut admin, &format!("/console/users/{}", users[user]), &decided).await;
     }
     let failed = format!("href=\"/console/users/deleted/{}\">user5</a>", users[5]);
     let page = admin.get("/console/holds").await.is(200).says("restored in part").says("Could not be restored");
