@@ -19,9 +19,9 @@ pub(crate) mod sessions;
 pub(crate) mod tokens;
 mod who;
 
-use askama::Template;
 pub(crate) use who::inviter;
 
+use askama::Template;
 use axum::response::Response;
 use http::{StatusCode, header::SET_COOKIE};
 
