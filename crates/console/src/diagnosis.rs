@@ -189,7 +189,10 @@ pub(crate) fn of_request(request: &LoggedRequest, provider: &Boxes) -> Option<Fi
         })
     };
     let told = &request.detail;
-    let who = if request.subject_name.is_empty() { "a user or group" } else { &request.subject_name };
+    let of = |text: &str| match &*request.subject_name {
+        "" => text.to_owned(),
+        name => format!("{name}: {text}"),
+    };
     let path = &request.path;
     match &*request.reason {
         "base_url" => say(
@@ -295,7 +298,7 @@ pub(crate) fn of_request(request: &LoggedRequest, provider: &Boxes) -> Option<Fi
             format!("{told} Assign its people to the app first, then push the group."),
             provider.assign,
         ),
-        "invalidValue" => say("A value cannot be taken", format!("{who}: {told}"), provider.mapping),
+        "invalidValue" => say("A value cannot be taken", of(told), provider.mapping),
         "invalidSyntax" => say("What was sent cannot be read", told.clone(), provider.mapping),
         "mutability" => say("A mapping writes what cannot be written", told.clone(), provider.mapping),
         "noTarget" => say("A change is about a value that is not there", told.clone(), provider.mapping),
@@ -306,7 +309,7 @@ pub(crate) fn of_request(request: &LoggedRequest, provider: &Boxes) -> Option<Fi
         ),
         "uniqueness" => say(
             "Somebody with that user name is here already",
-            format!("{who}: {told} {name} has to look them up by the same attribute that it creates them with; then it links them."),
+            of(&format!("{told} {name} has to look them up by the same attribute that it creates them with; then it links them.")),
             provider.identifier,
         ),
         "not_found" if request.resource_type.is_empty() => say(
@@ -336,10 +339,10 @@ pub(crate) fn of_request(request: &LoggedRequest, provider: &Boxes) -> Option<Fi
                 ("A part of what was sent was ignored", "so it was not stored; the rest was")
             };
             let text = format!(
-                "{who}: no schema has {}, {rest}. Take the mapping out, or ask whoever runs Rollcall to add a schema that has it.",
+                "No schema has {}, {rest}. Take the mapping out, or ask whoever runs Rollcall to add a schema that has it.",
                 request.ignored.join(", ")
             );
-            say(title, text, provider.mapping)
+            say(title, of(&text), provider.mapping)
         }
         "" => None,
         _ => say("A request was refused", told.clone(), ""),
