@@ -48,6 +48,18 @@ async function firstSignIn(browser) {
   same("it signs in as that administrator", await owner.page.locator("#signed-in-as").innerText(), "owner@acme.example, owner");
   same("a hostile name of the organization is text", await owner.page.locator("#organization").innerText(), "Acme & Sons <Ltd>");
   await owner.looks("overview");
+  await owner.reads("overview", [
+    'link "Skip to content"',
+    "banner:",
+    'button "Sign out"',
+    'navigation "Organization Settings"',
+    'link "Provisioning log"',
+    "main:",
+    'heading "Acme & Sons <Ltd>" [level=1]',
+    'region "What wants attention"',
+    'heading "SCIM provisioning is off" [level=3]',
+    'region "Requests and errors, last 7 days"',
+  ]);
 
   const [cookie] = await owner.context.cookies();
   same("the session is out of reach of scripts and of other sites", [cookie.httpOnly, cookie.sameSite, cookie.path], [true, "Lax", "/"]);
@@ -65,6 +77,15 @@ async function provisioning(owner) {
   const provisioning = owner.page.locator("#scim-switch");
   same("it is off at first", await provisioning.getAttribute("aria-checked"), "false");
   await owner.looks("SCIM configuration");
+  await owner.reads("SCIM configuration", [
+    'heading "SCIM Configuration" [level=1]',
+    'switch "SCIM provisioning"',
+    'textbox "SCIM URL"',
+    'button "Copy SCIM URL"',
+    'link "Manage SCIM Tokens"',
+    'link "connection assistant"',
+    'link "Okta"',
+  ]);
   const focused = () => owner.page.evaluate(() => document.activeElement?.id);
   await owner.page.locator("body").press("Tab");
   check("the first stop leads past the navigation", (await owner.page.evaluate(() => document.activeElement?.className)) === "skip");
@@ -159,6 +180,14 @@ async function connecting(owner) {
   await owner.page.locator("#assistant").click();
   await owner.looks("connection assistant");
   await owner.press("Start watching");
+  await owner.reads("connection assistant", [
+    'combobox "Identity provider"',
+    'button "Start again"',
+    'heading "What comes in" [level=2]',
+    /^status: "?Watching until \d\d:\d\d UTC\. Nothing has come in yet\./,
+    'heading "What it says" [level=3]',
+    'heading "Nothing has come in yet look at this" [level=4]',
+  ]);
   const found = (key) => owner.page.locator(`[data-finding="${key}"]`).isVisible();
   check("nothing has come in", await found("nothing"));
   same("Okta asks without /scim/v2", (await send("/Users?startIndex=1&count=2")).status, 404);
@@ -173,16 +202,48 @@ async function connecting(owner) {
   await until("the page says that it works", () => found("works"));
   same("and again", (await send("/scim/v2/Groups", undefined, { displayName: "Assistants" })).status, 409);
   await until("the page says what is in the way", () => found("uniqueness"));
+  await owner.reads("connection assistant with requests", [
+    /^status: .* Wrong: A group of that name is here already\./,
+    'heading "A group of that name is here already wrong" [level=4]',
+    'table "The newest first',
+    'columnheader "Request"',
+    'rowheader "POST /scim/v2/Groups',
+    'cell "refused"',
+  ]);
+
+  step("what is about to be followed stays, and more is told of");
+  const rows = owner.page.locator("#arrived tbody tr");
+  const before = await rows.count();
+  const link = owner.page.locator('[data-finding="uniqueness"] a').last();
+  await link.focus();
+  await send("/scim/v2/Users", undefined, { userName: "late@acme.example" });
+  await owner.page.locator("#live-newer").waitFor();
+  check("it is read out", /More has come in/.test(await owner.page.locator("#live-status").innerText()));
+  same("the link is where it was", [await rows.count(), await link.evaluate((one) => one === document.activeElement)], [before, true]);
+  await owner.looks("connection assistant that waits");
+  await owner.page.locator("#live-newer").click();
+  await until("the button shows it", async () => (await rows.count()) === before + 1);
+  check("and is gone", await owner.page.locator("#live-newer").isHidden());
   await owner.looks("connection assistant with a conflict");
 
   step("the provisioning log has it all, but no secret");
-  await owner.page.locator('[data-finding="uniqueness"] a').click();
+  await owner.page.locator('[data-finding="uniqueness"] a', { hasText: "request" }).click();
   await owner.page.waitForURL(/\/log\//);
   check("a request with what to do", /What to do/.test(await owner.text()) && (await owner.text()).includes("Assistants"));
   await owner.looks("a logged request");
   await owner.goto(at("/log?q=assistants"));
   same("it is searched", await owner.page.locator("#requests tbody tr").count(), 2);
   await owner.looks("provisioning log");
+  const asRead = ['table "The newest first"', 'columnheader "About"', 'rowheader "POST /scim/v2/Groups', 'cell "Assistants"', 'cell "refused"'];
+  await owner.reads("provisioning log", [/^searchbox /, ...asRead]);
+  await owner.page.setViewportSize({ width: 390, height: 844 });
+  await owner.reads("provisioning log on a phone", asRead);
+  const row = await owner.page.locator("#requests tbody tr").first().boundingBox();
+  check("a request on a phone is as wide as the screen and no tower", row.width > 300 && row.height < 160, JSON.stringify(row));
+  for (const seen of [".when", ".who", ".came", "th"]) {
+    check(`and has its ${seen}`, await owner.page.locator(`#requests tbody tr ${seen}`).first().isVisible());
+  }
+  await owner.page.setViewportSize({ width: 1280, height: 900 });
   const log = await (await owner.context.request.get(at("/log/export"))).text();
   check("and exported, a line for each", log.trim().split("\n").every((line) => JSON.parse(line).outcome) && !log.includes(token));
   await owner.goto(at(""));

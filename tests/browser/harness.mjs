@@ -141,6 +141,18 @@ export class Visitor {
     this.isQuiet(name);
   }
 
+  // What a screen reader is told: these lines in this order, whatever stands between them.
+  async reads(name, expected) {
+    const told = (await this.page.locator("body").ariaSnapshot()).split("\n").map((line) => line.trim().replace(/^- /, ""));
+    let next = 0;
+    for (const line of expected) {
+      const found = told.findIndex((one, place) => place >= next && (line instanceof RegExp ? line.test(one) : one.startsWith(line)));
+      if (found < 0) throw new Failed(`${name} is read as\n${told.join("\n")}\nwithout ${line} after line ${next}`);
+      next = found + 1;
+    }
+    held(`${name}: read out in order`);
+  }
+
   isQuiet(name) {
     check(`${name}: no error of script or policy`, this.complaints.length === 0, this.complaints.join("; "));
   }

@@ -44,25 +44,51 @@ for (const form of document.querySelectorAll("form[method=post]")) {
 }
 
 // Instants in the reader's own time zone.
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const at = new Date(time.dateTime);
-  if (!Number.isNaN(at.getTime())) {
-    time.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "short" });
+function localize(part) {
+  for (const time of part.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (!Number.isNaN(at.getTime())) {
+      time.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "short" });
+    }
   }
 }
+localize(document);
 
-// What arrives while a provider is set up: the server sends that part of the page anew.
+// What arrives while a provider is set up: the server sends that part of the page anew. One line of it is read out.
 for (const live of document.querySelectorAll("[data-events]")) {
-  let latest = live.innerHTML;
-  // Not under a link that somebody is about to follow.
+  const status = document.getElementById("live-status");
+  const newer = document.getElementById("live-newer");
+  let [known, waiting] = ["", null];
+  // Not under a link that somebody is about to follow: they are told that there is more.
+  const held = () => live.contains(document.activeElement);
   const show = () => {
-    if (!live.contains(document.activeElement)) live.innerHTML = latest;
+    if (newer !== document.activeElement) newer.hidden = true;
+    if (waiting === null) return;
+    live.innerHTML = waiting;
+    waiting = null;
+    localize(live);
+    const said = live.querySelector("[data-status]")?.textContent ?? "";
+    if (status.textContent !== said) status.textContent = said;
+    if (live.querySelector("[data-over]")) status.classList.add("warn");
   };
-  new EventSource(live.dataset.events).addEventListener("message", (event) => {
-    latest = event.data;
+  const source = new EventSource(live.dataset.events);
+  source.addEventListener("message", (event) => {
+    if (event.data === known) return;
+    known = waiting = event.data;
+    if (known.includes(" data-over>")) source.close();
+    if (held()) {
+      newer.hidden = false;
+      status.textContent = "More has come in. Press the button to show it.";
+    } else {
+      show();
+    }
+  });
+  newer.addEventListener("click", () => {
+    document.getElementById("live-title").focus();
     show();
   });
-  live.addEventListener("focusout", () => setTimeout(show));
+  newer.addEventListener("blur", () => setTimeout(() => held() || show()));
+  live.addEventListener("focusout", () => setTimeout(() => held() || document.activeElement === newer || show()));
 }
 
 // What goes on in the background is looked at again, unless somebody is about to press something.

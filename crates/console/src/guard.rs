@@ -39,6 +39,24 @@ pub(crate) async fn guard(
     Ok(next.run(request).await)
 }
 
+/// For the pages of forms: who may not send one is told before it is filled in.
+pub(crate) async fn may(
+    State(role): State<Role>,
+    signed_in: SignedIn,
+    request: Request,
+    next: Next,
+) -> Result<Response> {
+    if signed_in.role < role {
+        let text = format!(
+            "Your role is {}, and this takes {}. An owner can give you that role: Administrators.",
+            signed_in.role.name(),
+            role.article()
+        );
+        return Err(Problem::new(StatusCode::FORBIDDEN, "This is for others to do", text));
+    }
+    Ok(next.run(request).await)
+}
+
 /// For forms of somebody who is not signed in.
 pub(crate) async fn guard_bare(visit: Visit, request: Request, next: Next) -> Result<Response> {
     let request = sent_by_us(&visit, "", request).await?;

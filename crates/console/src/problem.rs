@@ -67,11 +67,18 @@ impl From<Status> for Problem {
             | Reason::Mutability
             | Reason::NoTarget
             | Reason::TooMany
-            | Reason::InvalidCursor
-            | Reason::ExpiredCursor
             | Reason::InvalidCount
             | Reason::KeyInvalid
             | Reason::InvalidArgument => (StatusCode::UNPROCESSABLE_ENTITY, "This cannot be taken as it is"),
+            // It stands in the address.
+            Reason::InvalidCursor | Reason::ExpiredCursor => {
+                let text = "The address names a page of a list that is not there, or not any more. Open the list anew and go on \
+                            from its beginning.";
+                return Self {
+                    reason: Some(refusal.reason),
+                    ..Self::new(StatusCode::NOT_FOUND, "There is no such page", text)
+                };
+            }
             Reason::UserNotFound
             | Reason::GroupNotFound
             | Reason::OrganizationNotFound

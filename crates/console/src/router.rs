@@ -61,7 +61,7 @@
 //! /account/**                                 what members see: `account`
 //! ```
 //!
-//! At the right: the role that a POST takes. Every POST has `_token` as well. Every GET but those above the users is for whoever
+//! At the right: the role that a POST takes, and the page of its form. Every POST has `_token` as well. Every GET but those above the users is for whoever
 //! is signed in.
 
 use axum::{
@@ -75,7 +75,7 @@ use crate::{
     Clock, Config, Random, account,
     assets::asset,
     console::Console,
-    guard::{guard, guard_bare},
+    guard::{guard, guard_bare, may},
     page,
     pages::{
         accounts, administrators, assistant, clients, deleted, deletion, directory, guides, holds, log, nothing,
@@ -109,29 +109,42 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         ("/scim", get(scim::show)),
         ("/scim/guides/{provider}", get(guides::show)),
         ("/scim/tokens", get(tokens::list)),
-        ("/scim/tokens/new", get(tokens::new)),
-        ("/scim/tokens/{id}/rotate", get(tokens::rotating)),
-        ("/scim/tokens/{id}/retire", get(tokens::retiring)),
-        ("/scim/tokens/{id}/revoke", get(tokens::revoking)),
         ("/scim/clients", get(clients::list)),
-        ("/scim/clients/new", get(clients::new)),
-        ("/scim/clients/{id}/rotate", get(clients::rotating)),
-        ("/scim/clients/{id}/retire", get(clients::retiring)),
-        ("/scim/clients/{id}/revoke", get(clients::revoking)),
-        ("/scim/grants/{id}/end", get(clients::ending)),
         ("/scim/assistant", get(assistant::show)),
         ("/scim/assistant/events", get(assistant::events)),
         ("/log", get(log::list)),
         ("/log/export", get(log::export)),
         ("/log/{id}", get(log::entry)),
         ("/sign-in-provider", get(provider::show)),
-        ("/sign-in-provider/remove", get(provider::removing)),
         ("/administrators", get(administrators::list)),
-        ("/administrators/invite", get(administrators::inviting)),
-        ("/administrators/{id}/remove", get(administrators::removing)),
         ("/sessions", get(sessions::list)),
         ("/{*rest}", get(nothing)),
     ]);
+    let forms = |role, table: &[(&str, MethodRouter<Console>)]| {
+        routes(table).route_layer(middleware::from_fn_with_state(role, may))
+    };
+    let forms_of_admins = forms(
+        Role::Admin,
+        &[
+            ("/scim/tokens/new", get(tokens::new)),
+            ("/scim/tokens/{id}/rotate", get(tokens::rotating)),
+            ("/scim/tokens/{id}/retire", get(tokens::retiring)),
+            ("/scim/tokens/{id}/revoke", get(tokens::revoking)),
+            ("/scim/clients/new", get(clients::new)),
+            ("/scim/clients/{id}/rotate", get(clients::rotating)),
+            ("/scim/clients/{id}/retire", get(clients::retiring)),
+            ("/scim/clients/{id}/revoke", get(clients::revoking)),
+            ("/scim/grants/{id}/end", get(clients::ending)),
+        ],
+    );
+    let forms_of_owners = forms(
+        Role::Owner,
+        &[
+            ("/sign-in-provider/remove", get(provider::removing)),
+            ("/administrators/invite", get(administrators::inviting)),
+            ("/administrators/{id}/remove", get(administrators::removing)),
+        ],
+    );
     let changing = |role, table: &[(&str, MethodRouter<Console>)]| {
         routes(table).route_layer(middleware::from_fn_with_state(role, guard))
     };
@@ -178,6 +191,8 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         ],
     );
     let signed_in = looking
+        .merge(forms_of_admins)
+        .merge(forms_of_owners)
         .merge(by_anybody)
         .merge(by_admins)
         .merge(by_owners)

@@ -44,19 +44,21 @@ impl fmt::Display for When {
 /// Digits and words of ours.
 impl HtmlSafe for When {}
 
+/// To the nearest: a minute after thirty days were promised they are thirty still.
 fn relative(ahead: i64) -> String {
-    const UNITS: [(i64, i64, &str); 5] = [
-        (2 * 86_400 * 365, 86_400 * 365, "year"),
-        (2 * 86_400 * 30, 86_400 * 30, "month"),
-        (2 * 86_400, 86_400, "day"),
-        (3600, 3600, "hour"),
-        (60, 60, "minute"),
+    // From how many seconds on it is said in a unit, that unit, and the one below, in which it is rounded up to this one.
+    const UNITS: [(i64, i64, i64, &str); 5] = [
+        (2 * 86_400 * 365, 86_400 * 365, 86_400 * 30, "year"),
+        (2 * 86_400 * 30, 86_400 * 30, 86_400, "month"),
+        (2 * 86_400, 86_400, 3600, "day"),
+        (3600, 3600, 60, "hour"),
+        (60, 60, 1, "minute"),
     ];
     let length = ahead.abs();
-    let Some((_, unit, name)) = UNITS.iter().find(|(from, ..)| length >= *from) else {
+    let Some((_, unit, _, name)) = UNITS.iter().find(|(from, _, below, _)| length + below / 2 >= *from) else {
         return if ahead <= 0 { "just now".to_owned() } else { "in less than a minute".to_owned() };
     };
-    let n = length / unit;
+    let n = (length + unit / 2) / unit;
     let plural = if n == 1 { "" } else { "s" };
     if ahead < 0 { format!("{n} {name}{plural} ago") } else { format!("in {n} {name}{plural}") }
 }
@@ -76,6 +78,13 @@ mod tests {
             (-7200, "2 hours ago"),
             (-86_400, "24 hours ago"),
             (3 * 86_400, "in 3 days"),
+            (30 * 86_400 - 60, "in 30 days"),
+            (12 * 3600 - 5, "in 12 hours"),
+            (59 * 60 + 40, "in 1 hour"),
+            (-89, "1 minute ago"),
+            (-91, "2 minutes ago"),
+            (36 * 3600, "in 36 hours"),
+            (47 * 3600 + 1800, "in 2 days"),
             (-70 * 86_400, "2 months ago"),
             (365 * 86_400, "in 12 months"),
             (800 * 86_400, "in 2 years"),

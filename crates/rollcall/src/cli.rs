@@ -1,6 +1,7 @@
 //! The command line: its words, their environment variables and their help.
 
 mod log;
+mod schema;
 
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf};
 
@@ -11,7 +12,10 @@ use clap::{
 };
 use ipnet::IpNet;
 
-pub(crate) use self::log::{LogCommand, Outcome};
+pub(crate) use self::{
+    log::{LogCommand, Moment, Outcome},
+    schema::{ResourceType, SchemaCommand},
+};
 use crate::callers::Scope as ServiceScope;
 
 /// Provisions users and groups from identity providers into organizations (SCIM 2.0).
@@ -207,6 +211,13 @@ pub(crate) struct Globals {
 /// May be empty, as compose files pass variables that are not set.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Commands that list show ids.
+fn an_id(text: &str) -> Result<uuid::Uuid, String> {
+    text.parse().map_err(|_| {
+        "this is no id; give one as the list shows it, such as 01a219ef-766f-789b-8b50-cb76619bc82c".to_owned()
+    })
 }
 
 /// An address alone is a network of one.
@@ -525,42 +536,6 @@ pub(crate) enum OrgCommand {
     },
 }
 
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResourceType {
-    /// The attributes are users'
-    User,
-    /// The attributes are groups'
-    Group,
-}
-
-impl ResourceType {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "User",
-            Self::Group => "Group",
-        }
-    }
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum SchemaCommand {
-    /// Adds a schema, which then stays as it is
-    Add {
-        /// Slug or id
-        org: String,
-        /// A SCIM Schema resource (RFC 7643 section 7), JSON
-        file: PathBuf,
-        /// What it extends [default: resourceType in the file, else user]
-        #[arg(long, env = "ROLLCALL_RESOURCE_TYPE", value_enum, value_name = "TYPE")]
-        resource_type: Option<ResourceType>,
-    },
-    /// Lists the schemas that were added
-    List {
-        /// Slug or id
-        org: String,
-    },
-}
-
 #[derive(Subcommand, Debug)]
 pub(crate) enum HoldCommand {
     /// Lists the holds, newest first
@@ -573,6 +548,7 @@ pub(crate) enum HoldCommand {
         /// Slug or id
         org: String,
         /// The hold's id, as `rollcall hold list` shows it
+        #[arg(value_parser = an_id)]
         id: uuid::Uuid,
     },
     /// Restores and reactivates all that the hold is about, in the background
@@ -580,6 +556,7 @@ pub(crate) enum HoldCommand {
         /// Slug or id
         org: String,
         /// The hold's id, as `rollcall hold list` shows it
+        #[arg(value_parser = an_id)]
         id: uuid::Uuid,
     },
 }
@@ -596,6 +573,7 @@ pub(crate) enum UserCommand {
         /// Slug or id
         org: String,
         /// The user's id, as `rollcall user deleted` shows it
+        #[arg(value_parser = an_id)]
         id: uuid::Uuid,
         /// Under this userName, where its own is taken by now
         #[arg(long, env = "ROLLCALL_USER_NAME", value_name = "TEXT")]
@@ -684,6 +662,7 @@ pub(crate) enum TokenCommand {
         /// Slug or id
         org: String,
         /// The token's id, as `rollcall token list` shows it
+        #[arg(value_parser = an_id)]
         id: uuid::Uuid,
     },
     /// Creates a token that takes the place of another, which stays valid beside it until it is retired
@@ -691,6 +670,7 @@ pub(crate) enum TokenCommand {
         /// Slug or id
         org: String,
         /// The id of the one to replace, as `rollcall token list` shows it
+        #[arg(value_parser = an_id)]
         id: uuid::Uuid,
         /// How long the old one stays valid at most, such as 36h or 7d [default: until it is retired or expires]
         #[arg(long, env = "ROLLCALL_RETIRE_AFTER", value_name = "DURATION", conflicts_with = "deadline")]
@@ -707,6 +687,7 @@ pub(crate) enum TokenCommand {
         /// Slug or id
         org: String,
         /// The id of the old one
+        #[arg(value_parser = an_id)]
         id: uuid::Uuid,
         /// Also if the successor has not been used yet
         #[arg(long, env = "ROLLCALL_FORCE")]
@@ -796,6 +777,7 @@ pub(crate) enum OAuthCommand {
         /// Slug or id
         org: String,
         /// The client's id, as `rollcall oauth client list` shows it
+        #[arg(value_parser = an_id)]
         client: uuid::Uuid,
     },
     /// What clients were granted
@@ -856,6 +838,7 @@ pub(crate) enum OAuthClientCommand {
         /// Slug or id
         org: String,
         /// The client's id, as `rollcall oauth client list` shows it
+        #[arg(value_parser = an_id)]
         client: uuid::Uuid,
     },
     /// Revokes a client: within a second its tokens are refused everywhere
@@ -863,6 +846,7 @@ pub(crate) enum OAuthClientCommand {
         /// Slug or id
         org: String,
         /// The client's id, as `rollcall oauth client list` shows it
+        #[arg(value_parser = an_id)]
         client: uuid::Uuid,
     },
     /// Makes a new secret and shows it, this once; the old one stays valid beside it until it is retired
@@ -870,6 +854,7 @@ pub(crate) enum OAuthClientCommand {
         /// Slug or id
         org: String,
         /// The client's id, as `rollcall oauth client list` shows it
+        #[arg(value_parser = an_id)]
         client: uuid::Uuid,
         /// How long the old one stays valid at most, such as 36h or 7d [default: until it is retired]
         #[arg(long, env = "ROLLCALL_RETIRE_AFTER", value_name = "DURATION", conflicts_with = "deadline")]
@@ -883,6 +868,7 @@ pub(crate) enum OAuthClientCommand {
         /// Slug or id
         org: String,
         /// The client's id
+        #[arg(value_parser = an_id)]
         client: uuid::Uuid,
         /// Also if the new one has not been used yet
         #[arg(long, env = "ROLLCALL_FORCE")]
@@ -902,6 +888,7 @@ pub(crate) enum OAuthGrantCommand {
         /// Slug or id
         org: String,
         /// The grant's id, as `rollcall oauth grant list` shows it
+        #[arg(value_parser = an_id)]
         id: uuid::Uuid,
     },
 }

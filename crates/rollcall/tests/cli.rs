@@ -701,6 +701,12 @@ async fn the_log_is_read_and_exported() {
     assert_eq!((found.len(), &found[0]["outcome"]), (100, &json!("refused")));
     let limited = ["log", "list", "acme", "--words", "number", "--outcome", "refused,unchanged", "--limit", "550"];
     assert_eq!(run(&limited)["requests"].as_array().map(Vec::len), Some(550));
+    for (from, to, count) in [("1h", "2999-01-01", 100), ("2999-01-01T00:00:00Z", "2999-01-02", 0), ("7d", "1h", 0)] {
+        let found = run(&["log", "list", "acme", "--words", "number", "--from", from, "--to", to]);
+        assert_eq!(found["requests"].as_array().map(Vec::len), Some(count), "{from} to {to}");
+    }
+    let nonsense = server.cli(&["log", "show", "acme", "nonsense"]).expect("it runs");
+    assert!(nonsense.status.code() == Some(2) && nonsense.stderr.contains("this is no id"), "{}", nonsense.stderr);
     let shown = run(&["log", "show", "acme", &requests[7].id]);
     assert_eq!((&shown["status"], &shown["events"]), (&json!(409), &json!([])));
     let printed = server.cli(&["log", "show", "acme", &requests[7].id]).expect("it runs").stdout;
@@ -713,6 +719,7 @@ async fn the_log_is_read_and_exported() {
     let ids: Vec<String> = exported.iter().map(|request| text(&request["id"])).collect();
     let ours: Vec<&String> = ids.iter().filter(|id| requests.iter().any(|request| request.id == **id)).collect();
     assert_eq!(ours.len(), 600);
+    assert!(exported.iter().all(|request| request["changes"] == json!([])), "a refusal changes nothing");
     assert!(ids.is_sorted(), "the oldest first");
 
     assert_eq!(run(&["log", "retention", "acme", "--days", "7"])["retention_days"], 7);

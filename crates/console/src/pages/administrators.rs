@@ -7,7 +7,7 @@ use wire::identity::{
     CreateAdminInviteRequest, ListAdminsRequest, ListAdminsResponse, RemoveAdminRequest, SetAdminRoleRequest,
 };
 
-use super::{Confirm, Secret, made_before, said, see, status};
+use super::{Confirm, Secret, made_before, said, see, status, who::administrator};
 use crate::{
     form::Form,
     page::{self, Section, Shell},
@@ -45,6 +45,12 @@ struct Administrators {
     invites: Vec<InviteRow>,
     may_change: bool,
     roles: [Role; 3],
+    mailed: bool,
+}
+
+/// Whether owners and admins are told by mail of what wants them.
+pub(super) async fn are_mailed(signed_in: &SignedIn) -> Result<bool> {
+    Ok(all(signed_in).await?.mailed)
 }
 
 async fn all(signed_in: &SignedIn) -> Result<ListAdminsResponse> {
@@ -70,7 +76,7 @@ async fn list_page(signed_in: &SignedIn, error: Option<String>) -> Result<Respon
         expires: When::of(invite.expires_at.as_ref(), now),
         id: invite.id,
         email: invite.email,
-        created_by: invite.created_by,
+        created_by: administrator(invite.created_by),
     });
     let page = Administrators {
         shell: Shell::new(signed_in, Section::Administrators, "Administrators"),
@@ -78,6 +84,7 @@ async fn list_page(signed_in: &SignedIn, error: Option<String>) -> Result<Respon
         invites: invites.collect(),
         may_change: signed_in.role >= Role::Owner,
         roles: Role::ALL,
+        mailed: listed.mailed,
         error,
     };
     page::html(status(page.error.as_ref()), &page)

@@ -8,7 +8,10 @@ use jiff::{
 use tonic::Code;
 use wire::identity::{CountRequestsRequest, RequestCount};
 
-use super::overview::grouped;
+use super::{
+    failing::{self, Failing},
+    overview::grouped,
+};
 use crate::{problem::Result, session::SignedIn, time::instant};
 
 const DAYS: usize = 7;
@@ -29,6 +32,10 @@ pub(super) struct Chart {
     pub(super) most: String,
     /// There was no request.
     pub(super) empty: bool,
+    /// Some were refused or failed.
+    pub(super) errors: bool,
+    /// Nothing is taken of what comes.
+    pub(super) failing: Option<Failing>,
 }
 
 /// A day in UTC.
@@ -62,7 +69,11 @@ pub(super) async fn of(signed_in: &SignedIn) -> Result<Option<Chart>> {
         to: Some(wire::to_timestamp(to.as_microsecond())),
     };
     match signed_in.visit.console.clients.log.clone().count_requests(signed_in.call(request)).await {
-        Ok(counted) => Ok(Some(chart(&counted.into_inner().counts, now))),
+        Ok(counted) => {
+            let counts = counted.into_inner().counts;
+            let failing = failing::of(signed_in, &counts).await?;
+            Ok(Some(Chart { failing, ..chart(&counts, now) }))
+        }
         Err(status) if status.code() == Code::Unimplemented => Ok(None),
         Err(status) => Err(status.into()),
     }
@@ -94,14 +105,21 @@ fn chart(counts: &[RequestCount], now: Timestamp) -> Chart {
     let most = days.iter().map(|(_, well, badly)| well + badly).max().unwrap_or_default();
     let (requests, errors) =
         days.iter().fold((0, 0), |(requests, errors), (_, well, badly)| (requests + well + badly, errors + badly));
-    let of_them = match errors {
-        0 => "all of them went well".to_owned(),
-        errors => format!("{} of them were refused or failed", grouped(errors)),
+    let summary = match (requests, errors) {
+        (1, 0) => format!("1 request in {DAYS} days; it went well."),
+        (1, _) => format!("1 request in {DAYS} days; it was refused or failed."),
+        (all, 0) => format!("{} requests in {DAYS} days; all of them went well.", grouped(all)),
+        (all, 1) => format!("{} requests in {DAYS} days; 1 of them was refused or failed.", grouped(all)),
+        (all, errors) => {
+            format!("{} requests in {DAYS} days; {} of them were refused or failed.", grouped(all), grouped(errors))
+        }
     };
     Chart {
-        summary: format!("{} requests in {DAYS} days; {of_them}.", grouped(requests)),
+        summary,
         most: grouped(most),
         empty: requests == 0,
+        errors: errors > 0,
+        failing: None,
         days: days.iter().zip(0..).map(|((date, well, badly), place)| day(*date, *well, *badly, most, place)).collect(),
         width: WIDTH,
         height: HEIGHT,
@@ -200,6 +218,14 @@ mod tests {
         let heights: Vec<_> = chart.days[4..].iter().map(|day| (day.well.height, day.badly.height)).collect();
         assert_eq!(heights, [(LEAST, LEAST), (LEAST, 0), (HEIGHT - LEAST, LEAST)], "the smallest is seen");
         assert_eq!(chart.days[0].well.height, 0);
+    }
+
+    #[test]
+    fn one_request_is_one() {
+        let said = |well, badly| chart(&[count("2026-11-26T01:00:00Z", [0, well, 0], [badly, 0])], now()).summary;
+        assert_eq!(said(1, 0), "1 request in 7 days; it went well.");
+        assert_eq!(said(0, 1), "1 request in 7 days; it was refused or failed.");
+        assert_eq!(said(1, 1), "2 requests in 7 days; 1 of them was refused or failed.");
     }
 
     #[test]

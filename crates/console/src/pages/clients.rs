@@ -17,6 +17,7 @@ use wire::token::{
 use super::{
     Confirm, Line, Secret, made_before, said, scim_shell, see, status,
     tokens::{ScopeBox, chosen_scopes, deadline, may, scope_boxes},
+    who::administrator,
 };
 use crate::{
     form::Form,
@@ -34,6 +35,8 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) means: &'static str,
+    /// What to call one.
+    pub(super) naming: &'static str,
     wire: OAuthGrantType,
 }
 
@@ -42,18 +45,21 @@ const KINDS: [Kind; 3] = [
         name: "authorization_code",
         title: "Authorization code",
         means: "An administrator approves once in the browser, then it refreshes its tokens. Okta.",
+        naming: "Such as \"Okta\". Whoever approves it sees this name.",
         wire: OAuthGrantType::AuthorizationCode,
     },
     Kind {
         name: "client_credentials",
         title: "Client credentials",
         means: "It shows its id and secret. Entra ID, PingOne, scripts of your own.",
+        naming: "Such as \"Entra ID\" or \"nightly script\". The log and histories call it so.",
         wire: OAuthGrantType::ClientCredentials,
     },
     Kind {
         name: "jwt_bearer",
         title: "Signed assertions",
         means: "It has no secret here and signs with its own key. Entra ID's workload identities.",
+        naming: "Such as \"Entra ID workload\". The log and histories call it so.",
         wire: OAuthGrantType::JwtBearer,
     },
 ];
@@ -66,6 +72,8 @@ struct ClientRow {
     valid: bool,
     kinds: String,
     approvable: bool,
+    /// It gets tokens without an approval.
+    by_itself: bool,
     redirect_uris: Vec<String>,
     scopes: String,
     cidrs: String,
@@ -89,6 +97,7 @@ impl ClientRow {
             (true, false) => ("valid", "good"),
         };
         Self {
+            by_itself: kinds.iter().any(|kind| kind.wire != OAuthGrantType::AuthorizationCode),
             approvable: valid && kinds.iter().any(|kind| kind.wire == OAuthGrantType::AuthorizationCode),
             kinds: kinds.iter().map(|kind| kind.title).collect::<Vec<_>>().join(", "),
             state,
@@ -105,7 +114,7 @@ impl ClientRow {
             has_secret: client.has_secret,
             old_secret: client.old_secret_valid,
             secret_used: client.secret_used,
-            created_by: client.created_by,
+            created_by: administrator(client.created_by),
         }
     }
 }
@@ -140,7 +149,7 @@ impl GrantRow {
             created: When::of(grant.created_at.as_ref(), now),
             used: When::of(grant.last_used_at.as_ref(), now),
             id: grant.id,
-            approved_by: grant.approved_by,
+            approved_by: administrator(grant.approved_by),
             address: grant.last_used_address,
         }
     }
@@ -152,6 +161,16 @@ async fn clients(signed_in: &SignedIn) -> Result<Vec<ClientRow>> {
     let listed = client.list_o_auth_clients(signed_in.call(request)).await?.into_inner();
     let now = signed_in.visit.console.now();
     Ok(listed.clients.into_iter().map(|client| ClientRow::new(client, now)).collect())
+}
+
+/// How many clients could get a token now: who signs or shows a secret needs no approval.
+pub(super) async fn in_force(signed_in: &SignedIn) -> Result<usize> {
+    let request = ListOAuthGrantsRequest { organization_id: signed_in.organization_id() };
+    let mut oauth = signed_in.visit.console.clients.oauth.clone();
+    let (clients, grants) = futures::join!(clients(signed_in), oauth.list_o_auth_grants(signed_in.call(request)));
+    let by_themselves = clients?.iter().filter(|client| client.valid && client.by_itself).count();
+    let approved = grants?.into_inner().grants.iter().filter(|grant| grant.revoked_at.is_none()).count();
+    Ok(by_themselves + approved)
 }
 
 async fn one(signed_in: &SignedIn, id: &str) -> Result<ClientRow> {

@@ -10,7 +10,7 @@ use super::scim_shell;
 use crate::{
     page::{self, Shell},
     problem::{Problem, Result},
-    session::SignedIn,
+    session::{Role, SignedIn},
 };
 
 /// One provider's.
@@ -350,6 +350,7 @@ struct GuidePage {
     steps: Vec<Shown>,
     enabled: bool,
     https: bool,
+    may_change: bool,
 }
 
 /// `GET scim/guides/{provider}`
@@ -378,6 +379,7 @@ pub(crate) async fn show(signed_in: SignedIn, Path(slug): Path<String>) -> Resul
         steps: steps.collect(),
         enabled: signed_in.organization.scim_enabled && signed_in.organization.scim_entitled,
         https: site.public_url.starts_with("https://"),
+        may_change: signed_in.role >= Role::Admin,
     };
     page::html(StatusCode::OK, &page)
 }

@@ -126,7 +126,7 @@ fn what(deleted: u64, deactivated: u64) -> String {
     }
 }
 
-async fn all(signed_in: &SignedIn) -> Result<Vec<Hold>> {
+pub(super) async fn all(signed_in: &SignedIn) -> Result<Vec<Hold>> {
     let request = ListHoldsRequest { organization_id: signed_in.organization_id(), caller: signed_in.caller() };
     let mut client = signed_in.visit.console.clients.identity.clone();
     Ok(client.list_holds(signed_in.call(request)).await?.into_inner().holds)

@@ -1,12 +1,14 @@
 //! The provisioning log: look requests up, look at one, take them out as NDJSON, and say for how long they are kept.
 
+use std::collections::HashSet;
+
 use askama::Template;
 use axum::{
     body::{Body, Bytes},
     extract::{Path, Query},
     response::{IntoResponse as _, Response},
 };
-use futures::stream;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_DISPOSITION, CONTENT_TYPE},
@@ -14,12 +16,15 @@ use http::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wire::identity::{
-    Event, GetProvisioningLogRequest, GetRequestRequest, ListRequestsRequest, LoggedRequest, Outcome,
-    SetProvisioningLogRequest,
+use wire::{
+    Reason,
+    identity::{
+        Event, GetProvisioningLogRequest, GetRequestRequest, ListRequestsRequest, LoggedRequest, Outcome,
+        SetProvisioningLogRequest,
+    },
 };
 
-use super::{said, see, status, who::Names};
+use super::{directory::AT_ONCE, history, said, see, status, who::Names};
 use crate::{
     diagnosis::{self, ANY, Boxes, Finding},
     form::Form,
@@ -119,7 +124,7 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) fn new(request: &LoggedRequest, provider: &Boxes) -> Self {
         let at = instant(request.occurred_at.as_ref()).unwrap_or_default();
-        let (outcome, tone) = outcome(request.outcome());
+        let (outcome, tone) = outcome(request);
         Self {
             id: request.id.clone(),
             date: at.strftime("%Y-%m-%d").to_string(),
@@ -136,8 +141,9 @@ impl Row {
 }
 
 /// In a word, with its colour.
-fn outcome(outcome: Outcome) -> (&'static str, &'static str) {
-    match outcome {
+fn outcome(request: &LoggedRequest) -> (&'static str, &'static str) {
+    match request.outcome() {
+        Outcome::Changed if !request.ignored.is_empty() => ("changed in part", "warn"),
         Outcome::Changed => ("changed", "good"),
         Outcome::Read => ("read", "plain"),
         Outcome::Unchanged => ("changed nothing", "warn"),
@@ -173,8 +179,8 @@ struct LogPage {
     rows: Vec<Row>,
     /// The search has not come to its end.
     unfinished: bool,
-    previous: String,
     next: String,
+    /// The search without its page.
     export: String,
     days: String,
     may_change: bool,
@@ -212,7 +218,6 @@ async fn shown(signed_in: &SignedIn, asked: Asked, days: Option<String>, error: 
         ),
         rows: listed.requests.iter().map(|request| Row::new(request, &ANY)).collect(),
         unfinished: listed.requests.len() < PAGE as usize && !listed.next_page_token.is_empty(),
-        previous: String::new(),
         next: match &*listed.next_page_token {
             "" => String::new(),
             token => format!("log?{}", asked.query(token)),
@@ -248,12 +253,6 @@ pub(crate) async fn keep(signed_in: SignedIn, form: Form) -> Result<Response> {
     shown(&signed_in, Asked::default(), Some(days), Some(problem)).await
 }
 
-struct Change {
-    what: String,
-    before: String,
-    after: String,
-}
-
 #[derive(Template)]
 #[template(path = "log_entry.html")]
 struct Entry {
@@ -268,7 +267,10 @@ struct Entry {
     /// Path below the root; empty: there is none.
     subject: String,
     body: String,
-    changes: Vec<Change>,
+    /// What changed, in the words of a history.
+    changes: Vec<history::Entry>,
+    /// Something was changed, whether it is known what or not.
+    changed: bool,
     ignored: Vec<String>,
     coerced: Vec<(String, &'static str)>,
 }
@@ -289,6 +291,7 @@ pub(crate) async fn entry(signed_in: SignedIn, Path(id): Path<String>) -> Result
         "Group" => "groups",
         _ => "users",
     };
+    let names = Names::of(&signed_in).await?;
     let page = Entry {
         shell: Shell::new(&signed_in, Section::Log, format!("{} {}", request.method, short(&request.path))),
         finding: diagnosis::of_request(&request, &ANY),
@@ -296,15 +299,16 @@ pub(crate) async fn entry(signed_in: SignedIn, Path(id): Path<String>) -> Result
         took: format!("{:.1}", f64::from(u32::try_from(request.duration_us).unwrap_or(u32::MAX)) / 1000.0),
         who: match &*request.token_id {
             "" => "nobody who was let in".to_owned(),
-            id => Names::of(&signed_in).await?.client(id),
+            id => names.client(id),
         },
         subject: match &*request.subject_id {
             "" => String::new(),
             id => format!("{kind}/{id}"),
         },
         body: indented(&request.body),
-        changes: found.events.iter().flat_map(changes).collect(),
-        ignored: [request.ignored.clone(), told("ignored")].concat(),
+        changes: history::entries(&signed_in, &found.events, &names).await,
+        changed: request.outcome() == Outcome::Changed,
+        ignored: each_once([request.ignored.clone(), told("ignored")].concat()),
         coerced: [request.coerced.clone(), told("coerced")]
             .concat()
             .into_iter()
@@ -316,6 +320,12 @@ pub(crate) async fn entry(signed_in: SignedIn, Path(id): Path<String>) -> Result
     page::html(StatusCode::OK, &page)
 }
 
+fn each_once(mut names: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
+}
+
 fn short(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     path.strip_prefix("/scim/v2").unwrap_or(path).chars().take(60).collect()
@@ -325,39 +335,6 @@ fn strings(delta: &[u8], name: &str) -> Option<Vec<String>> {
     let delta: Value = serde_json::from_slice(delta).ok()?;
     let list = delta.get(name)?.as_array()?;
     Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-}
-
-/// Each attribute before and after; the rest of an event by its names.
-fn changes(event: &Event) -> Vec<Change> {
-    let Ok(Value::Object(delta)) = serde_json::from_slice::<Value>(&event.delta_json) else { return Vec::new() };
-    let side = |name: &str| delta.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
-    let (before, after) = (side("before"), side("after"));
-    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
-    names.sort();
-    names.dedup();
-    let mut changes: Vec<Change> = names
-        .into_iter()
-        .map(|name| Change { what: name.clone(), before: brief(before.get(name)), after: brief(after.get(name)) })
-        .collect();
-    for (name, value) in &delta {
-        if !["before", "after", "ignored", "coerced"].contains(&name.as_str()) {
-            changes.push(Change { what: name.clone(), before: String::new(), after: brief(Some(value)) });
-        }
-    }
-    if changes.is_empty() {
-        changes.push(Change { what: event.r#type.clone(), before: String::new(), after: String::new() });
-    }
-    changes
-}
-
-fn brief(value: Option<&Value>) -> String {
-    let text = match value {
-        None => return String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(all)) if all.len() > 5 => format!("{} values", all.len()),
-        Some(other) => other.to_string(),
-    };
-    text.chars().take(300).collect()
 }
 
 /// JSON as people read it; what was cut is shown as it is.
@@ -392,11 +369,7 @@ pub(crate) async fn export(signed_in: SignedIn, Query(asked): Query<Asked>) -> R
             let listed = log.list_requests(signed_in.call(asked.request(&signed_in, EXPORTED_AT_ONCE))).await;
             // The browser sees that the file is not whole.
             let listed = listed.map_err(|_| std::io::Error::other("the log cannot be read"))?.into_inner();
-            let mut text = String::new();
-            for request in &listed.requests {
-                text.push_str(&line(request).to_string());
-                text.push('\n');
-            }
+            let text = lines(&signed_in, listed.requests).await?;
             let page = listed.next_page_token;
             let next = (!page.is_empty()).then_some(Asked { page, ..asked });
             Ok(Some((Bytes::from(text), next)))
@@ -409,7 +382,39 @@ pub(crate) async fn export(signed_in: SignedIn, Query(asked): Query<Asked>) -> R
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
-fn line(request: &LoggedRequest) -> Value {
+async fn lines(signed_in: &SignedIn, requests: Vec<LoggedRequest>) -> std::io::Result<String> {
+    let told = stream::iter(requests).map(|request| {
+        let signed_in = signed_in.clone();
+        async move {
+            let changes = changes(&signed_in, &request).await?;
+            Ok::<_, std::io::Error>(format!("{}\n", line(&request, changes)))
+        }
+    });
+    told.buffered(AT_ONCE).try_collect().await
+}
+
+/// What a request changed, as its events have it.
+async fn changes(signed_in: &SignedIn, request: &LoggedRequest) -> std::io::Result<Vec<Value>> {
+    if request.outcome() != Outcome::Changed || request.subject_id.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (organization_id, caller) = (signed_in.organization_id(), signed_in.caller());
+    let get = GetRequestRequest { organization_id, caller, id: request.id.clone() };
+    let mut log = signed_in.visit.console.clients.log.clone();
+    let events = match log.get_request(signed_in.call(get)).await {
+        Ok(found) => found.into_inner().events,
+        // It is older by now than is kept.
+        Err(status) if wire::refusal(&status).reason == Reason::RequestNotFound => Vec::new(),
+        Err(_) => return Err(std::io::Error::other("the log cannot be read")),
+    };
+    let change = |event: &Event| {
+        let delta: Value = serde_json::from_slice(&event.delta_json).unwrap_or_default();
+        json!({"type": event.r#type, "delta": delta})
+    };
+    Ok(events.iter().map(change).collect())
+}
+
+fn line(request: &LoggedRequest, changes: Vec<Value>) -> Value {
     let at = instant(request.occurred_at.as_ref()).unwrap_or(Timestamp::UNIX_EPOCH);
     let outcome = request.outcome().as_str_name().trim_start_matches("OUTCOME_").to_lowercase();
     json!({
@@ -419,5 +424,32 @@ fn line(request: &LoggedRequest) -> Value {
         "reason": request.reason, "detail": request.detail, "resource_type": request.resource_type,
         "subject_id": request.subject_id, "subject_name": request.subject_name, "understood": request.understood,
         "coerced": request.coerced, "ignored": request.ignored, "body": request.body,
+        "changes": changes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_in_part_is_marked_in_a_list() {
+        let row = |outcome: Outcome, ignored: &[&str]| {
+            let ignored = ignored.iter().map(|name| (*name).to_owned()).collect();
+            let request = LoggedRequest { outcome: outcome.into(), ignored, ..LoggedRequest::default() };
+            let row = Row::new(&request, &ANY);
+            (row.outcome, row.tone, row.title)
+        };
+        assert_eq!(row(Outcome::Changed, &[]), ("changed", "good", String::new()));
+        let title = "A part of what was sent was ignored".to_owned();
+        assert_eq!(row(Outcome::Changed, &["shoeSize"]), ("changed in part", "warn", title));
+        let title = "A change was asked for that changes nothing here".to_owned();
+        assert_eq!(row(Outcome::Unchanged, &["shoeSize"]), ("changed nothing", "warn", title));
+    }
+
+    #[test]
+    fn what_is_told_twice_is_shown_once() {
+        let names = ["b", "a", "b"].map(str::to_owned);
+        assert_eq!(each_once(names.into()), ["b", "a"]);
+    }
 }

@@ -8,6 +8,7 @@ pub(crate) mod clients;
 pub(crate) mod deleted;
 pub(crate) mod deletion;
 pub(crate) mod directory;
+mod failing;
 pub(crate) mod guides;
 mod history;
 pub(crate) mod holds;
@@ -18,6 +19,8 @@ pub(crate) mod scim;
 pub(crate) mod sessions;
 pub(crate) mod tokens;
 mod who;
+
+pub(crate) use who::inviter;
 
 use askama::Template;
 use axum::response::Response;

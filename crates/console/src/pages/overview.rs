@@ -17,7 +17,7 @@ use super::{
 use crate::{
     page::{self, Section, Shell},
     problem::Result,
-    session::SignedIn,
+    session::{Role, SignedIn},
     time::{When, instant},
 };
 
@@ -43,6 +43,9 @@ struct Overview {
     attention: Vec<TokenRow>,
     no_token: bool,
     no_provider: bool,
+    may_change: bool,
+    /// Something bad stands above.
+    warned: bool,
 }
 
 /// `GET /console`
@@ -80,7 +83,9 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
     let used = tokens.iter().map(|token| token.last_used_at.as_ref());
     let last = used.chain(grants.iter().map(|grant| grant.last_used_at.as_ref())).filter_map(instant).max();
     let rows: Vec<_> = tokens.into_iter().map(|token| TokenRow::new(token, now)).filter(|token| token.valid).collect();
+    let (holds, chart) = (holds?, chart?);
     let page = Overview {
+        warned: !holds.is_empty() || chart.as_ref().is_some_and(|chart| chart.failing.is_some()),
         shell: Shell::new(&signed_in, Section::Overview, "Overview"),
         name: organization.name.clone(),
         slug: organization.slug.clone(),
@@ -93,11 +98,12 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
         states: states?,
         groups: grouped(u64::try_from(groups?.into_inner().total_results).unwrap_or_default()),
         last_contact: last.map(|at| When::new(at, now)),
-        holds: holds?,
-        chart: chart?,
+        holds,
+        chart,
         no_token: rows.is_empty() && grants.iter().all(|grant| grant.revoked_at.is_some()),
         attention: rows.into_iter().filter(|token| token.tone != "good").collect(),
         no_provider: provider?.is_none(),
+        may_change: signed_in.role >= Role::Admin,
     };
     page::html(StatusCode::OK, &page)
 }

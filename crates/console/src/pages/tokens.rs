@@ -9,7 +9,7 @@ use wire::token::{
     RevokeScimTokenRequest, RotateScimTokenRequest, ScimToken, TokenPolicy,
 };
 
-use super::{Confirm, Line, Secret, made_before, said, scim_shell, see, status};
+use super::{Confirm, Line, Secret, administrators, made_before, said, scim_shell, see, status, who::administrator};
 use crate::{
     form::Form,
     page::{self, Shell},
@@ -99,7 +99,7 @@ impl TokenRow {
             description: token.description,
             address: token.last_used_address,
             agent: token.last_used_user_agent,
-            created_by: token.created_by,
+            created_by: administrator(token.created_by),
         }
     }
 }
@@ -135,7 +135,9 @@ struct Lifetimes {
 async fn lifetimes(signed_in: &SignedIn) -> Result<Lifetimes> {
     let request = GetTokenPolicyRequest { organization_id: signed_in.organization_id() };
     let mut client = signed_in.visit.console.clients.tokens.clone();
-    let policy: TokenPolicy = client.get_token_policy(signed_in.call(request)).await?.into_inner();
+    let (policy, mailed) =
+        futures::join!(client.get_token_policy(signed_in.call(request)), administrators::are_mailed(signed_in));
+    let policy: TokenPolicy = policy?.into_inner();
     let longest = policy.max_ttl_days.unwrap_or(LONGEST);
     let mut hint = match policy.max_ttl_days {
         Some(days) => format!("Your organization's policy allows at most {days}."),
@@ -144,7 +146,11 @@ async fn lifetimes(signed_in: &SignedIn) -> Result<Lifetimes> {
     if policy.allow_never {
         hint.push_str(" 0: it never expires.");
     }
-    hint.push_str(" An event tells 30, 7 and 1 day before.");
+    hint.push_str(if mailed? {
+        " Owners and admins get a mail 30, 7 and 1 day before."
+    } else {
+        " The overview says so from 30 days before on; no mail is sent."
+    });
     Ok(Lifetimes { shortest: u32::from(!policy.allow_never), longest, usual: USUAL.min(longest), hint })
 }
 

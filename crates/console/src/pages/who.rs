@@ -10,6 +10,20 @@ use crate::{problem::Result, session::SignedIn};
 
 /// What Rollcall does by itself has this name in events.
 const OURSELVES: &str = "identity-service";
+/// And this one on pages.
+pub(super) const OURS: &str = "Rollcall";
+/// So has what its command line does; no administrator is called that, since each has an address.
+const COMMANDS: &str = "command line";
+
+/// An administrator's name, as in `by ada@example.com`.
+pub(super) fn administrator(name: String) -> String {
+    if name == COMMANDS { "the command line".to_owned() } else { name }
+}
+
+/// The same, of somebody who is spoken of to strangers.
+pub(crate) fn inviter(name: String) -> String {
+    if name == COMMANDS { "Whoever runs Rollcall here".to_owned() } else { name }
+}
 
 /// The names of an organization's tokens and grants, whether they are good still or not.
 #[derive(Default)]
@@ -56,8 +70,8 @@ impl Names {
     pub(super) fn who(&self, actor_json: &[u8]) -> String {
         match serde_json::from_slice(actor_json) {
             Ok(Actor::ScimClient { token_id }) => self.client(&token_id),
-            Ok(Actor::Administrator { name }) => name,
-            Ok(Actor::InternalService { name }) if name == OURSELVES => "Rollcall".to_owned(),
+            Ok(Actor::Administrator { name }) => administrator(name),
+            Ok(Actor::InternalService { name }) if name == OURSELVES => OURS.to_owned(),
             Ok(Actor::InternalService { name }) => format!("the service {name}"),
             Ok(Actor::Member { user_id }) => format!("the user {user_id}"),
             Err(_) => "somebody unknown".to_owned(),
@@ -76,6 +90,7 @@ mod tests {
             (r#"{"kind":"scim_client","token_id":"t1","request_id":"r"}"#, "the SCIM token \"Okta\""),
             (r#"{"kind":"scim_client","token_id":"t2","request_id":"r"}"#, "the SCIM token t2"),
             (r#"{"kind":"administrator","name":"ada@example.com","request_id":"r"}"#, "ada@example.com"),
+            (r#"{"kind":"administrator","name":"command line","request_id":"r"}"#, "the command line"),
             (r#"{"kind":"internal_service","name":"identity-service","request_id":""}"#, "Rollcall"),
             (r#"{"kind":"internal_service","name":"mail","request_id":""}"#, "the service mail"),
             (r#"{"kind":"member","user_id":"u1","request_id":""}"#, "the user u1"),

@@ -26,6 +26,7 @@ use crate::{
     console::{Console, sha256},
     cookies,
     page::{self, Shell},
+    pages::inviter,
     problem::{Problem, Result},
     session::{Role, SignedIn},
     site::Door,
@@ -323,8 +324,7 @@ struct Invite {
 }
 
 fn no_invite() -> Problem {
-    let text = "It was used already, is too old, or was not copied whole. Ask whoever sent it for another one; for the first sign-in: \
-                rollcall admin invite.";
+    let text = "It was used already, is too old, or was not copied whole. Ask whoever sent it for another one.";
     Problem::new(StatusCode::FORBIDDEN, "This invitation is not valid", text).next("/sign-in", "Sign in")
 }
 
@@ -348,7 +348,7 @@ pub(crate) async fn invite(
         organization: organization.name,
         email: invite.email,
         role,
-        created_by: invite.created_by,
+        created_by: inviter(invite.created_by),
     };
     page::html(StatusCode::OK, &page)
 }

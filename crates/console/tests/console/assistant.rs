@@ -58,10 +58,30 @@ impl Bench {
         };
         (bench.token_id, bench.token) = bench.make_token(CreateScimTokenRequest::default()).await;
         browser.get("/console/scim/assistant").await.is(200).says("Start watching");
-        let watching = browser.post("/console/scim/assistant", &[("provider", provider)]).await.is(303);
-        watching.header("location").clone_into(&mut bench.page);
         bench.browser = browser;
+        bench.watch(provider).await;
         bench
+    }
+
+    async fn watch(&mut self, provider: &str) {
+        self.browser.get("/console/scim/assistant").await.is(200);
+        let watching = self.browser.post("/console/scim/assistant", &[("provider", provider)]).await.is(303);
+        watching.header("location").clone_into(&mut self.page);
+    }
+
+    async fn scim(&self, enabled: bool) {
+        let organization_id = self.world.organization.clone();
+        let request = SetScimEnabledRequest { caller: administrator(), organization_id, enabled };
+        self.world.organizations.clone().set_scim_enabled(request).await.expect("set");
+    }
+
+    async fn revoke(&self) {
+        let request = RevokeScimTokenRequest {
+            organization_id: self.world.organization.clone(),
+            caller: administrator(),
+            id: self.token_id.clone(),
+        };
+        self.world.tokens.clone().revoke_scim_token(request).await.expect("revoked");
     }
 
     async fn make_token(&self, request: CreateScimTokenRequest) -> (String, String) {
@@ -158,6 +178,10 @@ seeds! {
         bench.get("/scim/v2/scim/v2/Users").await;
     }
     base_url_that_ends_in_users: "jumpcloud", "base_url_endpoint" at "Base URL", |bench| { bench.get("/scim/v2/Users/Users").await; }
+    base_url_alone: "onelogin", "base_url_only" at "SCIM Base URL", |bench| { bench.get("/scim/v2").await; }
+    base_url_alone_with_a_slash: "onelogin", "base_url_only" at "/Users and /Groups", |bench| { bench.get("/scim/v2/").await; }
+    an_endpoint_that_there_is_not: "okta", "not_found" at "There are /Users and /Groups", |bench| { bench.get("/scim/v2/Roles").await; }
+    nothing_can_be_let_in: "okta", "no_token" at "no OAuth client", |bench| { bench.revoke().await; }
     endpoint_in_small_letters: "pingone", "base_url_case" at "SCIM base URL", |bench| { bench.get("/scim/v2/users").await; }
     bearer_typed_twice: "okta", "bearer_twice" at "Authorization", |bench| {
         bench.send_as(&format!("Bearer Bearer {}", bench.token), Method::GET, USERS, None).await;
@@ -173,10 +197,7 @@ seeds! {
         bench.send_as(&format!("Bearer \"{}\"", bench.token), Method::GET, USERS, None).await;
     }
     token_that_was_revoked: "okta", "token_revoked" at "Authorization", |bench| {
-        let request = RevokeScimTokenRequest {
-            organization_id: bench.world.organization.clone(), caller: administrator(), id: bench.token_id.clone(),
-        };
-        bench.world.tokens.clone().revoke_scim_token(request).await.expect("revoked");
+        bench.revoke().await;
         bench.get(USERS).await;
     }
     token_that_has_expired: "entra", "token_expired" at "Secret Token", |bench| {
@@ -184,8 +205,9 @@ seeds! {
         let (_, short) = bench.make_token(request).await;
         // The session is as young as it was.
         bench.world.later(25 * 60 * 60 * 1_000_000);
-        bench.send_as(&format!("Bearer {short}"), Method::GET, USERS, None).await;
         bench.browser = bench.world.signed_in("eve@example.com", AdminRole::Owner).await;
+        bench.watch("entra").await;
+        bench.send_as(&format!("Bearer {short}"), Method::GET, USERS, None).await;
     }
     token_for_another_network: "okta", "token_network" at "Authorization", |bench| {
         let request =
@@ -199,9 +221,7 @@ seeds! {
         bench.send_as(&format!("Bearer {narrow}"), Method::POST, USERS, Some(json!({"userName": "kit@example.com"}))).await;
     }
     scim_is_switched_off: "okta", "scim_off" at "SCIM Configuration", |bench| {
-        let request =
-            SetScimEnabledRequest { caller: administrator(), organization_id: bench.world.organization.clone(), enabled: false };
-        bench.world.organizations.clone().set_scim_enabled(request).await.expect("off");
+        bench.scim(false).await;
         bench.get(USERS).await;
     }
     plan_without_scim: "okta", "plan" at "plan", |bench| {
@@ -212,7 +232,7 @@ seeds! {
         bench.world.organizations.clone().set_plan(request).await.expect("set");
         bench.user("kit@example.com").await;
     }
-    too_many_requests: "okta", "rate_limit" at "rollcall org limit", |bench| {
+    too_many_requests: "okta", "rate_limit" at "whoever runs Rollcall", |bench| {
         let request = SetRequestLimitRequest {
             caller: administrator(), organization_id: bench.world.organization.clone(), requests_per_second: Some(1),
         };
@@ -292,6 +312,70 @@ async fn what_is_put_right_is_not_said_any_more_and_all_is_well_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_group_that_waited_for_its_people_and_a_switch_that_was_off_are_said_no_more() {
+    let mut bench = Bench::start("okta").await;
+    let unknown = json!([{"value": "01a219ef-766f-789b-8b50-cb76619bc82c"}]);
+    bench.post("/scim/v2/Groups", json!({"displayName": "Toys", "members": unknown})).await;
+    bench.finds("invalidValue", "Assignments").await;
+    let user = bench.user("kit@example.com").await;
+    bench.post("/scim/v2/Groups", json!({"displayName": "Toys", "members": [{"value": user["id"]}]})).await;
+    bench.scim(false).await;
+    bench.get(USERS).await;
+    bench.finds("scim_off", "SCIM Configuration").await;
+    bench.scim(true).await;
+    let page = bench.shows("data-finding=\"works\"").await;
+    assert!(!page.body.contains("invalidValue\"") && !page.body.contains("scim_off\""), "{}", page.body);
+}
+
+#[tokio::test]
+async fn mistakes_with_people_and_with_groups_stand_beside_each_other() {
+    let mut bench = Bench::start("okta").await;
+    bench.post(USERS, json!({"userName": "", "name": {"givenName": "Kit"}})).await;
+    let unknown = json!([{"value": "01a219ef-766f-789b-8b50-cb76619bc82c"}]);
+    bench.post("/scim/v2/Groups", json!({"displayName": "Toys", "members": unknown})).await;
+    bench.shows("A group has members that are not here yet").await.says("A value cannot be taken");
+}
+
+#[tokio::test]
+async fn watching_ends_and_says_so_also_for_an_address_of_yesterday() {
+    let mut bench = Bench::start("okta").await;
+    let page = bench.shows("Watching until").await.says("data-events=");
+    assert!(!page.body.contains("Watching ended"), "{}", page.body);
+    bench.get(USERS).await;
+    bench.finds("reads_only", "Assignments").await;
+    // Sessions end within it, too.
+    for (later, email) in [(16, "eve@example.com"), (24 * 60, "bob@example.com")] {
+        bench.world.later(later * 60 * 1_000_000);
+        bench.browser = bench.world.signed_in(email, AdminRole::Owner).await;
+        bench.get("/scim/v2/Users?count=1").await;
+        let page = bench.shows("Watching ended at").await.says("Start again").says("data-finding=\"reads_only\"");
+        assert!(!page.body.contains("data-events=") && !page.body.contains("Nothing has come in"), "{}", page.body);
+        assert!(!page.body.contains("count=1"), "what comes later is not of it: {}", page.body);
+    }
+    let events = bench.page.replace("/assistant?", "/assistant/events?");
+    let cookies: Vec<_> = bench.browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let request = Request::get(&events).header("cookie", cookies.join("; ")).body(Body::empty()).expect("request");
+    let answer = bench.world.router.clone().oneshot(request).await.expect("infallible");
+    let frame = answer.into_body().frame().await.expect("more").expect("whole");
+    assert!(
+        String::from_utf8_lossy(frame.data_ref().expect("data")).contains(" data-over>"),
+        "the browser asks no more"
+    );
+}
+
+#[tokio::test]
+async fn a_viewer_sees_what_an_admin_watches() {
+    let bench = Bench::start("okta").await;
+    bench.user("kit@example.com").await;
+    let mut viewer = bench.world.signed_in("vic@example.com", AdminRole::Viewer).await;
+    viewer.get("/console/scim/assistant").await.is(200).says("Watching until").says("data-events=");
+    bench.world.later(16 * 60 * 1_000_000);
+    let mut viewer = bench.world.signed_in("vic@example.com", AdminRole::Viewer).await;
+    let page = viewer.get("/console/scim/assistant").await.is(200).says("Nobody watches just now");
+    assert!(!page.body.contains("data-events="), "{}", page.body);
+}
+
+#[tokio::test]
 async fn the_page_is_told_of_what_arrives_as_it_does() {
     let mut bench = Bench::start("okta").await;
     bench.user("kit@example.com").await;
@@ -347,7 +431,11 @@ async fn a_request_is_found_again_with_what_was_asked_understood_and_changed() {
     assert!(!shown.body.contains("hunter2"), "{}", shown.body);
     let changed = bench.browser.get("/console/log?outcome=changed&q=kit").await.is(200);
     let put = entry(&changed.body, ">PUT ").clone();
-    bench.browser.get(&put).await.is(200).says("displayName").says("What changed").says("Okta SCIM Client 1.0.0");
+    let shown = bench.browser.get(&put).await.is(200).says("What changed").says("Okta SCIM Client 1.0.0");
+    // In the words of the user's history.
+    let shown = shown.says("<b>Changed</b>").says("<dt>displayName</dt><dd><span class=\"after\">Kit</span></dd>");
+    assert!(!shown.body.contains("schemas") && !shown.body.contains("version"), "{}", shown.body);
+    bench.browser.get(&format!("/console/users/{id}")).await.is(200).says(&format!("/console/log?subject={id}"));
 
     let none = bench.browser.get("/console/log?q=robin").await.is(200);
     none.says("id=\"no-request\"");
@@ -356,12 +444,26 @@ async fn a_request_is_found_again_with_what_was_asked_understood_and_changed() {
     let lines: Vec<Value> = export.body.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.iter().filter(|line| line["outcome"] == "unchanged").count(), 1, "{}", export.body);
     assert!(lines.iter().all(|line| line["outcome"] != "read") && !export.body.contains("hunter2"));
+    for line in &lines {
+        let changes = line["changes"].as_array().expect("a list");
+        assert_eq!(changes.is_empty(), line["outcome"] != "changed", "{line}");
+    }
+    let changed = lines.iter().find(|line| line["method"] == "PUT" && line["outcome"] == "changed").expect("changed");
+    assert_eq!(changed["changes"][0]["type"], "user.updated", "{changed}");
+    assert_eq!(changed["changes"][0]["delta"]["after"]["displayName"], "Kit", "{changed}");
 
     // Another organization sees none of it.
     let other = bench.world.enroll("globex", "Globex", "enterprise").await;
     let mut stranger = bench.world.signed_in_to(&other, "eve@example.com", AdminRole::Owner).await;
     stranger.get("/console/log").await.is(200).says("Nothing here");
     stranger.get(&put).await.is(404);
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_there_says_so() {
+    let mut bench = Bench::start("okta").await;
+    let page = bench.browser.get("/console/log?page=2").await.is(404).says("There is no such page");
+    assert!(!page.body.contains("page_token"), "{}", page.body);
 }
 
 #[tokio::test]

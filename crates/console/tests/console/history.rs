@@ -4,8 +4,8 @@ use store::Clock;
 use wire::{
     common::Caller,
     identity::{
-        AdminRole, GroupChange, MemberIds, PatchGroupRequest, PatchOp, PatchOperation, PatchUserRequest,
-        ReportRequestsRequest, RequestCount, group_change::Change,
+        AdminRole, GroupChange, LoggedRequest, MemberIds, Outcome, PatchGroupRequest, PatchOp, PatchOperation,
+        PatchUserRequest, ReportRequestsRequest, RequestCount, group_change::Change,
         provisioning_log_service_client::ProvisioningLogServiceClient,
     },
     ids,
@@ -35,7 +35,7 @@ impl World {
 }
 
 /// The page, once it has this text: events are numbered a moment after the change.
-async fn seen(browser: &mut Browser, path: &str, text: &str) -> String {
+pub(crate) async fn seen(browser: &mut Browser, path: &str, text: &str) -> String {
     for _ in 0..200 {
         let page = browser.get(path).await.is(200).body;
         if page.contains(text) {
@@ -140,6 +140,49 @@ async fn the_overview_draws_the_requests_of_a_week() {
     let page = page.says("1,504 requests in 7 days; 4 of them were refused or failed.").says("<svg class=\"chart\"");
     let page = page.says("<td>1,204</td><td>4</td>").says("<td>300</td><td>0</td>");
     assert!(!page.body.contains("7,777") && !page.body.contains("9,999") && !page.body.contains("style="));
+}
+
+#[tokio::test]
+async fn the_overview_warns_while_provisioning_fails() {
+    let world = World::start().await;
+    let mut viewer = world.signed_in("viewer@example.com", AdminRole::Viewer).await;
+    let minute = 60 * 1_000_000;
+    let now = Clock::system().now().as_micros();
+    let report = async |minutes_ago: i64, refused: bool| {
+        let at = now - minutes_ago * minute;
+        let millis = u64::try_from(at / 1000).expect("after 1970");
+        let outcome = if refused { Outcome::Refused } else { Outcome::Changed };
+        let request = LoggedRequest {
+            id: uuid::Builder::from_unix_timestamp_millis(millis, &[1; 10]).into_uuid().to_string(),
+            organization_id: world.organization.clone(),
+            occurred_at: Some(wire::to_timestamp(at)),
+            status: if refused { 401 } else { 200 },
+            outcome: outcome.into(),
+            ..LoggedRequest::default()
+        };
+        let count = RequestCount {
+            organization_id: world.organization.clone(),
+            hour: Some(wire::to_timestamp(at)),
+            refused: u64::from(refused),
+            changed: u64::from(!refused),
+            ..RequestCount::default()
+        };
+        let report = ReportRequestsRequest { requests: vec![request], counts: vec![count] };
+        let mut log = ProvisioningLogServiceClient::new(world.transports[0].clone());
+        log.report_requests(report).await.expect("reported");
+    };
+    for minutes_ago in [40, 20, 5] {
+        report(minutes_ago, true).await;
+    }
+    let page = viewer.get("/console").await.is(200);
+    assert!(!page.body.contains("failing-banner"), "not an hour yet: {}", page.body);
+    report(190, true).await;
+    let page =
+        viewer.get("/console").await.is(200).says("id=\"failing-banner\"").says("4 requests were refused or failed");
+    page.says("3 hours ago").says("href=\"/console/log?outcome=problems\"");
+    report(0, false).await;
+    let page = viewer.get("/console").await.is(200);
+    assert!(!page.body.contains("failing-banner"), "something was done: {}", page.body);
 }
 
 #[tokio::test]

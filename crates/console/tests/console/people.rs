@@ -1,6 +1,9 @@
 //! Invitations, administrators and sessions.
 
-use wire::identity::AdminRole;
+use wire::{
+    common::{Administrator, Caller, caller::Kind},
+    identity::{AdminRole, CreateAdminInviteRequest},
+};
 
 use crate::harness::{MINUTE, World};
 
@@ -31,6 +34,21 @@ async fn an_invitation_says_who_invites_and_is_good_once() {
     late.get(&path).await.is(403).says("This invitation is not valid");
     late.get("/console/sign-in").await.is(200);
     assert!(!late.cookies.contains_key("__Host-rollcall"));
+}
+
+#[tokio::test]
+async fn an_invitation_of_the_command_line_comes_from_whoever_runs_it() {
+    let world = World::start().await;
+    let kind = Kind::Administrator(Administrator { name: "command line".to_owned() });
+    let request = CreateAdminInviteRequest {
+        organization_id: world.organization.clone(),
+        caller: Some(Caller { kind: Some(kind), request_id: String::new() }),
+        email: "new@example.com".to_owned(),
+        role: AdminRole::Owner.into(),
+        ttl_hours: None,
+    };
+    let secret = world.admins.clone().create_admin_invite(request).await.expect("invited").into_inner().secret;
+    world.browser().get(&format!("/console/invite/{secret}")).await.is(200).says("Whoever runs Rollcall here invites");
 }
 
 #[tokio::test]
@@ -69,6 +87,15 @@ async fn a_role_that_is_changed_holds_at_once_and_there_is_always_an_owner() {
     owner.post(&format!("/console/administrators/{admins}/role"), &[("role", "viewer")]).await.is(303);
     admin.get("/console/scim").await.is(200).says("id=\"role-hint\"");
     admin.post("/console/scim/enabled", &[("enabled", "true")]).await.is(403).says("Your role is viewer");
+    // Before anything is filled in.
+    for form in ["scim/tokens/new", "scim/clients/new?kind=client_credentials", "administrators/invite"] {
+        admin.get(&format!("/console/{form}")).await.is(403).says("Your role is viewer");
+    }
+    let guide = admin.get("/console/scim/guides/okta").await.is(200).says("an admin creates one");
+    assert!(!guide.body.contains("tokens/new"), "{}", guide.body);
+    admin.get("/console/administrators").await.is(200).says("id=\"mail-off\"");
+    owner.get("/console/scim/tokens/new").await.is(200).says("no mail is sent");
+    owner.get("/console/administrators").await.is(200);
     owner.get(&format!("/console/administrators/{admins}/remove")).await.is(200).says("admin@example.com");
     owner.post(&format!("/console/administrators/{admins}/remove"), &[]).await.is(303);
     admin.get("/console").await.goes_to("/console/sign-in");

@@ -15,7 +15,10 @@ use wire::{
     token::CreateScimTokenRequest,
 };
 
-use crate::harness::{MINUTE, World, administrator, unescape};
+use crate::{
+    harness::{MINUTE, World, administrator, unescape},
+    history::seen,
+};
 
 const DAY: i64 = 24 * 60 * MINUTE;
 
@@ -128,7 +131,7 @@ async fn a_deleted_user_is_listed_and_restored() {
     let page = format!("/console/users/deleted/{kit}");
     let list = admin.get("/console/users/deleted").await.is(200);
     let list = list.says("Kit Moor").says("the SCIM token &#34;Okta&#34;").says(&format!("href=\"{page}\""));
-    assert!(list.body.contains("10 minutes ago") && list.body.contains("in 29 days"), "{}", list.body);
+    assert!(list.body.contains("10 minutes ago") && list.body.contains("in 30 days"), "{}", list.body);
     // Its own address leads to it.
     admin.get(&format!("/console/users/{kit}")).await.goes_to(&page);
     let restore = format!("{page}/restore");
@@ -253,7 +256,8 @@ async fn a_hold_is_told_of_and_all_of_it_is_restored() {
     let quiet = admin.get("/console").await.is(200);
     assert!(!quiet.body.contains("hold-banner"));
     let (users, hold) = held(&world).await;
-    admin.get("/console").await.is(200).says("id=\"hold-banner\"").says("8 users deleted and 3 deactivated");
+    let told = admin.get("/console").await.is(200).says("id=\"hold-banner\"");
+    assert_eq!(told.body.matches("8 users deleted and 3 deactivated").count(), 1, "{}", told.body);
     admin.get("/console/holds").await.is(200).says("waits for a decision").says("8 users deleted and 3 deactivated");
     let [restore, approve] = ["restore", "approve"].map(|word| format!("/console/holds/{}/{word}", hold.id));
     let looked = viewer.get("/console/holds").await.is(200).says("id=\"role-hint\"");
@@ -283,6 +287,11 @@ async fn a_hold_is_told_of_and_all_of_it_is_restored() {
     assert_eq!((restored.restored, restored.failed), (10, 1));
     for (number, id) in users.iter().enumerate() {
         assert_eq!(world.active(id).await, (number != 5).then_some(true), "{number}");
+    }
+    // In the end somebody had decided it.
+    for (user, what) in [(0, "<b>Activated</b>"), (4, "<b>Restored as &#34;user4&#34;</b>")] {
+        let decided = format!("{what} by Rollcall, as admin@example.com decided about held changes");
+        seen(&mut admin, &format!("/console/users/{}", users[user]), &decided).await;
     }
     let failed = format!("href=\"/console/users/deleted/{}\">user5</a>", users[5]);
     let page = admin.get("/console/holds").await.is(200).says("restored in part").says("Could not be restored");

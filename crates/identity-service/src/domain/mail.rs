@@ -117,10 +117,23 @@ impl Notice {
         }
     }
 
+    /// With instants as people write them.
+    fn plain(&self) -> Self {
+        let mut plain = self.clone();
+        match &mut plain {
+            Self::TokenExpiring { expires: at, .. } | Self::ProvisioningFailing { since: at, .. } => *at = minute(at),
+            Self::HoldOpened { since, until, .. } => {
+                *since = minute(since);
+                *until = minute(until);
+            }
+        }
+        plain
+    }
+
     /// In words.
     pub(crate) fn letter(&self, to: &Addressee<'_>) -> Letter {
         let Addressee { name, slug, console } = to;
-        let (subject, text) = match self {
+        let (subject, text) = match &self.plain() {
             Self::TokenExpiring { token, description, expires, days } => (
                 format!("{name}: the SCIM token \"{description}\" expires within {}", days_of(*days)),
                 format!(
@@ -192,6 +205,14 @@ fn days_of(days: u32) -> String {
     if days == 1 { "a day".to_owned() } else { format!("{days} days") }
 }
 
+/// `2027-01-01T08:00:17.123456Z` as `2027-01-01 08:00 UTC`.
+fn minute(instant: &str) -> String {
+    match instant.split_once('T') {
+        Some((day, time)) => format!("{day} {} UTC", time.get(..5).unwrap_or(time)),
+        None => instant.to_owned(),
+    }
+}
+
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -224,8 +245,8 @@ mod tests {
             Notice::TokenExpiring { token: Uuid::from_u128(1), description: "Okta".to_owned(), expires, days: 7 },
             Notice::HoldOpened {
                 hold: Uuid::from_u128(2),
-                since: "2027-01-01T08:00:00Z".to_owned(),
-                until: "2027-01-01T08:10:00Z".to_owned(),
+                since: "2027-01-01T08:00:17.123456Z".to_owned(),
+                until: "2027-01-01T08:10:00.5Z".to_owned(),
                 deactivated: 3,
                 deleted: 9,
                 users: 40,
@@ -265,7 +286,8 @@ mod tests {
         let [expiring, held, failing, invited] =
             notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
         assert_eq!(expiring.subject, "Acme: the SCIM token \"Okta\" expires within 7 days");
-        assert!(expiring.body.contains("2027-01-31T00:00:00Z"));
+        assert!(expiring.body.contains("expires at 2027-01-31 00:00 UTC."), "{}", expiring.body);
+        assert!(held.body.contains("Between 2027-01-01 08:00 UTC and 2027-01-01 08:10 UTC"), "{}", held.body);
         assert!(failing.body.contains("17 requests") && failing.subject == "Acme: provisioning is failing");
         assert_eq!(invited.subject, "Acme: finish setting up your account");
         assert!(invited.body.contains("you, kit,") && !invited.body.contains("owners"), "{}", invited.body);

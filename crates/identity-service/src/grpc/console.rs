@@ -128,6 +128,7 @@ async fn list_admins(core: &Core, request: proto::ListAdminsRequest) -> Result<p
     Ok(proto::ListAdminsResponse {
         admins: admins.into_iter().map(|this| admin(org, this)).collect(),
         invites: invites.into_iter().map(|this| invite(org, this)).collect(),
+        mailed: core.mailer.is_on(),
     })
 }
 

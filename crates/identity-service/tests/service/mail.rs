@@ -93,6 +93,7 @@ async fn a_hold_is_told_to_the_owners_and_admins_of_its_organization_once() {
             world.joined(&org, email, role).await;
         }
         world.joined(&other, "eve@x", AdminRole::Owner).await;
+        assert!(world.admin_list(&org).await.mailed, "the console can say so");
         world.lose_many(&org).await;
         world.send(&["ada@x 1 1 ", "bob@x 1 1 "]).await;
         // Nor does looking again tell anybody again.

@@ -2,18 +2,19 @@
 
 use std::io::{self, Write as _};
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use wire::{
-    Transport,
+    Reason, Transport,
     identity::{
         Event, GetRequestRequest, GetRequestResponse, ListRequestsRequest, LoggedRequest, Organization,
         Outcome as Happened, SetProvisioningLogRequest, provisioning_log_service_client::ProvisioningLogServiceClient,
     },
 };
 
-use super::{caller, instant, organization, refused};
+use super::{caller, instant, now, organization, refused};
 use crate::{
-    cli::{LogCommand, Outcome},
+    cli::{LogCommand, Moment, Outcome},
     connect::Connection,
     output,
     settings::Settings,
@@ -21,6 +22,8 @@ use crate::{
 
 /// Requests of a page.
 const PAGE: u32 = 500;
+/// Requests whose events are asked for at once.
+const AT_ONCE: usize = 8;
 
 /// Runs one.
 pub(crate) async fn run(settings: &Settings, command: LogCommand) -> anyhow::Result<()> {
@@ -51,13 +54,16 @@ async fn answer(
 ) -> anyhow::Result<Option<(Value, String)>> {
     let (organization_id, slug) = (organization.id, organization.slug);
     match command {
-        LogCommand::List { outcome, subject, words, limit, .. } => {
+        LogCommand::List { outcome, subject, words, from, to, limit, .. } => {
+            let at = |moment: Moment| wire::to_timestamp(moment.before(now()).as_microsecond());
             let request = ListRequestsRequest {
                 organization_id,
                 caller: caller()?,
                 outcomes: outcome.into_iter().map(|outcome| happened(outcome).into()).collect(),
                 subject_id: subject.map(|id| id.to_string()).unwrap_or_default(),
                 words: words.unwrap_or_default(),
+                from: from.map(at),
+                to: to.map(at),
                 ..ListRequestsRequest::default()
             };
             let found = first(client, request, limit.get() as usize).await?;
@@ -128,7 +134,8 @@ async fn export(client: &mut ProvisioningLogServiceClient<Transport>, organizati
     };
     loop {
         let page = client.list_requests(request.clone()).await.map_err(|status| refused(&status))?.into_inner();
-        write(&page.requests)?;
+        let lines = stream::iter(page.requests).map(|request| with_changes(client.clone(), request));
+        write(&lines.buffered(AT_ONCE).try_collect::<Vec<_>>().await?)?;
         if page.next_page_token.is_empty() {
             return Ok(());
         }
@@ -136,10 +143,32 @@ async fn export(client: &mut ProvisioningLogServiceClient<Transport>, organizati
     }
 }
 
-fn write(requests: &[LoggedRequest]) -> io::Result<()> {
+/// What a request changed, as its events have it.
+async fn with_changes(
+    mut client: ProvisioningLogServiceClient<Transport>,
+    request: LoggedRequest,
+) -> anyhow::Result<Value> {
+    let mut json = request_json(&request);
+    json["changes"] = json!([]);
+    if request.outcome() == Happened::Changed && !request.subject_id.is_empty() {
+        let organization_id = request.organization_id;
+        let get = GetRequestRequest { organization_id, caller: caller()?, id: request.id };
+        let events = match client.get_request(get).await {
+            Ok(found) => found.into_inner().events,
+            // It is older by now than is kept.
+            Err(status) if wire::refusal(&status).reason == Reason::RequestNotFound => Vec::new(),
+            Err(status) => return Err(refused(&status)),
+        };
+        json["changes"] =
+            events.iter().map(|event| json!({"type": event.r#type, "delta": parsed(&event.delta_json)})).collect();
+    }
+    Ok(json)
+}
+
+fn write(lines: &[Value]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for request in requests {
-        writeln!(out, "{}", request_json(request))?;
+    for line in lines {
+        writeln!(out, "{line}")?;
     }
     out.flush()
 }
@@ -243,8 +272,11 @@ fn request_json(request: &LoggedRequest) -> Value {
     })
 }
 
+fn parsed(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_default()
+}
+
 fn event_json(event: &Event) -> Value {
-    let parsed = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap_or_default();
     json!({
         "sequence": event.sequence,
         "type": event.r#type,

@@ -178,6 +178,7 @@ fn misplaced(path: &str) -> Option<&'static str> {
     let words: Vec<&str> = path.split('/').filter(|word| !word.is_empty()).collect();
     let known = |word: &&str| ENDPOINTS.iter().any(|known| known.eq_ignore_ascii_case(word));
     match &words[..] {
+        ["scim", "v2"] => Some("base_url_only"),
         ["scim", "v2", "scim", ..] => Some("base_url_twice"),
         ["scim", "v2", rest @ ..] => match rest.iter().filter(|word| known(word)).count() {
             0 => None,
@@ -326,6 +327,8 @@ mod tests {
             ("/scim/v2/scim/v2/Users", Some("base_url_twice")),
             ("/scim/v2/Users/Users", Some("base_url_endpoint")),
             ("/scim/v2/users", Some("base_url_case")),
+            ("/scim/v2", Some("base_url_only")),
+            ("/scim/v2/", Some("base_url_only")),
             ("/scim/v2/Users/01a219ef-766f-789b-8b50-cb76619bc82c", None),
             ("/scim/v2/nothing", None),
             ("/favicon.ico", None),

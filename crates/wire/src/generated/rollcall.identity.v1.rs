@@ -78,6 +78,9 @@ pub struct ListAdminsResponse {
     /// Those that were neither used nor are too old, by e-mail address.
     #[prost(message, repeated, tag = "2")]
     pub invites: ::prost::alloc::vec::Vec<AdminInvite>,
+    /// Owners and admins are told by mail of what wants them.
+    #[prost(bool, tag = "3")]
+    pub mailed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetAdminRoleRequest {
