@@ -96,6 +96,8 @@ pub(crate) struct Document {
     pub(crate) coerced: Vec<String>,
     pub(crate) ignored: Vec<String>,
     pub(crate) body: String,
+    /// The gateway's own id of the request, which its events have, too. Empty: a gateway of before wrote it.
+    pub(crate) entry_id: String,
 }
 
 impl Logged {
@@ -117,6 +119,7 @@ impl Logged {
             coerced: cut_lines(of.coerced, WORD),
             ignored: cut_lines(of.ignored, WORD),
             body: cut(of.body, BODY),
+            entry_id: cut(of.entry_id, WORD),
         };
         Self { request_id: cut(self.request_id, WORD), document, ..self }
     }
@@ -350,10 +353,14 @@ pub(crate) fn request_not_found() -> Refusal {
     )
 }
 
-/// Whether an event is of a request, as its actor tells.
-pub(crate) fn is_of_request(actor: &str, request_id: &str) -> bool {
+/// Whether an event is of a request, as its actor tells. A client may give several requests one id, so where the gateway gave one of
+/// its own, that decides; what was written before that is joined by the client's, and by who it is.
+pub(crate) fn is_of_request(actor: &str, request: &Logged) -> bool {
     let actor: Value = serde_json::from_str(actor).unwrap_or_default();
-    actor["request_id"] == request_id
+    match actor["entry_id"].as_str() {
+        Some(entry_id) => entry_id == request.document.entry_id,
+        None => actor["request_id"] == *request.request_id && actor["token_id"] == *request.document.token_id,
+    }
 }
 
 #[cfg(test)]
@@ -463,8 +470,17 @@ mod tests {
 
     #[test]
     fn an_event_is_of_the_request_that_its_actor_names() {
-        let actor = r#"{"kind":"scim_client","token_id":"t","request_id":"r-1"}"#;
-        assert!(is_of_request(actor, "r-1"));
-        assert!(!is_of_request(actor, "r-") && !is_of_request("{}", "") && !is_of_request("", "r-1"));
+        let of = |request_id: &str, entry_id: &str| {
+            let document = Document { token_id: "t".to_owned(), entry_id: entry_id.to_owned(), ..Document::default() };
+            Logged { request_id: request_id.to_owned(), document, ..logged() }
+        };
+        let actor = r#"{"kind":"scim_client","token_id":"t","request_id":"r-1","entry_id":"e-1"}"#;
+        assert!(is_of_request(actor, &of("r-1", "e-1")));
+        assert!(!is_of_request(actor, &of("r-1", "e-2")), "another request of that name");
+        assert!(!is_of_request(actor, &of("r-1", "")));
+        let before = r#"{"kind":"scim_client","token_id":"t","request_id":"r-1"}"#;
+        assert!(is_of_request(before, &of("r-1", "")) && is_of_request(before, &of("r-1", "e-1")));
+        assert!(!is_of_request(before, &of("r-", "")) && !is_of_request("{}", &of("r-1", "")));
+        assert!(!is_of_request(&before.replace("\"t\"", "\"u\""), &of("r-1", "")), "of another client");
     }
 }

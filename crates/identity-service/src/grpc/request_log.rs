@@ -131,6 +131,7 @@ fn logged(this: proto::LoggedRequest) -> Result<Logged, Refusal> {
             coerced: this.coerced,
             ignored: this.ignored,
             body: this.body,
+            entry_id: this.entry_id,
         },
     })
 }
@@ -256,6 +257,7 @@ fn shown(org: OrgId, this: Logged) -> proto::LoggedRequest {
         coerced: document.coerced,
         ignored: document.ignored,
         body: document.body,
+        entry_id: document.entry_id,
     }
 }
 

@@ -173,6 +173,6 @@ fn events_of(conn: &mut AnyConnection, org: OrgId, request: &Logged) -> Result<V
     let from = event::event_number_at(conn, org, began.saturating_add_micros(-APART_MICROS))?;
     let before = event::event_number_at(conn, org, request.occurred.saturating_add_micros(APART_MICROS))?;
     let events = event::events_of_subject_between(conn, org, subject, (from, before), EVENTS)?;
-    let of_it = events.into_iter().rev().filter(|event| is_of_request(&event.actor, &request.request_id));
+    let of_it = events.into_iter().rev().filter(|event| is_of_request(&event.actor, request));
     Ok(of_it.take(SHOWN).collect())
 }

@@ -49,6 +49,7 @@ fn request(org: &str, micros: i64, n: u32, outcome: Outcome) -> proto::LoggedReq
         coerced: vec!["booleans_as_text".to_owned()],
         ignored: vec!["nickname".to_owned()],
         body: "{\"userName\":\"user\"}".to_owned(),
+        entry_id: String::new(),
     }
 }
 
@@ -337,9 +338,10 @@ async fn a_search_looks_at_so_many_and_goes_on() {
 async fn a_request_is_shown_with_its_events() {
     on_both(async |world| {
         let org = world.organization("acme").await;
-        let by = |request_id: &str| {
-            let kind = Kind::ScimClient(ScimClient { token_id: Uuid::from_u128(1).to_string() });
-            Some(Caller { kind: Some(kind), request_id: request_id.to_owned() })
+        let token = Uuid::from_u128(1).to_string();
+        let by = |entry_id: &str| {
+            let kind = Kind::ScimClient(ScimClient { token_id: token.clone(), entry_id: entry_id.to_owned() });
+            Some(Caller { kind: Some(kind), request_id: "mine".to_owned() })
         };
         let user = world.user(&org, "kit@x").await;
         let other = world.user(&org, "eve@x").await;
@@ -351,10 +353,16 @@ async fn a_request_is_shown_with_its_events() {
             }
             world.later(HOUR);
             if step == 1 {
-                for (id, name) in [(&user.id, "Mine"), (&user.id, "Still mine"), (&other.id, "Not its subject")] {
+                for (id, entry, name) in [
+                    (&user.id, "e-1", "Mine"),
+                    (&user.id, "e-2", "Of another request that its client called the same"),
+                    (&user.id, "e-1", "Still mine"),
+                    (&other.id, "e-1", "Not its subject"),
+                    (&user.id, "", "By a gateway of before"),
+                ] {
                     let patch = proto::PatchUserRequest {
                         organization_id: org.clone(),
-                        caller: by("mine"),
+                        caller: by(entry),
                         id: id.clone(),
                         operations: vec![replace("displayName", &json!(name))],
                         ..Default::default()
@@ -364,19 +372,38 @@ async fn a_request_is_shown_with_its_events() {
                 let logged = proto::LoggedRequest {
                     subject_id: user.id.clone(),
                     request_id: "mine".to_owned(),
+                    entry_id: "e-1".to_owned(),
+                    token_id: token.clone(),
                     ..request(&org, world.now(), 1, Outcome::Changed)
                 };
+                let others = [("e-2", &*token, 2), ("", &token, 3), ("", "01890a5d-ac96-774b-bcce-b302099a8057", 4)];
+                let others = others.map(|(entry, token_id, n)| proto::LoggedRequest {
+                    id: id_at(world.now(), n),
+                    entry_id: entry.to_owned(),
+                    token_id: token_id.to_owned(),
+                    ..logged.clone()
+                });
+                world.report(others.to_vec(), Vec::new()).await.expect("report");
                 // The same request id an hour later is another request's.
                 let later = proto::LoggedRequest { id: id_at(world.now() + HOUR, 1), ..logged.clone() };
                 let later = proto::LoggedRequest { occurred_at: Some(to_timestamp(world.now() + HOUR)), ..later };
                 world.report(vec![logged, later], Vec::new()).await.expect("report");
             }
         }
-        let (at, all) = (world.now() - HOUR, world.events(&org, 19).await);
+        let (at, all) = (world.now() - HOUR, world.events(&org, 21).await);
         let shown = world.logged_one(&org, &id_at(at, 1)).await.expect("there");
-        let names: Vec<_> =
-            shown.events.iter().map(|event| json_of(&event.delta_json)["after"]["displayName"].clone()).collect();
-        assert_eq!(names, [json!("Mine"), json!("Still mine")]);
+        let names = |shown: &proto::GetRequestResponse| -> Vec<_> {
+            shown.events.iter().map(|event| json_of(&event.delta_json)["after"]["displayName"].clone()).collect()
+        };
+        assert_eq!(names(&shown), [json!("Mine"), json!("Still mine"), json!("By a gateway of before")]);
+        for (n, expected) in [
+            (2, &["Of another request that its client called the same", "By a gateway of before"][..]),
+            (3, &["By a gateway of before"]),
+            (4, &[]),
+        ] {
+            let shown = world.logged_one(&org, &id_at(at, n)).await.expect("there");
+            assert_eq!(names(&shown), expected, "{n}");
+        }
         assert!(shown.events.iter().all(|event| all.contains(event)));
         assert_eq!(world.logged_one(&org, &id_at(at + HOUR, 1)).await.expect("there").events, []);
 
@@ -388,7 +415,7 @@ async fn a_request_is_shown_with_its_events() {
         };
         let mut expected: Vec<_> = all.into_iter().filter(|event| event.subject_id == user.id).collect();
         expected.reverse();
-        assert_eq!((expected.len(), of_subject(&org, 0, 0).await), (15, expected.clone()));
+        assert_eq!((expected.len(), of_subject(&org, 0, 0).await), (17, expected.clone()));
         assert_eq!(of_subject(&org, 0, 4).await, expected[..4]);
         assert_eq!(of_subject(&org, expected[3].sequence, 4).await, expected[4..8]);
         let theirs = world.organization("other").await;

@@ -41,6 +41,8 @@ pub(crate) struct Trail(Arc<Mutex<Noted>>);
 
 #[derive(Default)]
 struct Noted {
+    /// Of this request and no other, whatever its client calls it.
+    entry_id: Option<Uuid>,
     organization: Option<Arc<str>>,
     token_id: Option<Arc<str>>,
     /// Reads are logged as well.
@@ -57,6 +59,17 @@ struct Noted {
 }
 
 impl Trail {
+    pub(crate) fn new(entry_id: Uuid) -> Self {
+        let trail = Self::default();
+        trail.noted().entry_id = Some(entry_id);
+        trail
+    }
+
+    /// What joins the entry with the events of its changes.
+    pub(crate) fn entry_id(&self) -> String {
+        self.noted().entry_id.map(|id| id.to_string()).unwrap_or_default()
+    }
+
     fn noted(&self) -> MutexGuard<'_, Noted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -276,6 +289,7 @@ fn row(arrived: &Arrived, ended: &Ended<'_>, id: Uuid) -> (Outcome, Option<Logge
         coerced,
         ignored,
         body: kept.text,
+        entry_id: noted.entry_id.map(|id| id.to_string()).unwrap_or_default(),
     };
     (outcome, Some(row))
 }

@@ -4651,6 +4651,9 @@ pub struct LoggedRequest {
     /// The body as far as it is kept: JSON without secrets, cut to 4,096 bytes. Empty: none.
     #[prost(string, tag = "21")]
     pub body: ::prost::alloc::string::String,
+    /// The entry_id that the caller of its changes had. Empty: of a gateway of before.
+    #[prost(string, tag = "22")]
+    pub entry_id: ::prost::alloc::string::String,
 }
 /// Requests of one hour.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -4733,7 +4736,7 @@ pub struct GetRequestRequest {
 pub struct GetRequestResponse {
     #[prost(message, optional, tag = "1")]
     pub request: ::core::option::Option<LoggedRequest>,
-    /// Of its subject with its request id, the oldest first; at most 100.
+    /// Of its subject and of this request, the oldest first; at most 100.
     #[prost(message, repeated, tag = "2")]
     pub events: ::prost::alloc::vec::Vec<Event>,
 }
