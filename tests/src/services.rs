@@ -208,7 +208,10 @@ async fn by_scope(ports: &Ports, credential: &Held, transcript: &Transcript) -> 
 /// A message cannot speak for somebody else.
 async fn claims(ports: &Ports, credential: &Held, transcript: &Transcript) -> Result<()> {
     let administrator = Kind::Administrator(Administrator { name: "ada".to_owned() });
-    let scim = Kind::ScimClient(ScimClient { token_id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned() });
+    let scim = Kind::ScimClient(ScimClient {
+        token_id: "01890a5d-ac96-774b-bcce-b302099a8057".to_owned(),
+        entry_id: String::new(),
+    });
     let mut tried = 0;
     for rpc in Rpc::all()? {
         if credential.scope != "administer" && credential.scope != needed(&rpc) {

@@ -2,27 +2,42 @@
 //!
 //! Not here: what is sent, and when it is tried again (`mailer`).
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lettre::{
-    Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor,
+    Address, Message,
     message::{
         Mailbox,
         header::{ContentType, HeaderName, HeaderValue},
     },
     transport::smtp::{
-        authentication::Credentials,
-        client::{Certificate, Tls, TlsParameters},
+        Error,
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, AsyncTokioStream, Certificate, TlsParameters},
         extension::ClientId,
     },
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use store::Instant;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
-use crate::domain::mail::Letter;
+use crate::domain::mail::{Letter, shown_error};
 
-/// For each answer of the server.
-const ANSWER: Duration = Duration::from_secs(30);
+/// Until the server is connected to, and has taken the password.
+const CONNECTED: Duration = Duration::from_secs(60);
+/// For what is only polite.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// What the command line says of the mail server.
 #[derive(Clone, Debug)]
@@ -49,8 +64,17 @@ fn wrong(text: impl Into<String>) -> SmtpError {
 /// A mail server, checked but not connected to. Clones share it.
 #[derive(Clone)]
 pub struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: Arc<Server>,
     from: Mailbox,
+}
+
+struct Server {
+    security: Security,
+    host: String,
+    port: u16,
+    tls: TlsParameters,
+    hello: ClientId,
+    user: Option<(String, SecretString)>,
 }
 
 impl std::fmt::Debug for Smtp {
@@ -68,14 +92,6 @@ pub(crate) enum NotSent {
     Never(String),
 }
 
-/// Why a mail is not taken, with what to do about the command line's own.
-impl NotSent {
-    fn of(error: &lettre::transport::smtp::Error) -> Self {
-        let text = chain(error);
-        if error.is_permanent() || error.is_client() { Self::Never(text) } else { Self::Later(text) }
-    }
-}
-
 impl Smtp {
     /// # Errors
     /// What is wrong, and what to give instead.
@@ -91,36 +107,31 @@ impl Smtp {
                 .map_err(|_| wrong("the CA of the mail server is not usable; give a certificate in PEM"))?;
             tls = tls.add_root_certificate(ca);
         }
-        let tls = match url.security {
-            Security::Tls => Tls::Wrapper(tls.build().map_err(unknown)?),
-            Security::StartTls => Tls::Required(tls.build().map_err(unknown)?),
-            Security::Plain => Tls::None,
-        };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&url.host)
-            .port(url.port)
-            .tls(tls)
-            .timeout(Some(ANSWER))
-            .hello_name(ClientId::Domain(from.email.domain().to_owned()));
-        match (url.user, &config.password) {
-            (Some(user), Some(password)) => {
-                builder = builder.credentials(Credentials::new(user, password.expose_secret().to_owned()));
-            }
-            (None, None) => {}
+        let user = match (url.user, &config.password) {
+            (Some(user), Some(password)) => Some((user, password.clone())),
+            (None, None) => None,
             (Some(_), None) => return Err(wrong("the URL names a user, so its password is needed, too")),
             (None, Some(_)) => {
                 return Err(wrong("there is a password but no user; give one in the URL, smtps://USER@HOST"));
             }
-        }
-        Ok(Self { transport: builder.build(), from })
+        };
+        let server = Server {
+            security: url.security,
+            host: url.host,
+            port: url.port,
+            tls: tls.build().map_err(unknown)?,
+            hello: ClientId::Domain(from.email.domain().to_owned()),
+            user,
+        };
+        Ok(Self { server: Arc::new(server), from })
     }
 
     /// Whether the server is there and takes the credentials.
     pub(crate) async fn check(&self) -> Result<(), String> {
-        match self.transport.test_connection().await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err("the server closed the connection".to_owned()),
-            Err(error) => Err(chain(&error)),
-        }
+        let mut connection = self.server.connect().await?;
+        let there = connection.test_connected().await;
+        goodbye(connection).await;
+        if there { Ok(()) } else { Err("the server closed the connection".to_owned()) }
     }
 
     /// `id` stays the same when a mail is sent again: a mailbox that got it twice can tell.
@@ -139,7 +150,14 @@ impl Smtp {
             .header(ContentType::TEXT_PLAIN)
             .body(letter.body)
             .map_err(|error| NotSent::Never(error.to_string()))?;
-        self.transport.send(message).await.map(drop).map_err(|error| NotSent::of(&error))
+        // That is not the mail's fault.
+        let mut connection = self.server.connect().await.map_err(NotSent::Later)?;
+        let sent = connection.send(message.envelope(), &message.formatted()).await;
+        goodbye(connection).await;
+        sent.map(drop).map_err(|error| {
+            let text = self.server.without_password(chain(&error));
+            if error.is_permanent() || error.is_client() { NotSent::Never(text) } else { NotSent::Later(text) }
+        })
     }
 
     /// Sends a mail that says that mail works.
@@ -153,8 +171,119 @@ impl Smtp {
         };
         let id = format!("test.{}", now.as_microsecond());
         self.send(to, &id, now.into(), letter).await.map_err(|why| match why {
-            NotSent::Later(text) | NotSent::Never(text) => wrong(text),
+            // The server's words are shown on a terminal.
+            NotSent::Later(text) | NotSent::Never(text) => wrong(shown_error(&text)),
         })
+    }
+}
+
+impl Server {
+    /// A connection that the server has taken the password on.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, String> {
+        let connecting = async {
+            let mut connection = self.open().await?;
+            if let Some((user, password)) = &self.user {
+                let credentials = Credentials::new(user.clone(), password.expose_secret().to_owned());
+                connection.auth(DEFAULT_MECHANISMS, &credentials).await.map_err(|error| code(&error))?;
+            }
+            Ok(connection)
+        };
+        let late = |_| "the server was too slow".to_owned();
+        tokio::time::timeout(CONNECTED, connecting).await.map_err(late)?
+    }
+
+    async fn open(&self) -> Result<AsyncSmtpConnection, String> {
+        let place = (self.host.as_str(), self.port);
+        let opened = match self.security {
+            Security::Plain => {
+                AsyncSmtpConnection::connect_tokio1(place, Some(CONNECTED), &self.hello, None, None).await
+            }
+            Security::Tls => {
+                let tls = Some(self.tls.clone());
+                AsyncSmtpConnection::connect_tokio1(place, Some(CONNECTED), &self.hello, tls, None).await
+            }
+            Security::StartTls => {
+                let stream = TcpStream::connect(place).await.map_err(|error| format!("network error: {error}"))?;
+                let stream = Box::new(LineByLine(stream));
+                let mut connection = AsyncSmtpConnection::connect_with_transport(stream, &self.hello)
+                    .await
+                    .map_err(|error| code(&error))?;
+                connection.starttls(self.tls.clone(), &self.hello).await.map(|()| connection)
+            }
+        };
+        opened.map_err(|error| code(&error))
+    }
+
+    /// A server may repeat what it was sent.
+    fn without_password(&self, text: String) -> String {
+        let Some((user, password)) = &self.user else { return text };
+        let password = password.expose_secret();
+        let sent = [STANDARD.encode(format!("\0{user}\0{password}")), STANDARD.encode(password), password.to_owned()];
+        sent.iter().filter(|secret| !secret.is_empty()).fold(text, |text, secret| text.replace(secret, "(not shown)"))
+    }
+}
+
+async fn goodbye(mut connection: AsyncSmtpConnection) {
+    let _ = tokio::time::timeout(GOODBYE, connection.abort()).await;
+}
+
+/// What went wrong before the password was taken: of the server's answer only its codes, since it may have repeated the password.
+fn code(error: &Error) -> String {
+    match error.status() {
+        Some(status) => {
+            let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            let enhanced = text.split_whitespace().next().filter(|word| is_enhanced_code(word));
+            format!("the server answered {status}{}", enhanced.map(|code| format!(" {code}")).unwrap_or_default())
+        }
+        None if error.is_response() => "the server's answer is not understood".to_owned(),
+        None => chain(error),
+    }
+}
+
+/// RFC 3463 section 2.
+fn is_enhanced_code(word: &str) -> bool {
+    let parts: Vec<&str> = word.split('.').collect();
+    parts.len() == 3
+        && parts.iter().all(|part| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A connection on which nothing is read beyond a line before somebody asks for it. lettre keeps what it has read ahead when TLS
+/// begins, and would take it for answers that came encrypted: whoever is in between could write them (RFC 3207 section 6).
+/// So what was sent along with the answer to STARTTLS is read as TLS, which it is not, and the connection ends.
+#[derive(Debug)]
+struct LineByLine(TcpStream);
+
+impl AsyncRead for LineByLine {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0; 1024];
+        let most = bytes.len().min(buf.remaining());
+        let mut ahead = ReadBuf::new(&mut bytes[..most]);
+        let seen = ready!(self.0.poll_peek(cx, &mut ahead))?;
+        let end = ahead.filled().iter().position(|&byte| byte == b'\n').map_or(seen, |at| at + 1);
+        let mut line = ReadBuf::new(&mut bytes[..end]);
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut line))?;
+        buf.put_slice(line.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for LineByLine {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+impl AsyncTokioStream for LineByLine {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
     }
 }
 
@@ -281,6 +410,16 @@ mod tests {
     fn a_password_in_the_url_is_refused_and_not_repeated() {
         let error = Smtp::new(&config("smtps://ada:secret@mail.example.com")).expect_err("refused").to_string();
         assert!(error.contains("in a file") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_is_told_without_the_password_that_it_repeats() {
+        let config = SmtpConfig { password: Some("hunter2".to_owned().into()), ..config("smtps://ada@h") };
+        let smtp = Smtp::new(&config).expect("usable");
+        let plain = STANDARD.encode("\0ada\0hunter2");
+        let text = format!("550 no AUTH PLAIN {plain}, {}, hunter2", STANDARD.encode("hunter2"));
+        assert_eq!(smtp.server.without_password(text), "550 no AUTH PLAIN (not shown), (not shown), (not shown)");
+        assert!(is_enhanced_code("5.7.8") && !is_enhanced_code("5.7") && !is_enhanced_code("5.7.hunter2"));
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Place {
     /// `offset`: the resources before the page.
     pub(crate) fn new(list: &ListDigest, actor: &Actor, offset: i64) -> Self {
         let (kind, name) = match &actor.kind {
-            ActorKind::ScimClient { token_id } => (b"c", token_id),
+            ActorKind::ScimClient { token_id, .. } => (b"c", token_id),
             ActorKind::Administrator { name } => (b"a", name),
             ActorKind::InternalService { name } => (b"s", name),
             ActorKind::Member { user } => (b"m", user),
@@ -126,7 +126,10 @@ mod tests {
     }
 
     fn place(list: u8, token: &str, offset: i64) -> Place {
-        let actor = Actor { kind: ActorKind::ScimClient { token_id: token.to_owned() }, request_id: String::new() };
+        let actor = Actor {
+            kind: ActorKind::ScimClient { token_id: token.to_owned(), entry_id: String::new() },
+            request_id: String::new(),
+        };
         Place::new(&ListDigest([list; 32]), &actor, offset)
     }
 

@@ -33,6 +33,11 @@ async fn a_test_mail_arrives_and_what_the_server_refuses_is_said() {
     let refused = program().run(&words).expect("it runs");
     assert_eq!((refused.status.code(), refused.stdout.as_str()), (Some(1), ""));
     assert!(refused.stderr.contains("550") && refused.stderr.lines().count() == 1, "{}", refused.stderr);
+
+    server.repeat_passwords(true);
+    server.refuse("ada@example.com", &[550]);
+    let refused = program().run(&words).expect("it runs");
+    assert!(refused.stderr.contains("[31m") && !refused.stderr.contains('\u{1b}'), "{:?}", refused.stderr);
 }
 
 #[test]

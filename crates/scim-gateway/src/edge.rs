@@ -52,7 +52,8 @@ pub(crate) async fn edge(State(gateway): State<Gateway>, mut request: Request, n
     let address = ClientAddress::of(request.extensions(), request.headers(), &gateway.trusted_proxies);
     let arrived = is_scim(&request).then(|| {
         let address = address.map(|address| address.0);
-        Arrived::new(Trail::default(), request.method(), request.uri(), request.headers(), address)
+        let trail = Trail::new(new_id((gateway.clock)().as_microsecond()));
+        Arrived::new(trail, request.method(), request.uri(), request.headers(), address)
     });
     if let Some(arrived) = &arrived {
         request.extensions_mut().insert(arrived.trail.clone());

@@ -152,7 +152,10 @@ impl Session {
     #[expect(clippy::unnecessary_wraps, reason = "the field of every message is optional")]
     pub(crate) fn caller(&self) -> Option<Caller> {
         Some(Caller {
-            kind: Some(Kind::ScimClient(ScimClient { token_id: self.token_id.to_string() })),
+            kind: Some(Kind::ScimClient(ScimClient {
+                token_id: self.token_id.to_string(),
+                entry_id: self.trail.entry_id(),
+            })),
             request_id: self.request_id.to_string(),
         })
     }

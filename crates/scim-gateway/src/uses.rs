@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tonic::Code;
 use wire::token::{ReportScimTokenUsesRequest, ScimTokenUse};
 
-use crate::{clients::Clients, gateway::Gateway};
+use crate::{clients::Clients, gateway::Gateway, provisioning_log::plain};
 
 /// The first use is told at once, those that follow it once in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -93,6 +93,22 @@ fn to_wire(token_id: &str, last: &Use) -> ScimTokenUse {
         token_id: token_id.to_owned(),
         used_at: Some(wire::to_timestamp(last.at)),
         address: last.address.map(|address| address.to_string()).unwrap_or_default(),
-        user_agent: last.user_agent.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned(),
+        // It is shown to whoever may see the token.
+        user_agent: plain(last.user_agent.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_sent_as_a_user_agent_is_not_told() {
+        let of = |agent: &'static str| {
+            let user_agent = Some(HeaderValue::from_static(agent));
+            to_wire("t", &Use { organization: Arc::from("o"), at: 0, address: None, user_agent }).user_agent
+        };
+        assert_eq!(of("Okta SCIM Client 1.0.0"), "Okta SCIM Client 1.0.0");
+        assert!(!of("x/Bearer_rc_scim_abcdefghijklmnopqrst").contains("rc_scim_"));
     }
 }

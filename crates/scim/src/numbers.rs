@@ -100,7 +100,8 @@ fn rounded(name: &[u8], number: &[u8]) -> Error {
     const SHOWN: usize = 40;
     let shown = |text: &[u8]| -> String {
         let text = String::from_utf8_lossy(text);
-        let short: String = text.chars().take(SHOWN * 2).collect();
+        // A backtick would end the quotes around a name.
+        let short: String = text.chars().take(SHOWN * 2).map(|c| if c == '`' { '\'' } else { c }).collect();
         if short.len() < text.len() { short + ".." } else { short }
     };
     let of = if name.is_empty() { String::new() } else { format!(" of `{}`", shown(name)) };

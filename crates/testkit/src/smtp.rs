@@ -42,6 +42,8 @@ struct State {
     attempts: Vec<String>,
     pause: Duration,
     shut: bool,
+    early: String,
+    repeats: bool,
 }
 
 /// A running server. It ends when this is dropped.
@@ -131,6 +133,16 @@ impl SmtpServer {
         self.state().shut = shut;
     }
 
+    /// Says more along with the answer to STARTTLS, unencrypted, as somebody in between would.
+    pub fn say_early(&self, lines: &str) {
+        lines.clone_into(&mut self.state().early);
+    }
+
+    /// Whether the password stands in the answer that refuses it, or in the one that refuses a mail of the user; in red.
+    pub fn repeat_passwords(&self, repeats: bool) {
+        self.state().repeats = repeats;
+    }
+
     /// Lets each answer take so long.
     pub fn slow_down(&self, pause: Duration) {
         self.state().pause = pause;
@@ -162,8 +174,13 @@ impl Handler for Taking {
     fn rcpt(&mut self, to: &str) -> Response {
         let mut state = self.state();
         state.attempts.push(to.to_owned());
+        let repeated = match &self.user {
+            _ if !state.repeats => String::new(),
+            Some((_, secret)) => format!(" \u{1b}[31m{secret}"),
+            None => " \u{1b}[31m".to_owned(),
+        };
         if let Some(code) = state.refusals.get_mut(to).and_then(VecDeque::pop_front) {
-            return Response::custom(code, "not now, or never".to_owned());
+            return Response::custom(code, format!("not now, or never{repeated}"));
         }
         drop(state);
         self.mail.to.push(to.to_owned());
@@ -185,6 +202,9 @@ impl Handler for Taking {
         if self.user.as_ref().is_some_and(|(known, secret)| known == user && secret == password) {
             self.mail.user = Some(user.to_owned());
             return response::AUTH_OK;
+        }
+        if self.state().repeats {
+            return Response::custom(535, format!("5.7.8 \u{1b}[31mnot {user} with {password}"));
         }
         response::INVALID_CREDENTIALS
     }
@@ -226,7 +246,12 @@ where
             Action::NoReply => {}
             Action::Reply => write(stream, &answer).await?,
             Action::UpgradeTls => {
-                write(stream, &answer).await?;
+                let early = state.lock().unwrap_or_else(PoisonError::into_inner).early.clone();
+                let mut bytes = Vec::new();
+                answer.write_to(&mut bytes)?;
+                bytes.extend(early.as_bytes());
+                stream.write_all(&bytes).await?;
+                stream.flush().await?;
                 return Ok(true);
             }
             Action::Close => {

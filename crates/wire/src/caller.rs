@@ -118,7 +118,7 @@ mod tests {
     fn a_service_credential_is_the_caller_whatever_the_message_says() {
         let service = |name: &str| Kind::InternalService(InternalService { name: name.to_owned() });
         let administrator = || Kind::Administrator(Administrator { name: "ada".to_owned() });
-        let client = || Kind::ScimClient(ScimClient { token_id: "t".to_owned() });
+        let client = || Kind::ScimClient(ScimClient { token_id: "t".to_owned(), entry_id: String::new() });
         let mail =
             |request_id: &str| Ok(Some(Caller { kind: Some(service("mail")), request_id: request_id.to_owned() }));
         for administers in [false, true] {

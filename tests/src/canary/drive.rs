@@ -317,8 +317,12 @@ impl Stage<'_> {
                 self.ask(expected, Method::GET, &path, &[], None).await?;
             }
         }
-        // Names that are kept for logs and spans.
         let bearer = format!("Bearer {valid}");
+        // Into the base URL, by somebody whose requests are logged.
+        for path in [format!("/scim/v2%20{valid}/Users"), format!("/scim/v2/Users/Bearer%20{valid}")] {
+            self.ask(404, Method::GET, &path, &[("authorization", &bearer)], None).await?;
+        }
+        // Names that are kept for logs and spans.
         let vendor = self.secret("a token in tracestate")?;
         for (header, value) in [
             ("x-request-id", valid.clone()),
@@ -399,6 +403,7 @@ impl Stage<'_> {
             (format!("userName zz \"{}\"", self.logged("a wrong filter")?), 400),
             (format!("{} eq \"x\"", self.logged("an unknown attribute")?), 400),
             (format!("userName eq \"{}", self.logged("a filter without an end")?), 400),
+            (format!("password eq \"{}\"", self.secret("a filter on passwords")?), 400),
         ] {
             self.with(token, expected, Method::GET, &format!("/Users?filter={}", form_encode(&filter)), None).await?;
             let search = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"], "filter": filter});
@@ -450,6 +455,8 @@ impl Stage<'_> {
             json!([{"op": self.logged("an operation")?, "path": "title", "value": "x"}]),
             json!([{"op": "replace", "path": "active", "value": self.logged("a value of PATCH")?}]),
             json!([{"op": "replace", "path": "id", "value": self.logged("an id in PATCH")?}]),
+            json!([{"op": "replace", "path": ["password"], "value": self.secret("a password by a list of paths")?}]),
+            json!([{"Path": "active", "path": "password", "value": self.secret("a password by two paths")?}]),
         ] {
             // An id of somebody else's making is ignored, the rest refused.
             let body = okta::patch(patch).to_string();

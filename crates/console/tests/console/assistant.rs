@@ -467,6 +467,40 @@ async fn a_page_that_is_not_there_says_so() {
 }
 
 #[tokio::test]
+async fn an_entry_shows_its_own_changes_whatever_its_client_calls_it() {
+    let mut bench = Bench::start("okta").await;
+    let user = bench.user("kit@example.com").await;
+    let path = format!("{USERS}/{}", user["id"].as_str().expect("an id"));
+    for name in ["First name", "Second name"] {
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": "displayName", "value": name}]});
+        let request = Request::builder().method(Method::PATCH).uri(&path).header("x-request-id", "always-the-same");
+        let request = request.header("authorization", format!("Bearer {}", bench.token));
+        let request = request.header("content-type", "application/scim+json").body(Body::from(body.to_string()));
+        let answer = bench.world.router.clone().oneshot(request.expect("request")).await.expect("infallible");
+        assert_eq!(answer.status(), 200);
+    }
+    bench.page = "/console/log?outcome=changed".to_owned();
+    let end = tokio::time::Instant::now() + PATIENCE;
+    let entries = loop {
+        let page = bench.shows(">PATCH ").await.body;
+        let rows = page.split("<tr>").filter(|row| row.contains(">PATCH "));
+        let link = |row: &str| row.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
+        let entries: Vec<String> = rows.filter_map(link).collect();
+        if entries.len() == 2 || tokio::time::Instant::now() > end {
+            break entries;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let mut with_second = Vec::new();
+    for entry in &entries {
+        let shown = bench.browser.get(entry).await.is(200).says("First name");
+        with_second.push(shown.body.contains("Second name"));
+    }
+    assert_eq!(with_second, [true, false], "the newest first");
+}
+
+#[tokio::test]
 async fn how_long_it_is_kept_is_an_admins_to_say() {
     let mut bench = Bench::start("okta").await;
     bench.browser.get("/console/log").await.is(200).says("value=\"30\"");

@@ -77,7 +77,10 @@ impl World {
         };
         let made = self.tokens.clone().create_scim_token(request).await.expect("token").into_inner();
         let token_id = made.token.expect("token").id;
-        Some(Caller { kind: Some(Kind::ScimClient(ScimClient { token_id })), request_id: String::new() })
+        Some(Caller {
+            kind: Some(Kind::ScimClient(ScimClient { token_id, entry_id: String::new() })),
+            request_id: String::new(),
+        })
     }
 
     async fn holds(&self) -> Vec<Hold> {

@@ -13,6 +13,8 @@ pub(crate) struct Actor {
 pub(crate) enum ActorKind {
     ScimClient {
         token_id: String,
+        /// The gateway's own id of the request; empty where it gives none.
+        entry_id: String,
     },
     Administrator {
         name: String,
@@ -35,7 +37,7 @@ impl Actor {
     /// What it is called.
     pub(crate) fn name(&self) -> &str {
         match &self.kind {
-            ActorKind::ScimClient { token_id } => token_id,
+            ActorKind::ScimClient { token_id, .. } => token_id,
             ActorKind::Administrator { name } | ActorKind::InternalService { name } => name,
             ActorKind::Member { user } => user,
         }
@@ -44,7 +46,7 @@ impl Actor {
     /// Tells callers apart where something is kept for each, such as idempotency keys.
     pub(crate) fn key(&self) -> String {
         match &self.kind {
-            ActorKind::ScimClient { token_id } => format!("scim_client:{token_id}"),
+            ActorKind::ScimClient { token_id, .. } => format!("scim_client:{token_id}"),
             ActorKind::Administrator { name } => format!("administrator:{name}"),
             ActorKind::InternalService { name } => format!("internal_service:{name}"),
             ActorKind::Member { user } => format!("member:{user}"),
@@ -55,8 +57,11 @@ impl Actor {
     pub(crate) fn to_json(&self) -> String {
         let request_id = &self.request_id;
         let value = match &self.kind {
-            ActorKind::ScimClient { token_id } => {
+            ActorKind::ScimClient { token_id, entry_id } if entry_id.is_empty() => {
                 json!({"kind": "scim_client", "token_id": token_id, "request_id": request_id})
+            }
+            ActorKind::ScimClient { token_id, entry_id } => {
+                json!({"kind": "scim_client", "token_id": token_id, "request_id": request_id, "entry_id": entry_id})
             }
             ActorKind::Administrator { name } => {
                 json!({"kind": "administrator", "name": name, "request_id": request_id})

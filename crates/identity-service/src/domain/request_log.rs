@@ -32,6 +32,15 @@ const WORD: usize = 200;
 /// Lines of each list that are kept.
 const LINES: usize = 50;
 
+/// Of an organization, in an hour: entries of requests that changed nothing, and bytes of them. Who has a token, or had one, could fill the
+/// database that all share. What changed something is in the events as well, which are larger.
+const HOUR_ENTRIES: i64 = 20_000;
+const HOUR_BYTES: i64 = 32 << 20;
+/// Of an organization, bytes of all entries. Of more, the oldest are deleted.
+pub(crate) const TOTAL_BYTES: i64 = 1 << 30;
+/// What a row has beside its texts.
+const ROW_BYTES: usize = 200;
+
 /// What is looked for: bytes of all words together, and words.
 const WORDS_BYTES: usize = 200;
 const WORDS: usize = 10;
@@ -96,6 +105,8 @@ pub(crate) struct Document {
     pub(crate) coerced: Vec<String>,
     pub(crate) ignored: Vec<String>,
     pub(crate) body: String,
+    /// The gateway's own id of the request, which its events have, too. Empty: a gateway of before wrote it.
+    pub(crate) entry_id: String,
 }
 
 impl Logged {
@@ -117,8 +128,15 @@ impl Logged {
             coerced: cut_lines(of.coerced, WORD),
             ignored: cut_lines(of.ignored, WORD),
             body: cut(of.body, BODY),
+            entry_id: cut(of.entry_id, WORD),
         };
         Self { request_id: cut(self.request_id, WORD), document, ..self }
+    }
+
+    /// About what it takes in the database.
+    fn bytes(&self) -> i64 {
+        let texts = self.document.to_json().len() + self.search().len() + self.request_id.len();
+        i64::try_from(texts + ROW_BYTES).unwrap_or(i64::MAX)
     }
 
     /// What words are looked for in.
@@ -163,10 +181,47 @@ pub(crate) struct Counts {
     pub(crate) unchanged: i64,
     pub(crate) refused: i64,
     pub(crate) failed: i64,
+    /// Of all these, how many are not in the log.
+    pub(crate) left_out: i64,
 }
 
 /// By the beginning of the hour.
 pub(crate) type Hours = BTreeMap<Instant, Counts>;
+
+/// What the entries of an hour take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Entries that changed nothing, and their bytes.
+    pub(crate) in_vain: i64,
+    pub(crate) in_vain_bytes: i64,
+    /// Bytes of all.
+    pub(crate) bytes: i64,
+}
+
+impl Taken {
+    /// Whether there is room for another, which is counted then.
+    pub(crate) fn takes(&mut self, request: &Logged) -> bool {
+        let bytes = request.bytes();
+        if request.outcome != Outcome::Changed {
+            if self.in_vain >= HOUR_ENTRIES || self.in_vain_bytes.saturating_add(bytes) > HOUR_BYTES {
+                return false;
+            }
+            self.in_vain += 1;
+            self.in_vain_bytes += bytes;
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        true
+    }
+
+    /// What was added since.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            in_vain: self.in_vain - before.in_vain,
+            in_vain_bytes: self.in_vain_bytes - before.in_vain_bytes,
+            bytes: self.bytes - before.bytes,
+        }
+    }
+}
 
 const HOUR_MICROS: i64 = 60 * 60 * 1_000_000;
 /// So many refusals in an hour in which nothing was changed are no accident, although reads went well.
@@ -195,12 +250,18 @@ impl Counts {
         self.unchanged = self.unchanged.saturating_add(more.unchanged);
         self.refused = self.refused.saturating_add(more.refused);
         self.failed = self.failed.saturating_add(more.failed);
+        self.left_out = self.left_out.saturating_add(more.left_out);
     }
 }
 
 /// The beginning of the hour that an instant is in.
 pub(crate) fn hour_of(at: Instant) -> Instant {
     Instant::from_micros(at.as_micros().div_euclid(MICROS_PER_HOUR).saturating_mul(MICROS_PER_HOUR))
+}
+
+/// The beginning of the hour after one.
+pub(crate) fn next_hour(hour: Instant) -> Instant {
+    hour.saturating_add_micros(MICROS_PER_HOUR)
 }
 
 /// So many days before.
@@ -350,10 +411,14 @@ pub(crate) fn request_not_found() -> Refusal {
     )
 }
 
-/// Whether an event is of a request, as its actor tells.
-pub(crate) fn is_of_request(actor: &str, request_id: &str) -> bool {
+/// Whether an event is of a request, as its actor tells. A client may give several requests one id, so where the gateway gave one of
+/// its own, that decides; what was written before that is joined by the client's, and by who it is.
+pub(crate) fn is_of_request(actor: &str, request: &Logged) -> bool {
     let actor: Value = serde_json::from_str(actor).unwrap_or_default();
-    actor["request_id"] == request_id
+    match actor["entry_id"].as_str() {
+        Some(entry_id) => entry_id == request.document.entry_id,
+        None => actor["request_id"] == *request.request_id && actor["token_id"] == *request.document.token_id,
+    }
 }
 
 #[cfg(test)]
@@ -391,6 +456,21 @@ mod tests {
             request_id: "r".to_owned(),
             document: Document::default(),
         }
+    }
+
+    #[test]
+    fn an_hour_has_room_for_so_many_that_changed_nothing_and_for_what_changed_something() {
+        let document = Document { body: "x".repeat(4000), ..Document::default() };
+        let large = Logged { document, ..logged() };
+        let taken = |request: &Logged, n: i64| {
+            let mut taken = Taken::default();
+            (0..n).filter(|_| taken.takes(request)).count()
+        };
+        assert_eq!(taken(&logged(), HOUR_ENTRIES + 5), usize::try_from(HOUR_ENTRIES).expect("entries"));
+        let of_large = taken(&large, HOUR_ENTRIES);
+        assert!((5_000..10_000).contains(&of_large), "{of_large}");
+        let changed = Logged { outcome: Outcome::Changed, ..large };
+        assert_eq!(taken(&changed, HOUR_ENTRIES + 5), usize::try_from(HOUR_ENTRIES).expect("entries") + 5);
     }
 
     #[test]
@@ -463,8 +543,17 @@ mod tests {
 
     #[test]
     fn an_event_is_of_the_request_that_its_actor_names() {
-        let actor = r#"{"kind":"scim_client","token_id":"t","request_id":"r-1"}"#;
-        assert!(is_of_request(actor, "r-1"));
-        assert!(!is_of_request(actor, "r-") && !is_of_request("{}", "") && !is_of_request("", "r-1"));
+        let of = |request_id: &str, entry_id: &str| {
+            let document = Document { token_id: "t".to_owned(), entry_id: entry_id.to_owned(), ..Document::default() };
+            Logged { request_id: request_id.to_owned(), document, ..logged() }
+        };
+        let actor = r#"{"kind":"scim_client","token_id":"t","request_id":"r-1","entry_id":"e-1"}"#;
+        assert!(is_of_request(actor, &of("r-1", "e-1")));
+        assert!(!is_of_request(actor, &of("r-1", "e-2")), "another request of that name");
+        assert!(!is_of_request(actor, &of("r-1", "")));
+        let before = r#"{"kind":"scim_client","token_id":"t","request_id":"r-1"}"#;
+        assert!(is_of_request(before, &of("r-1", "")) && is_of_request(before, &of("r-1", "e-1")));
+        assert!(!is_of_request(before, &of("r-", "")) && !is_of_request("{}", &of("r-1", "")));
+        assert!(!is_of_request(&before.replace("\"t\"", "\"u\""), &of("r-1", "")), "of another client");
     }
 }

@@ -34,7 +34,9 @@ pub(super) fn actor(caller: Option<common::Caller>) -> Result<Actor, Refusal> {
     let missing = || invalid("caller is missing: say who asks, it decides what is allowed and is recorded.");
     let caller = caller.ok_or_else(missing)?;
     let kind = match caller.kind.ok_or_else(missing)? {
-        Kind::ScimClient(client) => ActorKind::ScimClient { token_id: client.token_id },
+        Kind::ScimClient(client) => {
+            ActorKind::ScimClient { token_id: client.token_id, entry_id: client.entry_id.chars().take(36).collect() }
+        }
         Kind::Administrator(administrator) => ActorKind::Administrator { name: administrator.name },
         Kind::InternalService(service) => ActorKind::InternalService { name: service.name },
     };

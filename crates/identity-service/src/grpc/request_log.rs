@@ -131,6 +131,7 @@ fn logged(this: proto::LoggedRequest) -> Result<Logged, Refusal> {
             coerced: this.coerced,
             ignored: this.ignored,
             body: this.body,
+            entry_id: this.entry_id,
         },
     })
 }
@@ -175,6 +176,7 @@ fn counts(this: &proto::RequestCount) -> Counts {
         unchanged: count(this.unchanged),
         refused: count(this.refused),
         failed: count(this.failed),
+        left_out: count(this.left_out),
     }
 }
 
@@ -256,6 +258,7 @@ fn shown(org: OrgId, this: Logged) -> proto::LoggedRequest {
         coerced: document.coerced,
         ignored: document.ignored,
         body: document.body,
+        entry_id: document.entry_id,
     }
 }
 
@@ -271,6 +274,7 @@ async fn count(core: &Core, request: proto::CountRequestsRequest) -> Result<prot
         unchanged: count(counts.unchanged),
         refused: count(counts.refused),
         failed: count(counts.failed),
+        left_out: count(counts.left_out),
     };
     Ok(proto::CountRequestsResponse { counts: hours.into_iter().map(counted).collect() })
 }

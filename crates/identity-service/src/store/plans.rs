@@ -315,7 +315,7 @@ async fn a_user_is_found_by_its_key_with_its_groups() {
 #[tokio::test]
 async fn the_gate_in_a_statement_is_the_gate_of_the_rules() {
     let now = Instant::from_micros(1_000);
-    let client = ActorKind::ScimClient { token_id: "t".to_owned() };
+    let client = ActorKind::ScimClient { token_id: "t".to_owned(), entry_id: String::new() };
     let actors = [client, ActorKind::Administrator { name: "a".to_owned() }];
     let ends = [0, -14 * 24 * 60 * 60 * 1_000_000].into_iter().flat_map(|days| [999, 1_000, 1_001].map(|at| at + days));
     let ends: Vec<_> = [None].into_iter().chain(ends.map(|end| Some(Instant::from_micros(end)))).collect();

@@ -14,7 +14,10 @@ const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
 fn other_client() -> Option<Caller> {
     let token_id = "01890a5d-ac96-774b-bcce-b302099a8058".to_owned();
-    Some(Caller { kind: Some(Kind::ScimClient(ScimClient { token_id })), request_id: "req-3".to_owned() })
+    Some(Caller {
+        kind: Some(Kind::ScimClient(ScimClient { token_id, entry_id: String::new() })),
+        request_id: "req-3".to_owned(),
+    })
 }
 
 impl World {

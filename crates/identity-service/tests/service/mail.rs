@@ -326,3 +326,48 @@ async fn with_a_user_mail_is_sent_over_tls_alone_and_a_wrong_password_costs_no_m
     assert_eq!((recipients(&mails), mails[0].user.as_deref()), (vec!["ada@x"], Some("rollcall@x")));
     world.service.shutdown().await;
 }
+
+#[tokio::test]
+async fn what_is_said_before_tls_begins_is_no_answer() {
+    let server = SmtpServer::start_with_user("rollcall@x", "correct horse").await;
+    let config = SmtpConfig {
+        password: Some("correct horse".to_owned().into()),
+        ca_pem: Some(server.certificate().as_bytes().to_vec()),
+        ..config(format!("smtp+starttls://rollcall%40x@localhost:{}", server.address().port()))
+    };
+    let smtp = Smtp::new(&config).expect("usable");
+    let now = "2026-01-31T08:30:00Z".parse().expect("an instant");
+    smtp.send_test("ada@x", now).await.expect("sent");
+    // Everything that a mail is answered with.
+    server.say_early(
+        "250-localhost\r\n250 AUTH PLAIN LOGIN\r\n235 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n221 bye\r\n",
+    );
+    smtp.send_test("ada@x", now).await.expect_err("not sent");
+    server.say_early("250 x\r\n");
+    smtp.send_test("ada@x", now).await.expect_err("not sent");
+    server.say_early("");
+    smtp.send_test("ada@x", now).await.expect("sent");
+    assert_eq!(server.mails().len(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_repeats_the_password_is_not_repeated() {
+    let server = SmtpServer::start_with_user("rollcall@x", "correct horse").await;
+    server.repeat_passwords(true);
+    let good = SmtpConfig {
+        password: Some("correct horse".to_owned().into()),
+        ca_pem: Some(server.certificate().as_bytes().to_vec()),
+        ..config(format!("smtp+starttls://rollcall%40x@localhost:{}", server.address().port()))
+    };
+    let now = "2026-01-31T08:30:00Z".parse().expect("an instant");
+    let error = async |config: &SmtpConfig| {
+        let smtp = Smtp::new(config).expect("usable");
+        smtp.send_test("ada@x", now).await.expect_err("not sent").to_string()
+    };
+    let wrong = SmtpConfig { password: Some("battery staple".to_owned().into()), ..good.clone() };
+    assert_eq!(error(&wrong).await, "the server answered 535 5.7.8");
+    server.refuse("ada@x", &[550]);
+    let refused = error(&good).await;
+    assert!(refused.contains("550") && refused.contains("(not shown)"), "{refused}");
+    assert!(!refused.contains("horse") && !refused.contains(char::is_control), "{refused}");
+}

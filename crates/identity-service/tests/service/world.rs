@@ -55,7 +55,7 @@ pub(crate) fn client() -> Option<Caller> {
 }
 
 fn proto_client(token_id: String) -> ScimClient {
-    ScimClient { token_id }
+    ScimClient { token_id, entry_id: String::new() }
 }
 
 pub(crate) fn administrator() -> Option<Caller> {

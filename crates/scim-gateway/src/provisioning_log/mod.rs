@@ -1,9 +1,10 @@
 //! The provisioning log: what clients asked for and what came of it, noted while a request runs and told to identity-service
 //! in batches. What a change changed is in its event; the two have the request id in common.
 //!
-//! Not here: what is kept of a body (`kept`), and the telling (`report`).
+//! Not here: what is kept of a path and body (`kept`), of any text (`plain`), and the telling (`report`).
 
 mod kept;
+mod plain;
 mod report;
 
 use std::{
@@ -16,6 +17,7 @@ use axum::extract::FromRequestParts;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri, header::AUTHORIZATION, request::Parts};
+pub(crate) use plain::plain;
 pub(crate) use report::Log;
 use scim::schema::Types;
 use sha2::{Digest as _, Sha256};
@@ -39,6 +41,8 @@ pub(crate) struct Trail(Arc<Mutex<Noted>>);
 
 #[derive(Default)]
 struct Noted {
+    /// Of this request and no other, whatever its client calls it.
+    entry_id: Option<Uuid>,
     organization: Option<Arc<str>>,
     token_id: Option<Arc<str>>,
     /// Reads are logged as well.
@@ -55,6 +59,17 @@ struct Noted {
 }
 
 impl Trail {
+    pub(crate) fn new(entry_id: Uuid) -> Self {
+        let trail = Self::default();
+        trail.noted().entry_id = Some(entry_id);
+        trail
+    }
+
+    /// What joins the entry with the events of its changes.
+    pub(crate) fn entry_id(&self) -> String {
+        self.noted().entry_id.map(|id| id.to_string()).unwrap_or_default()
+    }
+
     fn noted(&self) -> MutexGuard<'_, Noted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -226,7 +241,7 @@ fn row(arrived: &Arrived, ended: &Ended<'_>, id: Uuid) -> (Outcome, Option<Logge
     let (resource_type, in_path) = about(path);
     let rt = if resource_type == "Group" { &types.group } else { &types.user };
     let mut reason = ended.told.map(|told| told.reason).unwrap_or_default();
-    let mut detail = ended.told.map(|told| told.detail.clone()).unwrap_or_default();
+    let mut detail = ended.told.map(|told| kept::told(&told.detail, types)).unwrap_or_default();
     if let Some((operations, refused @ 1..)) = noted.bulk {
         reason = "bulk";
         detail = format!("{refused} of {operations} operations were refused; the answer says why each was.");
@@ -257,9 +272,9 @@ fn row(arrived: &Arrived, ended: &Ended<'_>, id: Uuid) -> (Outcome, Option<Logge
         request_id: ended.request_id.to_owned(),
         token_id: noted.token_id.as_deref().unwrap_or_default().to_owned(),
         address: arrived.address.map(|address| address.to_string()).unwrap_or_default(),
-        user_agent: arrived.user_agent.chars().take(300).collect(),
-        method: arrived.method.as_str().chars().take(20).collect(),
-        path: kept::path(&arrived.uri),
+        user_agent: plain(&arrived.user_agent),
+        method: plain(arrived.method.as_str()).chars().take(20).collect(),
+        path: kept::path(&arrived.uri, types),
         status: ended.status.as_u16().into(),
         outcome: outcome.into(),
         reason: reason.to_owned(),
@@ -269,12 +284,13 @@ fn row(arrived: &Arrived, ended: &Ended<'_>, id: Uuid) -> (Outcome, Option<Logge
         subject_name: match () {
             () if noted.bulk.is_some() => String::new(),
             () if noted.subject_name.is_empty() => named(),
-            () => noted.subject_name.clone(),
+            () => plain(&noted.subject_name),
         },
         understood: kept.understood,
         coerced,
         ignored,
         body: kept.text,
+        entry_id: noted.entry_id.map(|id| id.to_string()).unwrap_or_default(),
     };
     (outcome, Some(row))
 }
@@ -334,6 +350,152 @@ mod tests {
             ("/favicon.ico", None),
         ] {
             assert_eq!(misplaced(path), word, "{path}");
+        }
+    }
+
+    const TOKEN: &str = "rc_scim_q5kD2vR8mW1xZ7bN4cJ9hT6gF3sL0pYaEuIoQwXrMn1";
+    /// Without what it begins with, which everybody knows.
+    const CANARY: &str = "q5kd2vr8mw1xz7bn4cj9ht6gf3sl0pyaeuioqwxrmn1";
+
+    /// The row of a request that was refused with whatever its body and filter are refused with, searchable.
+    fn logged(method: &str, target: &str, agent: &str, body: &str) -> Option<String> {
+        let uri: Uri = target.parse().ok()?;
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::USER_AGENT, agent.parse().ok()?);
+        let arrived =
+            Arrived::new(Trail::default(), &Method::from_bytes(method.as_bytes()).ok()?, &uri, &headers, None);
+        arrived.trail.body(&Bytes::copy_from_slice(body.as_bytes()));
+        let details = details(&uri, body);
+        let mut rows = String::new();
+        for detail in details {
+            let told = Told { reason: "invalidValue", detail };
+            let ended = Ended {
+                status: StatusCode::BAD_REQUEST,
+                told: Some(&told),
+                request_id: "r",
+                duration: Duration::ZERO,
+                at: 0,
+            };
+            rows.push_str(&format!("{:?}", row(&arrived, &ended, Uuid::nil()).1?));
+        }
+        // The same, where nothing was changed.
+        let resource = Bytes::from_static(br#"{"userName": "kit", "displayName": "Kit", "active": true}"#);
+        arrived.trail.changed(false, "", "", &resource);
+        let ended = Ended { status: StatusCode::OK, told: None, request_id: "r", duration: Duration::ZERO, at: 0 };
+        rows.push_str(&format!("{:?}", row(&arrived, &ended, Uuid::nil()).1?));
+        Some(rows)
+    }
+
+    /// What a client would be told of it.
+    fn details(uri: &Uri, body: &str) -> Vec<String> {
+        let rt = scim::schema::user();
+        let mut details = vec![String::new()];
+        let parameters = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        for (_, value) in parameters.filter(|(name, _)| name == "filter") {
+            details.extend(scim::filter::parse(rt, &value).err().map(|error| error.detail));
+        }
+        match scim::patch::parse(body.as_bytes()) {
+            Ok(operations) => {
+                let mut current = scim::json::parse_object(br#"{"userName": "kit"}"#).expect("an object");
+                details.extend(scim::patch::apply(rt, &mut current, &operations).err().map(|error| error.detail));
+            }
+            Err(error) => details.push(error.detail),
+        }
+        details.extend(scim::json::parse_object(body.as_bytes()).err().map(|error| error.detail));
+        details
+    }
+
+    fn percent_encoded(text: &str) -> String {
+        text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn a_token_is_in_no_entry_wherever_it_is_pasted(
+            place in 0_usize..14,
+            shape in 0_usize..12,
+            before in "[a-zA-Z0-9 ._:/-]{0,12}",
+            after in "[a-zA-Z0-9 ._:/-]{0,12}",
+            name in "(userName|displayName|active|emails|password|shoeSize|value|path|op|schemas|externalId|members)",
+        ) {
+            let token = match shape {
+                0 => TOKEN.to_owned(),
+                1 => format!("{before}{TOKEN}"),
+                2 => format!("Bearer_{TOKEN}"),
+                3 => format!("Bearer {TOKEN}{after}"),
+                4 => format!("{before}\\\"{TOKEN}\\\""),
+                5 => percent_encoded(TOKEN),
+                6 => percent_encoded(&percent_encoded(TOKEN)),
+                7 => TOKEN.to_uppercase(),
+                8 => format!("{}\u{200b}{}", &TOKEN[..6], &TOKEN[6..]),
+                9 => format!("`{TOKEN}` {after}"),
+                10 => format!("x[{TOKEN} eq 1]"),
+                _ => format!("{TOKEN}{after}"),
+            };
+            let escaped = percent_encoded(&token);
+            let (mut method, mut target, mut agent) = ("PATCH", "/scim/v2/Users/1".to_owned(), "x".to_owned());
+            let mut body = String::new();
+            match place {
+                0 => target = format!("/scim/v2{escaped}/Users"),
+                1 => target = format!("/scim/v2/Users/{escaped}"),
+                2 => target = format!("/scim/v2%20{escaped}/Users"),
+                3 => target = format!("/scim/v2/Users?filter={name}%20eq%20%22{escaped}%22"),
+                4 => target = format!("/scim/v2/Users?filter={escaped}"),
+                5 => target = format!("/scim/v2/Users?{escaped}=1&attributes={escaped}&count={escaped}"),
+                6 => agent = token.chars().filter(char::is_ascii).collect(),
+                7 => body = format!(r#"{{"{token}": "x", "{name}": "{token}"}}"#),
+                8 => body = format!(r#"{{"Operations": [{{"op": "replace", "path": "{token}", "value": "{token}"}}]}}"#),
+                9 => body = format!(r#"{{"Operations": [{{"op": "{token}", "path": "{name}", "value": {{"{token}": 1}}}}]}}"#),
+                10 => body = format!(r#"{{"Operations": [{{"op": "add", "path": "emails[{name} eq \"{token}\"].value"}}]}}"#),
+                11 => body = format!(r#""{token}""#),
+                12 => body = format!(r#"{{"{name}": [{{"{name}": "{token}"}}, "{token}"]}}"#),
+                _ => {
+                    method = TOKEN;
+                    body = format!(r#"{{"Operations": [{{"method": "{token}", "bulkId": "{token}", "path": "/Users/{token}"}}]}}"#);
+                }
+            }
+            if let Some(rows) = logged(method, &target, &agent, &body) {
+                let rows = rows.to_lowercase();
+                proptest::prop_assert!(!rows.contains(CANARY), "{}", rows);
+                proptest::prop_assert!(!rows.contains(&percent_encoded(TOKEN)), "{}", rows);
+                proptest::prop_assert!(!rows.contains("\\u{"), "{}", rows);
+            }
+        }
+
+        #[test]
+        fn a_password_is_in_no_entry_wherever_a_name_says_that_it_is_one(
+            place in 0_usize..12,
+            secret in "X[a-z0-9!#,;@ ]{1,8}9Z",
+            name in "(password|apiToken|clientSecret|PASSWORD|urn:ietf:params:scim:schemas:core:2.0:User:password)",
+            known in "(userName|active|displayName|emails)",
+        ) {
+            let escaped = percent_encoded(&secret);
+            let mut target = "/scim/v2/Users/1".to_owned();
+            let mut body = String::new();
+            let operation = |fields: String| format!(r#"{{"Operations": [{{"op": "replace", {fields}}}]}}"#);
+            match place {
+                0 => target = format!("/scim/v2/Users?filter={name}%20eq%20%22{escaped}%22%20and%20{known}%20pr"),
+                1 => target = format!("/scim/v2/Users?filter={known}[{name}%20sw%20%22{escaped}%22]"),
+                2 => target = format!("/scim/v2/Users?{name}={escaped}&filter={name}%3D{escaped}"),
+                3 => body = format!(r#"{{"{known}": "kit", "{name}": "{secret}", "name": {{"{name}": ["{secret}"]}}}}"#),
+                4 => body = operation(format!(r#""path": "{name}", "value": "{secret}""#)),
+                5 => body = operation(format!(r#""path": ["{name}"], "value": "{secret}""#)),
+                6 => body = operation(format!(r#""Path": "{known}", "path": "{name}", "value": "{secret}""#)),
+                7 => body = operation(format!(r#""path": "emails[{name} eq \"{secret}\"].value", "value": 1"#)),
+                8 => body = operation(format!(r#""path": "{name}={secret}", "value": {{"{name}": "{secret}"}}"#)),
+                9 => body = format!(r#""{name}={secret}""#),
+                10 => body = format!(r#"{{"attributes": [{{"name": "{name}", "value": "{secret}"}}], "{name}:{secret}": 1}}"#),
+                _ => body = format!(
+                    r#"{{"{known}": [{{"type": "{name}", "value": "{secret}"}}],
+                        "Operations": [{{"method": "POST", "path": "/Users?filter={name} eq \"{secret}\"", "data": "{secret}"}}]}}"#
+                ),
+            }
+            if let Some(rows) = logged("PATCH", &target, "x", &body) {
+                proptest::prop_assert!(!rows.contains(&secret), "{}", rows);
+                proptest::prop_assert!(!rows.contains(&escaped), "{}", rows);
+            }
         }
     }
 }

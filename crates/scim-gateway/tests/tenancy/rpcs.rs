@@ -115,7 +115,10 @@ fn shown(outcome: Result<String, Status>, names: &Subject) -> String {
 
 pub(crate) fn client() -> Option<Caller> {
     let token_id = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
-    Some(Caller { kind: Some(Kind::ScimClient(ScimClient { token_id })), request_id: "r".to_owned() })
+    Some(Caller {
+        kind: Some(Kind::ScimClient(ScimClient { token_id, entry_id: String::new() })),
+        request_id: "r".to_owned(),
+    })
 }
 
 fn packed(ids: &[String]) -> proto::MemberIds {

@@ -476,7 +476,8 @@ fn names(attributes: &[Attribute]) -> String {
 /// The first characters of what the client wrote, fit for a message.
 fn shown(text: &str) -> String {
     const MOST: usize = 40;
-    let mut shown: String = text.chars().take(MOST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut shown: String =
+        text.chars().take(MOST).map(|c| if c.is_control() || c == '`' { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(MOST).is_some() {
         shown.push('…');
     }

@@ -216,5 +216,6 @@ fn invalid(detail: impl Into<String>) -> Error {
 }
 
 fn shorten(text: &str) -> String {
-    text.chars().take(200).collect()
+    // A backtick would end the quotes around it.
+    text.chars().take(200).map(|c| if c == '`' { '\'' } else { c }).collect()
 }

@@ -304,7 +304,7 @@ async fn what_is_wrong_with_a_request_is_said_and_events_tell_who_asked() {
     for tokens in both().await {
         let mut client = client(&tokens);
         let good = new("mail");
-        let scim = Kind::ScimClient(ScimClient { token_id: ORG.to_owned() });
+        let scim = Kind::ScimClient(ScimClient { token_id: ORG.to_owned(), entry_id: String::new() });
         let cases = [
             (CreateServiceCredentialRequest { name: "Mail".to_owned(), ..good.clone() }, "inner hyphens"),
             (CreateServiceCredentialRequest { name: "token-service".to_owned(), ..good.clone() }, "another name"),

@@ -144,7 +144,10 @@ async fn what_is_wrong_with_a_request_is_said() {
             (CreateScimTokenRequest { caller: caller(None), ..good.clone() }, "caller"),
             (
                 CreateScimTokenRequest {
-                    caller: caller(Some(Kind::ScimClient(ScimClient { token_id: ORG.to_owned() }))),
+                    caller: caller(Some(Kind::ScimClient(ScimClient {
+                        token_id: ORG.to_owned(),
+                        entry_id: String::new(),
+                    }))),
                     ..good.clone()
                 },
                 "SCIM client",

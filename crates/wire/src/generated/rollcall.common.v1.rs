@@ -28,6 +28,10 @@ pub struct ScimClient {
     /// UUID of the token.
     #[prost(string, tag = "1")]
     pub token_id: ::prost::alloc::string::String,
+    /// The gateway's own id of the request, a UUID: a client may give two requests one
+    /// request id. Empty: of a gateway of before.
+    #[prost(string, tag = "2")]
+    pub entry_id: ::prost::alloc::string::String,
 }
 /// A person or script holding the administrator credential.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

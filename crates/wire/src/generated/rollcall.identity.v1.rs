@@ -7276,6 +7276,9 @@ pub struct LoggedRequest {
     /// The body as far as it is kept: JSON without secrets, cut to 4,096 bytes. Empty: none.
     #[prost(string, tag = "21")]
     pub body: ::prost::alloc::string::String,
+    /// The entry_id that the caller of its changes had. Empty: of a gateway of before.
+    #[prost(string, tag = "22")]
+    pub entry_id: ::prost::alloc::string::String,
 }
 /// Requests of one hour.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -7295,6 +7298,9 @@ pub struct RequestCount {
     pub refused: u64,
     #[prost(uint64, tag = "7")]
     pub failed: u64,
+    /// Of all these, how many are not in the log, since there were too many.
+    #[prost(uint64, tag = "8")]
+    pub left_out: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportRequestsRequest {
@@ -7358,7 +7364,7 @@ pub struct GetRequestRequest {
 pub struct GetRequestResponse {
     #[prost(message, optional, tag = "1")]
     pub request: ::core::option::Option<LoggedRequest>,
-    /// Of its subject with its request id, the oldest first; at most 100.
+    /// Of its subject and of this request, the oldest first; at most 100.
     #[prost(message, repeated, tag = "2")]
     pub events: ::prost::alloc::vec::Vec<Event>,
 }
