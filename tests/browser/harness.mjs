@@ -127,6 +127,7 @@ export class Visitor {
         const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
         const told = serious.map(({ id, nodes }) => `${id} at ${nodes.map(({ target }) => target).join(" and ")}`);
         check(`${where}: no serious finding of axe`, serious.length === 0, told.join("; "));
+        check(`${where}: there is something to see`, await this.page.getByRole("heading", { level: 1 }).first().isVisible());
         const wider = await this.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         check(`${where}: nothing is wider than the screen`, wider <= 0, `by ${wider} px`);
       }
