@@ -126,6 +126,7 @@ impl Notice {
                 *since = minute(since);
                 *until = minute(until);
             }
+            Self::SetUpInvited { .. } => {}
         }
         plain
     }
