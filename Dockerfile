@@ -1,7 +1,14 @@
 # The rollcall binary, alone on a small base. Build: docker build -t rollcall .
+# What browsers load, from npm by lock file.
+FROM node:20.20.2-bookworm-slim AS browser
+WORKDIR /src
+COPY crates/account-keys/browser .
+RUN npm ci && node build.mjs
+
 FROM rust:1.95.0-bookworm AS build
 WORKDIR /src
 COPY . .
+COPY --from=browser /src/dist crates/account-keys/browser/dist
 RUN cargo build --release --locked --package rollcall --features pg-tls
 
 FROM debian:12.12-slim
