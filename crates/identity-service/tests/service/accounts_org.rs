@@ -69,7 +69,7 @@ async fn from_the_first_sign_in_to_confirmed() {
         // Signed in alone nobody waits; with keys it does.
         world.user(&org, "ann@x").await;
         world.account_signed_in(&org, "ann@x").await;
-        assert_eq!(world.waiting(&owner).await, [member.signed.user.clone()]);
+        assert_eq!(world.waiting(&owner).await, std::slice::from_ref(&member.signed.user));
         assert_eq!(reason(world.to_confirm(&member.signed, "").await), Reason::NotConfirming);
         assert_eq!(reason(world.to_confirm(&locked.signed, "").await), Reason::AccountLocked);
         let listed = world.to_confirm(&owner.signed, "").await.expect("listed").members.remove(0);

@@ -96,7 +96,7 @@ const REFLECTION: [&str; 1] = ["grpc.reflection.v1.ServerReflection"];
 
 type Rpcs = &'static [(&'static str, Scope)];
 
-const TABLE: [(&str, Rpcs); 7] = [
+const TABLE: [(&str, Rpcs); 8] = [
     (
         "rollcall.identity.v1.AccountService",
         &[
