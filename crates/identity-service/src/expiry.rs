@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         GroupId, OrgId,
-        request_log::{COUNTED_DAYS, days_before, first_id},
+        request_log::{COUNTED_DAYS, TOTAL_BYTES, days_before, first_id, next_hour},
     },
     store::{admin, idempotency, member, organization, request_log, session, sign_in, tombstone},
 };
@@ -186,7 +186,10 @@ async fn purge_requests(db: &Db, now: Instant, stop: &CancellationToken) -> Resu
 fn purge_requests_some(conn: &mut AnyConnection, org: OrgId, now: Instant) -> Result<(usize, usize), store::Error> {
     // Without an organization they are of no use to anybody.
     let days = organization::organization_get(conn, org)?.map_or(0, |found| found.request_log_days);
-    let requests = request_log::requests_purge(conn, org, first_id(days_before(now, days)), REQUESTS)?;
+    let over = days_before(now, days);
+    // And what there is no room for.
+    let full = request_log::hour_without_room(conn, org, TOTAL_BYTES)?.map_or(over, next_hour);
+    let requests = request_log::requests_purge(conn, org, first_id(over.max(full)), REQUESTS)?;
     let counts = request_log::counts_purge(conn, org, days_before(now, COUNTED_DAYS), REQUESTS)?;
     Ok((requests, counts))
 }

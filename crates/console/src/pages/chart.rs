@@ -156,6 +156,7 @@ mod tests {
             unchanged: well[2],
             refused: badly[0],
             failed: badly[1],
+            left_out: 0,
         }
     }
 

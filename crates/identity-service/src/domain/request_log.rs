@@ -32,6 +32,15 @@ const WORD: usize = 200;
 /// Lines of each list that are kept.
 const LINES: usize = 50;
 
+/// Of an organization, in an hour: entries of requests that changed nothing, and bytes of them. Who has a token, or had one, could fill the
+/// database that all share. What changed something is in the events as well, which are larger.
+const HOUR_ENTRIES: i64 = 20_000;
+const HOUR_BYTES: i64 = 32 << 20;
+/// Of an organization, bytes of all entries. Of more, the oldest are deleted.
+pub(crate) const TOTAL_BYTES: i64 = 1 << 30;
+/// What a row has beside its texts.
+const ROW_BYTES: usize = 200;
+
 /// What is looked for: bytes of all words together, and words.
 const WORDS_BYTES: usize = 200;
 const WORDS: usize = 10;
@@ -124,6 +133,12 @@ impl Logged {
         Self { request_id: cut(self.request_id, WORD), document, ..self }
     }
 
+    /// About what it takes in the database.
+    fn bytes(&self) -> i64 {
+        let texts = self.document.to_json().len() + self.search().len() + self.request_id.len();
+        i64::try_from(texts + ROW_BYTES).unwrap_or(i64::MAX)
+    }
+
     /// What words are looked for in.
     pub(crate) fn search(&self) -> String {
         let Document { subject_name, path, reason, detail, .. } = &self.document;
@@ -166,10 +181,47 @@ pub(crate) struct Counts {
     pub(crate) unchanged: i64,
     pub(crate) refused: i64,
     pub(crate) failed: i64,
+    /// Of all these, how many are not in the log.
+    pub(crate) left_out: i64,
 }
 
 /// By the beginning of the hour.
 pub(crate) type Hours = BTreeMap<Instant, Counts>;
+
+/// What the entries of an hour take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Entries that changed nothing, and their bytes.
+    pub(crate) in_vain: i64,
+    pub(crate) in_vain_bytes: i64,
+    /// Bytes of all.
+    pub(crate) bytes: i64,
+}
+
+impl Taken {
+    /// Whether there is room for another, which is counted then.
+    pub(crate) fn takes(&mut self, request: &Logged) -> bool {
+        let bytes = request.bytes();
+        if request.outcome != Outcome::Changed {
+            if self.in_vain >= HOUR_ENTRIES || self.in_vain_bytes.saturating_add(bytes) > HOUR_BYTES {
+                return false;
+            }
+            self.in_vain += 1;
+            self.in_vain_bytes += bytes;
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        true
+    }
+
+    /// What was added since.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            in_vain: self.in_vain - before.in_vain,
+            in_vain_bytes: self.in_vain_bytes - before.in_vain_bytes,
+            bytes: self.bytes - before.bytes,
+        }
+    }
+}
 
 const HOUR_MICROS: i64 = 60 * 60 * 1_000_000;
 /// So many refusals in an hour in which nothing was changed are no accident, although reads went well.
@@ -198,12 +250,18 @@ impl Counts {
         self.unchanged = self.unchanged.saturating_add(more.unchanged);
         self.refused = self.refused.saturating_add(more.refused);
         self.failed = self.failed.saturating_add(more.failed);
+        self.left_out = self.left_out.saturating_add(more.left_out);
     }
 }
 
 /// The beginning of the hour that an instant is in.
 pub(crate) fn hour_of(at: Instant) -> Instant {
     Instant::from_micros(at.as_micros().div_euclid(MICROS_PER_HOUR).saturating_mul(MICROS_PER_HOUR))
+}
+
+/// The beginning of the hour after one.
+pub(crate) fn next_hour(hour: Instant) -> Instant {
+    hour.saturating_add_micros(MICROS_PER_HOUR)
 }
 
 /// So many days before.
@@ -398,6 +456,21 @@ mod tests {
             request_id: "r".to_owned(),
             document: Document::default(),
         }
+    }
+
+    #[test]
+    fn an_hour_has_room_for_so_many_that_changed_nothing_and_for_what_changed_something() {
+        let document = Document { body: "x".repeat(4000), ..Document::default() };
+        let large = Logged { document, ..logged() };
+        let taken = |request: &Logged, n: i64| {
+            let mut taken = Taken::default();
+            (0..n).filter(|_| taken.takes(request)).count()
+        };
+        assert_eq!(taken(&logged(), HOUR_ENTRIES + 5), usize::try_from(HOUR_ENTRIES).expect("entries"));
+        let of_large = taken(&large, HOUR_ENTRIES);
+        assert!((5_000..10_000).contains(&of_large), "{of_large}");
+        let changed = Logged { outcome: Outcome::Changed, ..large };
+        assert_eq!(taken(&changed, HOUR_ENTRIES + 5), usize::try_from(HOUR_ENTRIES).expect("entries") + 5);
     }
 
     #[test]

@@ -176,6 +176,7 @@ fn counts(this: &proto::RequestCount) -> Counts {
         unchanged: count(this.unchanged),
         refused: count(this.refused),
         failed: count(this.failed),
+        left_out: count(this.left_out),
     }
 }
 
@@ -273,6 +274,7 @@ async fn count(core: &Core, request: proto::CountRequestsRequest) -> Result<prot
         unchanged: count(counts.unchanged),
         refused: count(counts.refused),
         failed: count(counts.failed),
+        left_out: count(counts.left_out),
     };
     Ok(proto::CountRequestsResponse { counts: hours.into_iter().map(counted).collect() })
 }

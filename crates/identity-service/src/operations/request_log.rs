@@ -19,7 +19,7 @@ use crate::{
         event::{Kind, NewEvent},
         organization::Organization,
         request_log::{
-            Counts, Hours, Logged, Search, check_days, check_watch, days_before, first_id, hour_of, hours,
+            Counts, Hours, Logged, Search, Taken, check_days, check_watch, days_before, first_id, hour_of, hours,
             is_of_request, request_not_found,
         },
     },
@@ -36,6 +36,8 @@ const APART_MICROS: i64 = 5 * 60 * 1_000_000;
 /// Events of one subject that are looked at for one request, and that are shown.
 const EVENTS: i64 = 1000;
 const SHOWN: usize = 100;
+/// Requests that are deleted in one transaction.
+const OVER: i64 = 1000;
 
 /// What gateways tell of some organizations.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +59,7 @@ impl Core {
         for (org, (requests, hours)) in report.0 {
             let add = move |conn: &mut AnyConnection| -> Result<(), Refused> {
                 if organization::organization_gate(conn, org)?.is_some() {
-                    request_log::requests_insert(conn, org, &requests)?;
-                    request_log::counts_add(conn, org, &hours)?;
+                    add_requests(conn, org, &requests, &hours)?;
                 }
                 Ok(())
             };
@@ -122,6 +123,21 @@ impl Core {
         .await
     }
 
+    /// Deletes what is not shown any more, before more days would show it again. False: there is more.
+    async fn over_is_gone(&self, scope: &Scope, days: Option<u32>, now: Instant) -> Result<bool, Refusal> {
+        let org = scope.org;
+        let Some(days) = days else { return Ok(true) };
+        self.write(org, move |conn| {
+            let before = organization_lock(conn, org)?;
+            if days <= before.request_log_days {
+                return Ok(true);
+            }
+            let gone = request_log::requests_purge(conn, org, kept_from(&before, now), OVER)?;
+            Ok(i64::try_from(gone).is_ok_and(|gone| gone < OVER))
+        })
+        .await
+    }
+
     /// Absent: as it is.
     pub(crate) async fn provisioning_log_set(
         &self,
@@ -133,6 +149,8 @@ impl Core {
         days.map_or(Ok(()), check_days)?;
         watch_seconds.map_or(Ok(()), check_watch)?;
         let (core, now) = (self.clone(), self.clock.now());
+        // What is over stays over when they are more days: it is deleted before, a part in a transaction.
+        while !self.over_is_gone(&scope, days, now).await? {}
         self.write(scope.org, move |conn| {
             let before = organization_lock(conn, scope.org)?;
             let mut after = before.clone();
@@ -159,6 +177,32 @@ impl Core {
         })
         .await
     }
+}
+
+/// Adds as many as there is room for, and counts all.
+fn add_requests(conn: &mut AnyConnection, org: OrgId, requests: &[Logged], hours: &Hours) -> Result<(), Error> {
+    let of = |request: &Logged| hour_of(request.occurred);
+    let mut hours = hours.clone();
+    let mut added = BTreeMap::new();
+    let mut kept: Vec<Logged> = Vec::with_capacity(requests.len());
+    if let (Some(first), Some(last)) = (requests.iter().map(of).min(), requests.iter().map(of).max()) {
+        let before = request_log::taken_between(conn, org, first, last)?;
+        let mut taken = before.clone();
+        for request in requests {
+            let hour = of(request);
+            let counts = hours.entry(hour).or_default();
+            if taken.entry(hour).or_default().takes(request) {
+                kept.push(request.clone());
+            } else {
+                counts.left_out = counts.left_out.saturating_add(1);
+            }
+        }
+        let since =
+            |(hour, after): (Instant, Taken)| (hour, after.since(before.get(&hour).copied().unwrap_or_default()));
+        added = taken.into_iter().map(since).collect();
+    }
+    request_log::requests_insert(conn, org, &kept)?;
+    request_log::counts_add(conn, org, &hours, &added)
 }
 
 /// What is older is not shown, whether it was deleted by now or not.

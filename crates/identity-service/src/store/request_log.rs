@@ -2,6 +2,8 @@
 //!
 //! Not here: what a request changed (`event`). Nothing that a SCIM client is answered with looks at these tables.
 
+use std::collections::BTreeMap;
+
 use diesel::{
     QueryableByName,
     sql_types::{BigInt, Nullable, SmallInt, Text},
@@ -18,7 +20,7 @@ use super::{
 };
 use crate::domain::{
     LogId, OrgId,
-    request_log::{Counts, Document, Hours, Logged, Outcome, Range, Search},
+    request_log::{Counts, Document, Hours, Logged, Outcome, Range, Search, Taken},
 };
 
 /// Rows of one INSERT, nine values each.
@@ -87,27 +89,85 @@ pub(crate) fn requests_insert(conn: &mut AnyConnection, org: OrgId, requests: &[
 }
 
 /// Adds to what is counted.
-pub(crate) fn counts_add(conn: &mut AnyConnection, org: OrgId, hours: &Hours) -> Result<(), store::Error> {
+pub(crate) fn counts_add(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    hours: &Hours,
+    taken: &BTreeMap<Instant, Taken>,
+) -> Result<(), store::Error> {
     if hours.is_empty() {
         return Ok(());
     }
-    let text = "INSERT INTO request_count (org, hour, read, changed, unchanged, refused, failed) VALUES ";
+    let text = "INSERT INTO request_count (org, hour, read, changed, unchanged, refused, failed, left_out, in_vain, \
+                in_vain_bytes, kept_bytes) VALUES ";
     let mut insert = Statement::new(text, []);
     // In their order, so that nobody waits for each other.
     for ((hour, counts), comma) in hours.iter().zip(std::iter::once("").chain(std::iter::repeat(", "))) {
-        let Counts { read, changed, unchanged, refused, failed } = *counts;
-        let counts = [read, changed, unchanged, refused, failed].map(Value::Integer);
-        let values = [Value::id(org), Value::Instant(*hour)].into_iter().chain(counts);
-        insert.push(comma, []).push("(?, ?, ?, ?, ?, ?, ?)", values);
+        let Counts { read, changed, unchanged, refused, failed, left_out } = *counts;
+        let Taken { in_vain, in_vain_bytes, bytes } = taken.get(hour).copied().unwrap_or_default();
+        let counts = [read, changed, unchanged, refused, failed, left_out, in_vain, in_vain_bytes, bytes];
+        let values = [Value::id(org), Value::Instant(*hour)].into_iter().chain(counts.map(Value::Integer));
+        insert.push(comma, []).push("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values);
     }
     insert.push(
         " ON CONFLICT (org, hour) DO UPDATE SET read = request_count.read + excluded.read, \
          changed = request_count.changed + excluded.changed, unchanged = request_count.unchanged + excluded.unchanged, \
-         refused = request_count.refused + excluded.refused, failed = request_count.failed + excluded.failed",
+         refused = request_count.refused + excluded.refused, failed = request_count.failed + excluded.failed, \
+         left_out = request_count.left_out + excluded.left_out, in_vain = request_count.in_vain + excluded.in_vain, \
+         in_vain_bytes = request_count.in_vain_bytes + excluded.in_vain_bytes, \
+         kept_bytes = request_count.kept_bytes + excluded.kept_bytes",
         [],
     );
     insert.shaped().run(conn)?;
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct TakenRow {
+    #[diesel(sql_type = InstantType)]
+    hour: Instant,
+    #[diesel(sql_type = BigInt)]
+    in_vain: i64,
+    #[diesel(sql_type = BigInt)]
+    in_vain_bytes: i64,
+    #[diesel(sql_type = BigInt)]
+    kept_bytes: i64,
+}
+
+/// What the entries take of the hours from one to another, both included.
+pub(crate) fn taken_between(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    first: Instant,
+    last: Instant,
+) -> Result<BTreeMap<Instant, Taken>, store::Error> {
+    let text = "SELECT c.hour, c.in_vain, c.in_vain_bytes, c.kept_bytes FROM request_count c WHERE c.org = ? AND \
+                c.hour >= ? AND c.hour <= ?";
+    let values = [Value::id(org), Value::Instant(first), Value::Instant(last)];
+    let rows: Vec<TakenRow> = Statement::new(text, values).rows(conn)?;
+    let taken = |row: TakenRow| {
+        (row.hour, Taken { in_vain: row.in_vain, in_vain_bytes: row.in_vain_bytes, bytes: row.kept_bytes })
+    };
+    Ok(rows.into_iter().map(taken).collect())
+}
+
+#[derive(QueryableByName)]
+struct HourRow {
+    #[diesel(sql_type = InstantType)]
+    hour: Instant,
+}
+
+/// The hour that there is no room for any more, counted from the newest: it and those before are over. Never the newest itself.
+pub(crate) fn hour_without_room(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    most: i64,
+) -> Result<Option<Instant>, store::Error> {
+    let text = "SELECT a.hour FROM (SELECT c.hour, SUM(c.kept_bytes) OVER (ORDER BY c.hour DESC) AS total, \
+                ROW_NUMBER() OVER (ORDER BY c.hour DESC) AS place FROM request_count c WHERE c.org = ? AND c.kept_bytes > 0) a \
+                WHERE a.total > ? AND a.place > 1 ORDER BY a.hour DESC LIMIT 1";
+    let row: Option<HourRow> = Statement::new(text, [Value::id(org), Value::Integer(most)]).row(conn)?;
+    Ok(row.map(|row| row.hour))
 }
 
 /// Some requests that were looked for.
@@ -263,6 +323,8 @@ struct CountRow {
     refused: i64,
     #[diesel(sql_type = BigInt)]
     failed: i64,
+    #[diesel(sql_type = BigInt)]
+    left_out: i64,
 }
 
 /// The hours that begin from one instant on and before another.
@@ -272,15 +334,16 @@ pub(crate) fn counts_between(
     from: Instant,
     to: Instant,
 ) -> Result<Hours, store::Error> {
-    let text = "SELECT c.hour, c.read, c.changed, c.unchanged, c.refused, c.failed FROM request_count c WHERE c.org = ? AND \
-                c.hour >= ? AND c.hour < ? ORDER BY c.hour";
+    let text = "SELECT c.hour, c.read, c.changed, c.unchanged, c.refused, c.failed, c.left_out FROM request_count c WHERE \
+                c.org = ? AND c.hour >= ? AND c.hour < ? ORDER BY c.hour";
     let values = [Value::id(org), Value::Instant(from), Value::Instant(to)];
     let rows: Vec<CountRow> = Statement::new(text, values).rows(conn)?;
     let counts = |row: CountRow| {
-        let CountRow { hour, read, changed, unchanged, refused, failed } = row;
-        (hour, Counts { read, changed, unchanged, refused, failed })
+        let CountRow { hour, read, changed, unchanged, refused, failed, left_out } = row;
+        (hour, Counts { read, changed, unchanged, refused, failed, left_out })
     };
-    Ok(rows.into_iter().map(counts).collect())
+    // Where only the size of entries is known, nothing was counted.
+    Ok(rows.into_iter().map(counts).filter(|(_, counts)| *counts != Counts::default()).collect())
 }
 
 #[derive(QueryableByName)]

@@ -438,6 +438,7 @@ async fn counts_add_up_by_the_hour() {
             unchanged: 2,
             refused: 3,
             failed: 4,
+            left_out: 5,
         };
         let nobody = Uuid::from_u128(5).to_string();
         // Twice in one report, once within its hour.
@@ -445,7 +446,14 @@ async fn counts_add_up_by_the_hour() {
             vec![count(&org, hour, 10), count(&org, hour + 5, 20), count(&other, hour, 7), count(&nobody, hour, 7)];
         world.report(Vec::new(), counts).await.expect("report");
         world.report(Vec::new(), vec![count(&org, hour, 70), count(&org, hour - HOUR, 1)]).await.expect("report");
-        let sum = proto::RequestCount { read: 3, unchanged: 6, refused: 9, failed: 12, ..count(&org, hour, 100) };
+        let sum = proto::RequestCount {
+            read: 3,
+            unchanged: 6,
+            refused: 9,
+            failed: 12,
+            left_out: 15,
+            ..count(&org, hour, 100)
+        };
         let before = count(&org, hour - HOUR, 1);
         assert_eq!(world.counted(&org, hour - DAY, NOW).await.expect("counts"), [before.clone(), sum.clone()]);
         assert_eq!(world.counted(&org, NOW, NOW + 1).await.expect("counts"), [sum], "the hour that it is in");
@@ -500,7 +508,8 @@ async fn what_is_older_than_is_kept_is_gone() {
             assert_eq!(rows(&org), 1351);
             let second = world.reopen().await;
             for _ in 0..500 {
-                if rows(&org) == 1 && world.database.rows_of("request_count", &org).expect("rows").len() == 1 {
+                // One that was counted, and the sizes of two hours.
+                if rows(&org) == 1 && world.database.rows_of("request_count", &org).expect("rows").len() == 3 {
                     break;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -511,6 +520,71 @@ async fn what_is_older_than_is_kept_is_gone() {
         let left = world.counted(&org, NOW - 398 * DAY, NOW).await.expect("counts");
         assert_eq!(left, [proto::RequestCount { hour: left[0].hour, ..count(0) }]);
         assert!(wire::from_timestamp(&left[0].hour.expect("hour")) > NOW - 397 * DAY - HOUR);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_fills_its_hour_and_no_more_and_the_oldest_give_way() {
+    on_both(async |world| {
+        let (org, other) = (world.organization("acme").await, world.organization("other").await);
+        let large = |org: &str, at: i64, n: u32, outcome| proto::LoggedRequest {
+            path: "p".repeat(2000),
+            detail: "d".repeat(2000),
+            body: "b".repeat(4096),
+            understood: vec!["u".repeat(500); 50],
+            ..request(org, at, n, outcome)
+        };
+        let hour = NOW - NOW % HOUR;
+        let flood = async |org: &str, at: i64, outcome: Outcome| {
+            for part in 0..12 {
+                let requests = (0..100).map(|n| large(org, at, part * 100 + n, outcome)).collect();
+                world.report(requests, Vec::new()).await.expect("report");
+            }
+            world.database.rows_of("request_log", org).expect("rows").len()
+        };
+        let kept = flood(&org, hour, Outcome::Refused).await;
+        assert!((500..1200).contains(&kept), "{kept}: 32 MiB");
+        let counted = world.counted(&org, hour, NOW + 1).await.expect("counts");
+        assert_eq!(counted[0].left_out, 1200 - u64::try_from(kept).expect("rows"));
+        // What changed something is kept, so is the next hour's, and others have their own.
+        world.report(vec![large(&org, hour, 2000, Outcome::Changed)], Vec::new()).await.expect("report");
+        world.report(vec![large(&org, hour + HOUR, 2001, Outcome::Refused)], Vec::new()).await.expect("report");
+        world.report(vec![large(&other, hour, 1, Outcome::Refused)], Vec::new()).await.expect("report");
+        let rows = |org: &str| world.database.rows_of("request_log", org).expect("rows").len();
+        assert_eq!((rows(&org), rows(&other)), (kept + 2, 1));
+
+        // As if it were a gibibyte.
+        let more = "UPDATE request_count SET kept_bytes = kept_bytes + 1073741824 WHERE left_out > 0";
+        world.database.execute(more).expect("more");
+        let second = world.reopen().await;
+        for _ in 0..500 {
+            if rows(&org) == 1 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        second.shutdown().await;
+        assert_eq!((rows(&org), rows(&other)), (1, 1), "the newest hour stays");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_over_does_not_come_back_when_more_days_are_kept() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        world.log_set(&org, Some(2), None).await.expect("set");
+        for chunk in 0..3 {
+            let requests = (0..450).map(|n| request(&org, NOW, chunk * 450 + n, Outcome::Changed)).collect();
+            world.report(requests, Vec::new()).await.expect("report");
+        }
+        let young = request(&org, NOW + DAY, 1, Outcome::Refused);
+        world.report(vec![young.clone()], Vec::new()).await.expect("report");
+        world.later(2 * DAY + HOUR);
+        assert_eq!(world.logged_ids(&org, Default::default()).await, std::slice::from_ref(&young.id));
+        world.log_set(&org, Some(30), None).await.expect("set");
+        assert_eq!(world.logged_ids(&org, Default::default()).await, std::slice::from_ref(&young.id));
     })
     .await;
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,7 +26,8 @@ const BATCH: usize = 500;
 const MOST: usize = 20_000;
 /// Of them, of one organization.
 const MOST_OF_ONE: usize = 5_000;
-/// Refusals of which only a secret says whose they are, in one interval.
+/// Refusals of which only a secret says whose they are, in one interval. Addresses share it evenly: who comes from one and knows no
+/// secret must not hide what others are refused.
 const MOST_UNKNOWN: usize = 300;
 /// Of them, of one organization: who has a token that is no longer valid must not fill its log.
 const MOST_UNKNOWN_OF_ONE: usize = 30;
@@ -52,20 +54,71 @@ struct Waiting {
     of_one: HashMap<String, usize>,
     /// What came in vain in one second, and how much of it too fast, by organization.
     in_vain: (i64, HashMap<String, (usize, usize)>),
-    /// With the digests of the secrets they came with.
-    unknown: Vec<(LoggedRequest, Vec<[u8; 32]>)>,
+    unknown: Unknown,
     counts: HashMap<(String, i64), Counts>,
     dropped: u64,
 }
 
-/// By outcome: read, changed, unchanged, refused, failed.
-type Counts = [u64; 5];
+/// By outcome: read, changed, unchanged, refused, failed; of all, those left out.
+type Counts = [u64; 6];
+const LEFT_OUT: usize = 5;
+
+/// Refusals that are nobody's yet.
+#[derive(Default)]
+struct Unknown {
+    all: Vec<Stranger>,
+    of_address: HashMap<Option<IpAddr>, usize>,
+}
+
+struct Stranger {
+    entry: LoggedRequest,
+    /// Of the secrets it came with.
+    digests: Vec<[u8; 32]>,
+    address: Option<IpAddr>,
+}
+
+impl Unknown {
+    /// Whether there is room for one from there, and which has to give way: one of the address that has most, if that has more.
+    fn room(&self, address: Option<IpAddr>) -> Option<Option<usize>> {
+        if self.all.len() < MOST_UNKNOWN {
+            return Some(None);
+        }
+        let own = self.of_address.get(&address.map(network)).copied().unwrap_or_default();
+        let (largest, n) = self.of_address.iter().max_by_key(|(_, n)| **n)?;
+        let place = || self.all.iter().rposition(|one| one.address == *largest);
+        if *n > own + 1 { place().map(Some) } else { None }
+    }
+
+    fn push(&mut self, entry: LoggedRequest, digests: Vec<[u8; 32]>, address: Option<IpAddr>) {
+        let Some(gives_way) = self.room(address) else { return };
+        if let Some(place) = gives_way {
+            let gone = self.all.swap_remove(place);
+            self.of_address.entry(gone.address).and_modify(|n| *n -= 1);
+        }
+        let address = address.map(network);
+        *self.of_address.entry(address).or_default() += 1;
+        self.all.push(Stranger { entry, digests, address });
+    }
+}
+
+/// An address, or the network of 64 bits that an IPv6 address is in.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) >> 64 << 64).into(),
+        v4 => v4,
+    }
+}
 
 impl Log {
     /// A request has ended.
     pub(crate) fn note(&self, arrived: &Arrived, ended: &Ended<'_>) {
-        let (outcome, entry) = row(arrived, ended, new_id(ended.at));
         let organization = arrived.trail.noted().organization.clone();
+        // Of a flood that is nobody's not even the entry is made.
+        let wanted = || !arrived.secrets.is_empty() && self.waiting().unknown.room(arrived.address).is_some();
+        if organization.is_none() && !wanted() {
+            return;
+        }
+        let (outcome, entry) = row(arrived, ended, new_id(ended.at));
         let mut waiting = self.waiting();
         match (organization, entry) {
             (Some(organization), entry) => {
@@ -74,10 +127,10 @@ impl Log {
                     waiting.push(entry);
                 }
             }
-            (None, Some(entry)) if !arrived.secrets.is_empty() && waiting.unknown.len() < MOST_UNKNOWN => {
-                waiting.unknown.push((entry, arrived.secrets.clone()));
+            (None, Some(entry)) => {
+                waiting.unknown.push(entry, arrived.secrets.clone(), arrived.address);
             }
-            (None, _) => return,
+            (None, None) => return,
         }
         let full = waiting.entries.len() >= BATCH;
         drop(waiting);
@@ -90,7 +143,7 @@ impl Log {
     pub(crate) async fn report(self, clients: Clients) {
         loop {
             let _ = tokio::time::timeout(INTERVAL, self.0.any.notified()).await;
-            let unknown = std::mem::take(&mut self.waiting().unknown);
+            let unknown = std::mem::take(&mut self.waiting().unknown).all;
             if !unknown.is_empty() {
                 self.attribute(&clients, unknown).await;
             }
@@ -109,8 +162,9 @@ impl Log {
     }
 
     /// Finds out whose refusals they are; those that are nobody's are forgotten.
-    async fn attribute(&self, clients: &Clients, unknown: Vec<(LoggedRequest, Vec<[u8; 32]>)>) {
-        let secret_sha256 = unknown.iter().flat_map(|(_, digests)| digests).map(|one| one.to_vec().into()).collect();
+    async fn attribute(&self, clients: &Clients, unknown: Vec<Stranger>) {
+        let digests = unknown.iter().flat_map(|one| &one.digests);
+        let secret_sha256 = digests.map(|one| one.to_vec().into()).collect();
         let request = Gateway::call(IdentifyTokensRequest { secret_sha256 }, "provisioning-log", TIMEOUT);
         let answer = match clients.tokens.clone().identify_tokens(request).await {
             Ok(answer) => answer.into_inner(),
@@ -118,18 +172,18 @@ impl Log {
         };
         let found: HashMap<_, _> = answer.tokens.into_iter().map(|one| (one.secret_sha256.clone(), one)).collect();
         let mut of_one: HashMap<String, usize> = HashMap::new();
-        for (mut entry, digests) in unknown {
+        for Stranger { mut entry, digests, .. } in unknown {
             let Some(token) = digests.iter().find_map(|digest| found.get(&digest[..])) else { continue };
             let most = of_one.entry(token.organization_id.clone()).or_default();
             *most += 1;
-            if *most > MOST_UNKNOWN_OF_ONE {
-                continue;
-            }
             belongs(&mut entry, token);
             let at = entry.occurred_at.as_ref().map(wire::from_timestamp).unwrap_or_default();
             let mut waiting = self.waiting();
             waiting.count(&entry.organization_id, at, Outcome::Refused, 1);
-            waiting.push(entry);
+            match *most > MOST_UNKNOWN_OF_ONE {
+                true => waiting.leave_out(&entry),
+                false => waiting.push(entry),
+            }
         }
     }
 
@@ -138,7 +192,7 @@ impl Log {
         for count in counts {
             let hour = count.hour.as_ref().map(wire::from_timestamp).unwrap_or_default();
             let known = waiting.counts.entry((count.organization_id, hour)).or_default();
-            let more = [count.read, count.changed, count.unchanged, count.refused, count.failed];
+            let more = [count.read, count.changed, count.unchanged, count.refused, count.failed, count.left_out];
             known.iter_mut().zip(more).for_each(|(known, more)| *known += more);
         }
         requests.into_iter().for_each(|entry| waiting.push(entry));
@@ -152,12 +206,12 @@ impl Log {
 impl Waiting {
     fn push(&mut self, entry: LoggedRequest) {
         if self.is_one_too_many(&entry) {
-            return;
+            return self.leave_out(&entry);
         }
         let of_one = self.of_one.entry(entry.organization_id.clone()).or_default();
         if self.entries.len() >= MOST || *of_one >= MOST_OF_ONE {
             self.dropped += 1;
-            return;
+            return self.leave_out(&entry);
         }
         *of_one += 1;
         self.entries.push(entry);
@@ -177,6 +231,12 @@ impl Waiting {
         *in_vain > MOST_IN_VAIN || entry.reason == "rate_limit" && *too_fast > MOST_TOO_FAST
     }
 
+    /// It is counted, and the log says how many are not in it.
+    fn leave_out(&mut self, entry: &LoggedRequest) {
+        let at = entry.occurred_at.as_ref().map(wire::from_timestamp).unwrap_or_default();
+        self.add(&entry.organization_id, at, LEFT_OUT, 1);
+    }
+
     fn count(&mut self, organization: &str, at: i64, outcome: Outcome, n: u64) {
         let place = match outcome {
             Outcome::Unspecified => return,
@@ -186,6 +246,10 @@ impl Waiting {
             Outcome::Refused => 3,
             Outcome::Failed => 4,
         };
+        self.add(organization, at, place, n);
+    }
+
+    fn add(&mut self, organization: &str, at: i64, place: usize, n: u64) {
         let hour = at - at.rem_euclid(HOUR);
         let counts = self.counts.entry((organization.to_owned(), hour)).or_default();
         if let Some(known) = counts.get_mut(place) {
@@ -215,8 +279,10 @@ impl Waiting {
     }
 }
 
-fn count(organization_id: String, hour: i64, [read, changed, unchanged, refused, failed]: Counts) -> RequestCount {
-    RequestCount { organization_id, hour: Some(wire::to_timestamp(hour)), read, changed, unchanged, refused, failed }
+fn count(organization_id: String, hour: i64, counts: Counts) -> RequestCount {
+    let [read, changed, unchanged, refused, failed, left_out] = counts;
+    let hour = Some(wire::to_timestamp(hour));
+    RequestCount { organization_id, hour, read, changed, unchanged, refused, failed, left_out }
 }
 
 /// A refusal is of the organization whose secret came with it, and says what that is by now.
@@ -289,6 +355,30 @@ mod tests {
         assert_eq!(push("acme", Outcome::Changed, "", 0, 2000), 2000);
         assert_eq!(push("acme", Outcome::Refused, "scope", SECOND, 10), 10, "the next second");
         assert_eq!(push("acme", Outcome::Changed, "", SECOND, MOST), MOST_OF_ONE - 2000 - 61);
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let mut waiting = Waiting::default();
+        (0..500).for_each(|_| waiting.push(entry("acme", Outcome::Refused, "scope", 0)));
+        let (entries, counts) = waiting.take();
+        assert_eq!((entries.len(), counts[0].left_out), (MOST_IN_VAIN, 400));
+    }
+
+    #[test]
+    fn a_flood_from_one_address_leaves_room_for_others() {
+        let mut unknown = Unknown::default();
+        let at = |text: &str| text.parse::<IpAddr>().ok();
+        let refused = |reason: &str| entry("", Outcome::Refused, reason, 0);
+        (0..5000).for_each(|_| unknown.push(refused("flood"), vec![[1; 32]], at("192.0.2.1")));
+        assert_eq!(unknown.all.len(), MOST_UNKNOWN, "alone, it has all of it");
+        (0..20).for_each(|_| unknown.push(refused("other"), vec![[2; 32]], at("198.51.100.7")));
+        (0..5000).for_each(|n| unknown.push(refused("flood"), vec![[1; 32]], at(&format!("2001:db8::{n:x}"))));
+        (0..5000).for_each(|_| unknown.push(refused("flood"), vec![[1; 32]], at("192.0.2.1")));
+        let of = |reason: &str| unknown.all.iter().filter(|one| one.entry.reason == reason).count();
+        assert_eq!((unknown.all.len(), of("other")), (MOST_UNKNOWN, 20));
+        assert_eq!(unknown.of_address.values().sum::<usize>(), MOST_UNKNOWN);
+        assert!(unknown.of_address.values().all(|n| *n <= MOST_UNKNOWN / 2 + 1), "{:?}", unknown.of_address);
     }
 
     #[test]

@@ -4673,6 +4673,9 @@ pub struct RequestCount {
     pub refused: u64,
     #[prost(uint64, tag = "7")]
     pub failed: u64,
+    /// Of all these, how many are not in the log, since there were too many.
+    #[prost(uint64, tag = "8")]
+    pub left_out: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ReportRequestsRequest {

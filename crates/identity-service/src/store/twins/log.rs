@@ -1,6 +1,6 @@
 //! The provisioning log, and events as it looks them up.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use store::{AnyConnection, Instant};
 use testkit::TestDatabase;
@@ -10,12 +10,13 @@ use super::{OURS, STRANGER, THEIRS};
 use crate::{
     domain::{
         LogId, OrgId,
-        request_log::{Counts, Document, Hours, Logged, Outcome, Range, Search, Start},
+        request_log::{Counts, Document, Hours, Logged, Outcome, Range, Search, Start, Taken},
     },
     store::{
         event::{event_number_at, events_of_subject, events_of_subject_between},
         request_log::{
-            counts_add, counts_between, counts_purge, request_get, requests_insert, requests_page, requests_purge,
+            counts_add, counts_between, counts_purge, hour_without_room, request_get, requests_insert, requests_page,
+            requests_purge, taken_between,
         },
     },
 };
@@ -48,6 +49,7 @@ pub(super) fn rows(database: &TestDatabase) -> String {
     add(requests, &[&of_theirs[..], &[request(&ours, 3)]].concat());
     let count = |org: &str, seconds: u32, n: u32| format!("({org}, {}, {n}, {n}, {n}, {n}, {n})", at(seconds));
     let counts = "request_count (org, hour, read, changed, unchanged, refused, failed)";
+    let kept = format!("UPDATE request_count SET kept_bytes = 1000 WHERE org = {theirs};");
     add(counts, &[count(&theirs, 0, 5), count(&theirs, 3600, 5), count(&ours, 3600, 1)]);
     let event = |org: &str, seq: i64, seconds: u32| {
         format!("({org}, {seq}, {stranger}, {}, 'k', {stranger}, '{{}}', '{{}}', {blob})", at(seconds))
@@ -55,6 +57,7 @@ pub(super) fn rows(database: &TestDatabase) -> String {
     let events = "event (org, seq, id, occurred, kind, subject, actor, delta, hash)";
     add(events, &[event(&theirs, 2, 0), event(&numbered, 1, 0), event(&numbered, 2, 3)]);
     add("event_head (org, last_seq, last_hash, splits)", &[format!("({numbered}, 2, {blob}, 0)")]);
+    sql.push_str(&kept);
     sql
 }
 
@@ -86,9 +89,12 @@ pub(super) fn work(conn: &mut AnyConnection, org: OrgId) -> Result<(), store::Er
     }
     assert_eq!(request_get(conn, OURS, id(9), id(0))?, None, "one of theirs");
     let hour = Instant::from_micros(3_600_000_000);
-    let one = Counts { read: 1, changed: 1, unchanged: 1, refused: 1, failed: 1 };
-    counts_add(conn, OURS, &Hours::from([(hour, one)]))?;
-    let two = Counts { read: 2, changed: 2, unchanged: 2, refused: 2, failed: 2 };
+    let one = Counts { read: 1, changed: 1, unchanged: 1, refused: 1, failed: 1, left_out: 1 };
+    let taken = Taken { in_vain: 1, in_vain_bytes: 1, bytes: 1 };
+    counts_add(conn, OURS, &Hours::from([(hour, one)]), &BTreeMap::from([(hour, taken)]))?;
+    assert_eq!(taken_between(conn, OURS, Instant::from_micros(0), hour)?, BTreeMap::from([(hour, taken)]));
+    assert_eq!(hour_without_room(conn, OURS, 0)?, None, "ours have one hour");
+    let two = Counts { read: 2, changed: 2, unchanged: 2, refused: 2, failed: 2, left_out: 1 };
     let later = hour.saturating_add_micros(1);
     assert_eq!(counts_between(conn, OURS, Instant::from_micros(0), later)?, Hours::from([(hour, two)]));
     assert_eq!(requests_purge(conn, OURS, id(100), 1)?, 1, "ours, though theirs are first");
