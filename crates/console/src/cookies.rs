@@ -16,6 +16,8 @@ pub(crate) struct Names {
     pub(crate) sign_in: &'static str,
     /// The form that last made a secret: sent again, it makes no other.
     pub(crate) made: &'static str,
+    /// What was done, for the next page to say once.
+    pub(crate) done: &'static str,
     secure: bool,
 }
 
@@ -28,6 +30,7 @@ impl Names {
                 browser: "rollcall-browser",
                 sign_in: "rollcall-sign-in",
                 made: "rollcall-made",
+                done: "rollcall-done",
                 secure: false,
             };
         }
@@ -36,6 +39,7 @@ impl Names {
             browser: "__Host-rollcall-browser",
             sign_in: "__Host-rollcall-sign-in",
             made: "__Host-rollcall-made",
+            done: "__Host-rollcall-done",
             secure: true,
         }
     }
