@@ -9,6 +9,7 @@
 //! `rollcall` puts this router).
 
 mod assets;
+mod busy;
 mod calls;
 mod clients;
 mod console;

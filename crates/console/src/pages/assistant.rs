@@ -1,7 +1,7 @@
 //! The connection assistant: what a provider sends while an administrator sets it up, as it arrives, and which box is wrong. The
 //! page works without script, by loading it again; with script the server sends the same part of it whenever something came in.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -14,6 +14,7 @@ use axum::{
 use futures::stream;
 use http::StatusCode;
 use jiff::Timestamp;
+use moka::future::Cache;
 use serde::Deserialize;
 use uuid::Uuid;
 use wire::identity::{
@@ -23,6 +24,7 @@ use wire::identity::{
 
 use super::{log::Row, scim_shell, tokens};
 use crate::{
+    busy::Kind,
     diagnosis::{self, Boxes, Finding, PROVIDERS, State},
     form::Form,
     page::{self, Shell},
@@ -32,11 +34,13 @@ use crate::{
 
 /// Seconds that reads are logged from when watching begins.
 const WATCH: u32 = 15 * 60;
-/// Requests that are looked at.
+/// Requests that are looked at, the newest.
 const MOST: u32 = 300;
 /// Of them, shown.
 const SHOWN: usize = 50;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// What was found by one page that watches is believed for so long by the others of its organization.
+const BELIEVED: Duration = Duration::from_millis(900);
 /// Looks of one answer; then the browser asks again, and the session is looked at anew.
 const LOOKS: u32 = 20;
 
@@ -78,11 +82,31 @@ struct Live {
     more: usize,
 }
 
+/// The newest request of each organization that is watched.
+pub(crate) struct Newest(Cache<String, String>);
+
+impl Newest {
+    pub(crate) fn new() -> Self {
+        Self(Cache::builder().max_capacity(10_000).time_to_live(BELIEVED).build())
+    }
+
+    /// Its id; empty: there is none. One call for all pages of an organization that ask at about the same time.
+    async fn of(&self, signed_in: &SignedIn) -> Result<String, Arc<Problem>> {
+        let ask = async {
+            let request = ListRequestsRequest { outcomes: ALL.to_vec(), page_size: 1, ..asked_of(signed_in) };
+            let mut client = signed_in.visit.console.clients.log.clone();
+            let listed = client.list_requests(signed_in.call(request)).await.map_err(Problem::from)?.into_inner();
+            Ok::<_, Problem>(listed.requests.into_iter().next().map(|request| request.id).unwrap_or_default())
+        };
+        self.0.try_get_with(signed_in.organization_id(), ask).await
+    }
+}
+
 /// `GET scim/assistant`
 pub(crate) async fn show(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
     let provider = provider(&asked);
     let live = match since(&asked) {
-        Some(since) => part(&signed_in, provider, &requests(&signed_in, &since).await?).await?,
+        Some(since) => part(&signed_in, provider, &requests(&signed_in, since).await?, state(&signed_in).await?)?,
         None => String::new(),
     };
     let page = Assistant {
@@ -91,7 +115,7 @@ pub(crate) async fn show(signed_in: SignedIn, Query(asked): Query<Asked>) -> Res
         provider,
         may_watch: signed_in.role >= Role::Admin,
         scim_url: signed_in.visit.console.site.scim_url(),
-        since: since(&asked).unwrap_or_default(),
+        since: since(&asked).map(|id| id.to_string()).unwrap_or_default(),
         live,
     };
     page::html(StatusCode::OK, &page)
@@ -116,19 +140,27 @@ pub(crate) async fn watch(signed_in: SignedIn, form: Form) -> Result<Response> {
 pub(crate) async fn events(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
     let since = since(&asked).ok_or_else(Problem::not_found)?;
     let provider = provider(&asked);
-    let looks = stream::unfold((0, String::new()), move |(n, last): (u32, String)| {
-        let (signed_in, since) = (signed_in.clone(), since.clone());
+    let place = signed_in.visit.console.busy.begin(Kind::Watching, &signed_in)?;
+    // The switches are looked at once in each answer.
+    let state = state(&signed_in).await?;
+    let looks = stream::unfold((0, String::new(), String::new(), place), move |(n, mut newest, last, place)| {
+        let signed_in = signed_in.clone();
         async move {
             for n in n..LOOKS {
                 if n > 0 {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
-                let Ok(requests) = requests(&signed_in, &since).await else { return None };
-                let Ok(now) = part(&signed_in, provider, &requests).await else { return None };
+                let Ok(found) = signed_in.visit.console.newest.of(&signed_in).await else { return None };
+                if n > 0 && found == newest {
+                    continue;
+                }
+                newest = found;
+                let Ok(requests) = requests(&signed_in, since).await else { return None };
+                let Ok(now) = part(&signed_in, provider, &requests, state) else { return None };
                 // Lines of it are lines of the event; a fresh stream sends it whole.
                 if now != last {
                     let event = Event::default().retry(Duration::from_millis(500)).data(&now);
-                    return Some((Ok::<_, Infallible>(event), (n + 1, now)));
+                    return Some((Ok::<_, Infallible>(event), (n + 1, newest, now, place)));
                 }
             }
             None
@@ -141,9 +173,9 @@ fn provider(asked: &Asked) -> &'static Boxes {
     diagnosis::provider(&asked.provider).unwrap_or(&PROVIDERS[0])
 }
 
-/// The id that requests come after.
-fn since(asked: &Asked) -> Option<String> {
-    Uuid::try_parse(&asked.since).ok().map(|id| id.to_string())
+/// The id that requests come after: it has the time at which watching began.
+fn since(asked: &Asked) -> Option<Uuid> {
+    Uuid::try_parse(&asked.since).ok().filter(|id| id.get_version_num() == 7)
 }
 
 /// Below the id of every request that ends from now on.
@@ -152,35 +184,47 @@ fn beginning(now: Timestamp) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
 
-/// The oldest first.
-async fn requests(signed_in: &SignedIn, since: &str) -> Result<Vec<LoggedRequest>> {
-    let request = ListRequestsRequest {
+fn asked_of(signed_in: &SignedIn) -> ListRequestsRequest {
+    ListRequestsRequest {
         organization_id: signed_in.organization_id(),
         caller: signed_in.caller(),
-        outcomes: ALL.to_vec(),
-        page_size: MOST,
-        after_id: since.to_owned(),
         ..ListRequestsRequest::default()
-    };
-    let mut client = signed_in.visit.console.clients.log.clone();
-    Ok(client.list_requests(signed_in.call(request)).await?.into_inner().requests)
+    }
 }
 
-/// What of the page changes.
-async fn part(signed_in: &SignedIn, provider: &'static Boxes, requests: &[LoggedRequest]) -> Result<String> {
+/// The newest since then, the oldest of them first.
+async fn requests(signed_in: &SignedIn, since: Uuid) -> Result<Vec<LoggedRequest>> {
+    // An id begins with its milliseconds.
+    let millis = i64::try_from(since.as_u128() >> 80).unwrap_or_default();
+    let request = ListRequestsRequest {
+        outcomes: ALL.to_vec(),
+        page_size: MOST,
+        from: Some(wire::to_timestamp(millis.saturating_mul(1000))),
+        ..asked_of(signed_in)
+    };
+    let mut client = signed_in.visit.console.clients.log.clone();
+    let newest_first = client.list_requests(signed_in.call(request)).await?.into_inner().requests;
+    Ok(newest_first.into_iter().rev().collect())
+}
+
+/// What of the organization decides whether requests are served. Not as it was when the page was opened.
+async fn state(signed_in: &SignedIn) -> Result<State> {
     let now = signed_in.visit.console.now();
     let tokens = tokens::all(signed_in).await?.into_iter().map(|token| tokens::TokenRow::new(token, now));
     let by_id = GetOrganizationRequest { key: Some(Key::Id(signed_in.organization_id())) };
     let mut organizations = signed_in.visit.console.clients.organizations.clone();
-    // Not as it was when the page was opened.
     let organization = organizations.get_organization(signed_in.call(by_id)).await?.into_inner();
     let valid_tokens = tokens.filter(|token| token.valid).count();
-    let state = State {
+    Ok(State {
         scim_enabled: organization.scim_enabled,
         scim_entitled: organization.scim_entitled,
         // Who comes by OAuth needs none.
         valid_tokens: valid_tokens + usize::from(organization.oauth_entitled),
-    };
+    })
+}
+
+/// What of the page changes.
+fn part(signed_in: &SignedIn, provider: &'static Boxes, requests: &[LoggedRequest], state: State) -> Result<String> {
     let live = Live {
         root: signed_in.visit.console.site.root.clone(),
         findings: diagnosis::of_all(requests, state, provider),

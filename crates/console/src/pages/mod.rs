@@ -29,6 +29,8 @@ use crate::{
     session::SignedIn,
 };
 
+pub(crate) use assistant::Newest;
+
 /// How long a page may take that says what was done.
 const NOTICE_SECONDS: u32 = 60;
 
