@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use wire::Transport;
 
 use crate::{
-    Clock, Config, Random, clients::Clients, cookies::Names, sign_in::Providers, site::Site, strangers::Strangers,
+    Clock, Config, Random, busy::Busy, clients::Clients, cookies::Names, pages::Newest, sign_in::Providers, site::Site,
+    strangers::Strangers,
 };
 
 /// Shared by all requests; cheap to clone.
@@ -23,6 +24,9 @@ pub(crate) struct Shared {
     /// The OpenID providers that were asked lately.
     pub(crate) providers: Providers,
     pub(crate) strangers: Strangers,
+    pub(crate) busy: Busy,
+    /// For pages that watch.
+    pub(crate) newest: Newest,
     pub(crate) request_timeout: Duration,
     clock: Clock,
     random: Random,
@@ -44,6 +48,8 @@ impl Console {
             providers: Providers::new(site.reached, Arc::clone(&clock)),
             clients: Clients::new(identity, token),
             strangers: Strangers::new(),
+            busy: Busy::default(),
+            newest: Newest::new(),
             request_timeout: config.request_timeout,
             site,
             clock,

@@ -20,6 +20,8 @@ pub(crate) struct Names {
     pub(crate) account: &'static str,
     /// The `state` of the sign-in that a member began in this browser.
     pub(crate) account_sign_in: &'static str,
+    /// What was done, for the next page to say once.
+    pub(crate) done: &'static str,
     secure: bool,
 }
 
@@ -34,6 +36,7 @@ impl Names {
                 made: "rollcall-made",
                 account: "rollcall-account",
                 account_sign_in: "rollcall-account-sign-in",
+                done: "rollcall-done",
                 secure: false,
             };
         }
@@ -44,6 +47,7 @@ impl Names {
             made: "__Host-rollcall-made",
             account: "__Host-rollcall-account",
             account_sign_in: "__Host-rollcall-account-sign-in",
+            done: "__Host-rollcall-done",
             secure: true,
         }
     }

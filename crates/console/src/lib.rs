@@ -10,6 +10,7 @@
 
 mod account;
 mod assets;
+mod busy;
 mod calls;
 mod clients;
 mod console;

@@ -113,7 +113,7 @@ impl Shell {
     }
 }
 
-/// What was done, said on the page after it. The address has a word, never a text.
+/// What was done, said on the page after it. The cookie has a word, never a text.
 fn notice(done: Option<&str>) -> Option<&'static str> {
     Some(match done? {
         "scim-on" => "SCIM provisioning is on. Requests with a valid token are served from now on.",

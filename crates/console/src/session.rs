@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRequestParts, Request, State},
+    extract::{FromRequestParts, MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -11,12 +11,13 @@ use http::{Method, StatusCode, header::SET_COOKIE, request::Parts};
 use wire::{
     Reason,
     identity::{
-        Admin, AdminRole, GetOrganizationRequest, Organization, RotateSessionRequest, Session, VerifySessionRequest,
-        get_organization_request::Key,
+        Admin, AdminRole, GetOrganizationRequest, ListSessionsRequest, Organization, RotateSessionRequest, Session,
+        VerifySessionRequest, get_organization_request::Key,
     },
 };
 
 use crate::{
+    busy::Kind,
     console::{Console, sha256},
     cookies, page,
     problem::{Problem, Result},
@@ -81,6 +82,9 @@ impl Role {
     }
 }
 
+/// How the addresses end that a page asks again and again.
+pub(crate) const WATCHED: &str = "/scim/assistant/events";
+
 /// A request of somebody who is signed in.
 #[derive(Clone)]
 pub(crate) struct SignedIn(Arc<Known>);
@@ -98,6 +102,20 @@ impl std::ops::Deref for SignedIn {
 
     fn deref(&self) -> &Known {
         &self.0
+    }
+}
+
+impl SignedIn {
+    /// Whether the session still holds, and its administrator is still one: for answers that take long.
+    ///
+    /// # Errors
+    /// It does not, or that cannot be found out.
+    pub(crate) async fn still(&self) -> Result<()> {
+        let request = ListSessionsRequest { organization_id: self.organization_id(), admin_id: self.admin.id.clone() };
+        let mut admins = self.visit.console.clients.admins.clone();
+        let sessions = admins.list_sessions(self.call(request)).await?.into_inner().sessions;
+        let holds = sessions.iter().any(|session| session.id == self.session.id);
+        holds.then_some(()).ok_or_else(|| Problem::new(StatusCode::FORBIDDEN, "Signed out", "The session has ended."))
     }
 }
 
@@ -125,7 +143,9 @@ pub(crate) async fn authenticate(
         return sign_in_first(&visit, &request);
     }
     let hash = sha256(secret);
-    let verify = VerifySessionRequest { secret_sha256: hash.clone(), browser: Some(visit.browser.clone()) };
+    // A page that asks by itself keeps no session alive.
+    let watching = request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str().ends_with(WATCHED));
+    let verify = VerifySessionRequest { secret_sha256: hash.clone(), browser: Some(visit.browser.clone()), watching };
     let session = match console.clients.admins.clone().verify_session(visit.call(verify)).await {
         Ok(session) => session.into_inner(),
         Err(status) if wire::refusal(&status).reason == Reason::SessionInvalid => {
@@ -142,15 +162,21 @@ pub(crate) async fn authenticate(
     let by_id = GetOrganizationRequest { key: Some(Key::Id(admin.organization_id.clone())) };
     let organization = console.clients.organizations.clone().get_organization(visit.call(by_id)).await?.into_inner();
     // Only where the answer is sure to be taken: the browser shows it. Another request may have been first, which is as good.
-    let rotated = if session.rotation_due && shown(&request) {
+    let rotated = if session.rotation_due && !watching && shown(&request) {
         let rotate = visit.call(RotateSessionRequest { secret_sha256: hash });
         console.clients.admins.clone().rotate_session(rotate).await.ok().map(tonic::Response::into_inner)
     } else {
         None
     };
     let role = Role::from_wire(admin.role());
-    request.extensions_mut().insert(SignedIn(Arc::new(Known { visit, session, admin, role, organization })));
-    let mut response = next.run(request).await;
+    let signed_in = SignedIn(Arc::new(Known { visit, session, admin, role, organization }));
+    let place = console.busy.begin(Kind::Page, &signed_in);
+    request.extensions_mut().insert(signed_in);
+    let mut response = match place {
+        Ok(_place) => next.run(request).await,
+        // With its cookie, which it may have been given just now.
+        Err(problem) => problem.into_response(),
+    };
     if let Some(cookie) = rotated.and_then(|new| console.cookies.set(console.cookies.session, &new.secret, None)) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

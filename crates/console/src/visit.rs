@@ -104,9 +104,6 @@ pub(crate) async fn visit(State(console): State<Console>, mut request: Request, 
     let headers = request.headers();
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let known = cookies::get(headers, console.cookies.browser).filter(|secret| secret.len() == 43).map(str::to_owned);
-    let query = request.uri().query().unwrap_or_default();
-    let done =
-        form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "done").map(|(_, word)| word.into_owned());
     let visit = Visit(Arc::new(Seen {
         request_id: text(&HeaderName::from_static(REQUEST_ID_HEADER)).into(),
         browser: Browser {
@@ -114,7 +111,7 @@ pub(crate) async fn visit(State(console): State<Console>, mut request: Request, 
             user_agent: text(&USER_AGENT).chars().take(300).collect(),
         },
         made: cookies::get(headers, console.cookies.made).map(str::to_owned),
-        done,
+        done: cookies::get(headers, console.cookies.done).map(str::to_owned),
         secret: known.clone().unwrap_or_else(|| console.secret()),
         door: Door::of(request.uri().path()),
         console: console.clone(),
@@ -134,6 +131,14 @@ pub(crate) async fn visit(State(console): State<Console>, mut request: Request, 
         }
     }
 
+    // Said once.
+    if visit.done.is_some()
+        && response.status() == StatusCode::OK
+        && is_page(&response)
+        && let Some(cookie) = console.cookies.remove(console.cookies.done)
+    {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     let new = known.is_none() && console.site.reached != Reached::Plain;
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -158,11 +163,14 @@ pub(crate) async fn visit(State(console): State<Console>, mut request: Request, 
     response
 }
 
+fn is_page(response: &Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
+}
+
 /// What axum refused by itself: a path or query that cannot be read, a method that is not there.
 fn unsaid(response: &Response) -> Option<Problem> {
     let status = response.status();
-    let page = response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"));
-    if page || !(status.is_client_error() || status.is_server_error()) {
+    if is_page(response) || !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
     let text = match status {

@@ -150,7 +150,7 @@ impl Stage<'_> {
         for (name, secret) in [("a session", &session.secret), ("its next secret", &rotated.secret)] {
             self.transcript.hide(secret);
             self.canaries.keep(Kind::Secret, name, secret);
-            let verify = VerifySessionRequest { secret_sha256: sha256(secret), browser: None };
+            let verify = VerifySessionRequest { secret_sha256: sha256(secret), browser: None, watching: false };
             self.answers.extend(format!("{:?}", console.verify_session(verify).await?).into_bytes());
         }
         // The one answer with the client secret is the console's own.

@@ -1,7 +1,7 @@
 //! The connection assistant: what a provider sends while an administrator sets it up, as it arrives, and which box is wrong. The
 //! page works without script, by loading it again; with script the server sends the same part of it whenever something came in.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use askama::Template;
 use axum::{
@@ -14,6 +14,7 @@ use axum::{
 use futures::stream;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
+use moka::future::Cache;
 use serde::Deserialize;
 use uuid::Uuid;
 use wire::identity::{
@@ -23,6 +24,7 @@ use wire::identity::{
 
 use super::{clients, log::Row, overview::grouped, scim_shell, tokens};
 use crate::{
+    busy::Kind,
     diagnosis::{self, Boxes, Finding, PROVIDERS, State, Tone},
     form::Form,
     page::{self, Shell},
@@ -33,11 +35,13 @@ use crate::{
 
 /// Seconds that reads are logged from when watching begins.
 const WATCH: u32 = 15 * 60;
-/// Requests that are looked at.
+/// Requests that are looked at, the newest.
 const MOST: u32 = 300;
 /// Of them, shown.
 const SHOWN: usize = 50;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// What was found by one page that watches is believed for so long by the others of its organization.
+const BELIEVED: Duration = Duration::from_millis(900);
 /// Looks of one answer; then the browser asks again, and the session is looked at anew.
 const LOOKS: u32 = 20;
 
@@ -92,6 +96,26 @@ struct Live {
     more: usize,
 }
 
+/// The newest request of each organization that is watched.
+pub(crate) struct Newest(Cache<String, String>);
+
+impl Newest {
+    pub(crate) fn new() -> Self {
+        Self(Cache::builder().max_capacity(10_000).time_to_live(BELIEVED).build())
+    }
+
+    /// Its id; empty: there is none. One call for all pages of an organization that ask at about the same time.
+    async fn of(&self, signed_in: &SignedIn) -> Result<String, Arc<Problem>> {
+        let ask = async {
+            let request = ListRequestsRequest { outcomes: ALL.to_vec(), page_size: 1, ..asked_of(signed_in) };
+            let mut client = signed_in.visit.console.clients.log.clone();
+            let listed = client.list_requests(signed_in.call(request)).await.map_err(Problem::from)?.into_inner();
+            Ok::<_, Problem>(listed.requests.into_iter().next().map(|request| request.id).unwrap_or_default())
+        };
+        self.0.try_get_with(signed_in.organization_id(), ask).await
+    }
+}
+
 /// `GET scim/assistant`
 pub(crate) async fn show(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
     let provider = provider(&asked);
@@ -136,22 +160,29 @@ pub(crate) async fn watch(signed_in: SignedIn, form: Form) -> Result<Response> {
 pub(crate) async fn events(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
     let since = since(&asked).ok_or_else(Problem::not_found)?;
     let provider = provider(&asked);
-    let looks = stream::unfold((0, String::new()), move |(n, last): (u32, String)| {
+    let place = signed_in.visit.console.busy.begin(Kind::Watching, &signed_in)?;
+    // The switches are looked at once in each answer.
+    let state = state(&signed_in).await?;
+    let looks = stream::unfold((0, String::new(), String::new(), place), move |(n, mut newest, last, place)| {
         let signed_in = signed_in.clone();
         async move {
             for n in n..LOOKS {
                 if n > 0 {
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }
+                let Ok(found) = signed_in.visit.console.newest.of(&signed_in).await else { return None };
+                if n > 0 && found == newest {
+                    continue;
+                }
+                newest = found;
                 let Ok(requests) = requests(&signed_in, since).await else { return None };
-                let Ok(state) = state(&signed_in).await else { return None };
                 let Ok(Part { html: now, .. }) = part(&signed_in, provider, since, &requests, state) else {
                     return None;
                 };
                 // Lines of it are lines of the event; a fresh stream sends it whole.
                 if now != last {
                     let event = Event::default().retry(Duration::from_millis(500)).data(&now);
-                    return Some((Ok::<_, Infallible>(event), (n + 1, now)));
+                    return Some((Ok::<_, Infallible>(event), (n + 1, newest, now, place)));
                 }
             }
             None
@@ -188,19 +219,28 @@ fn beginning(now: Timestamp) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
 
-/// The oldest first.
-async fn requests(signed_in: &SignedIn, since: Uuid) -> Result<Vec<LoggedRequest>> {
-    let request = ListRequestsRequest {
+fn asked_of(signed_in: &SignedIn) -> ListRequestsRequest {
+    ListRequestsRequest {
         organization_id: signed_in.organization_id(),
         caller: signed_in.caller(),
-        outcomes: ALL.to_vec(),
-        to: Some(wire::to_timestamp(end_of(since).as_microsecond())),
-        page_size: MOST,
-        after_id: since.to_string(),
         ..ListRequestsRequest::default()
+    }
+}
+
+/// The newest since then, the oldest of them first.
+async fn requests(signed_in: &SignedIn, since: Uuid) -> Result<Vec<LoggedRequest>> {
+    // An id begins with its milliseconds.
+    let millis = i64::try_from(since.as_u128() >> 80).unwrap_or_default();
+    let request = ListRequestsRequest {
+        outcomes: ALL.to_vec(),
+        page_size: MOST,
+        from: Some(wire::to_timestamp(millis.saturating_mul(1000))),
+        to: Some(wire::to_timestamp(end_of(since).as_microsecond())),
+        ..asked_of(signed_in)
     };
     let mut client = signed_in.visit.console.clients.log.clone();
-    Ok(client.list_requests(signed_in.call(request)).await?.into_inner().requests)
+    let newest_first = client.list_requests(signed_in.call(request)).await?.into_inner().requests;
+    Ok(newest_first.into_iter().rev().collect())
 }
 
 /// What of the organization decides whether requests are served. Not as it was when the page was opened.

@@ -16,16 +16,18 @@ use http::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::{Duration, Instant};
 use wire::{
     Reason,
     identity::{
-        Event, GetProvisioningLogRequest, GetRequestRequest, ListRequestsRequest, LoggedRequest, Outcome,
-        SetProvisioningLogRequest,
+        CountRequestsRequest, Event, GetProvisioningLogRequest, GetRequestRequest, ListRequestsRequest,
+        ListRequestsResponse, LoggedRequest, Outcome, SetProvisioningLogRequest,
     },
 };
 
 use super::{directory::AT_ONCE, history, said, see, status, who::Names};
 use crate::{
+    busy::{Kind, Place},
     diagnosis::{self, ANY, Boxes, Finding},
     form::Form,
     page::{self, Section, Shell},
@@ -36,6 +38,10 @@ use crate::{
 
 const PAGE: u32 = 50;
 const EXPORTED_AT_ONCE: u32 = 500;
+/// Whoever reads more slowly gets a part.
+const LONGEST_EXPORT: Duration = Duration::from_secs(15 * 60);
+/// How far back the page says that requests were left out.
+const LEFT_OUT_HOURS: i64 = 24;
 
 /// What is looked for, and from where on.
 #[derive(Clone, Default, Deserialize)]
@@ -177,6 +183,8 @@ struct LogPage {
     outcomes: Vec<Choice>,
     spans: Vec<Choice>,
     rows: Vec<Row>,
+    /// Requests that are counted and not in the log.
+    left_out: u64,
     /// The search has not come to its end.
     unfinished: bool,
     next: String,
@@ -196,8 +204,18 @@ async fn shown(signed_in: &SignedIn, asked: Asked, days: Option<String>, error: 
     let clients = &signed_in.visit.console.clients;
     let request = signed_in.call(asked.request(signed_in, PAGE));
     let settings = signed_in.call(GetProvisioningLogRequest { organization_id: signed_in.organization_id() });
-    let (mut log, mut kept) = (clients.log.clone(), clients.log.clone());
-    let (listed, settings) = tokio::try_join!(log.list_requests(request), kept.get_provisioning_log(settings))?;
+    let day_ago = signed_in.visit.console.now() - SignedDuration::from_hours(LEFT_OUT_HOURS);
+    let counts = signed_in.call(CountRequestsRequest {
+        organization_id: signed_in.organization_id(),
+        from: Some(wire::to_timestamp(day_ago.as_microsecond())),
+        to: None,
+    });
+    let (mut log, mut kept, mut counted) = (clients.log.clone(), clients.log.clone(), clients.log.clone());
+    let (listed, settings, counts) = tokio::try_join!(
+        log.list_requests(request),
+        kept.get_provisioning_log(settings),
+        counted.count_requests(counts)
+    )?;
     let listed = listed.into_inner();
     let page = LogPage {
         shell: Shell::new(signed_in, Section::Log, "Provisioning log"),
@@ -217,6 +235,7 @@ async fn shown(signed_in: &SignedIn, asked: Asked, days: Option<String>, error: 
             &asked.within,
         ),
         rows: listed.requests.iter().map(|request| Row::new(request, &ANY)).collect(),
+        left_out: counts.into_inner().counts.iter().map(|hour| hour.left_out).sum(),
         unfinished: listed.requests.len() < PAGE as usize && !listed.next_page_token.is_empty(),
         next: match &*listed.next_page_token {
             "" => String::new(),
@@ -358,22 +377,57 @@ fn rule_means(rule: &str) -> &'static str {
     }
 }
 
+/// An export that goes on.
+struct Export {
+    signed_in: SignedIn,
+    asked: Asked,
+    /// Read already.
+    listed: Option<ListRequestsResponse>,
+    until: Instant,
+    _place: Place,
+}
+
+impl Export {
+    async fn read(&self) -> Result<ListRequestsResponse> {
+        let request = self.asked.request(&self.signed_in, EXPORTED_AT_ONCE);
+        let mut log = self.signed_in.visit.console.clients.log.clone();
+        Ok(log.list_requests(self.signed_in.call(request)).await?.into_inner())
+    }
+
+    /// Some lines, and what goes on after them.
+    async fn next(mut self) -> std::io::Result<(Bytes, Option<Self>)> {
+        // The browser sees that the file is not whole.
+        let broken = |_| std::io::Error::other("the log cannot be read");
+        let listed = match self.listed.take() {
+            Some(listed) => listed,
+            None => {
+                let more = async {
+                    self.signed_in.still().await?;
+                    self.read().await
+                };
+                match tokio::time::timeout_at(self.until, more).await {
+                    Ok(listed) => listed.map_err(broken)?,
+                    Err(_) => return Err(std::io::Error::other("the export took too long")),
+                }
+            }
+        };
+        let page = listed.next_page_token;
+        let text = lines(&self.signed_in, listed.requests).await?;
+        let next = (!page.is_empty()).then(|| Self { asked: Asked { page, ..self.asked.clone() }, ..self });
+        Ok((Bytes::from(text), next))
+    }
+}
+
 /// `GET log/export`: a line for each, the newest first, as the search finds them.
 pub(crate) async fn export(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
-    let first = Asked { page: String::new(), ..asked };
-    let lines = stream::try_unfold(Some(first), move |asked| {
-        let signed_in = signed_in.clone();
-        async move {
-            let Some(asked) = asked else { return Ok::<_, std::io::Error>(None) };
-            let mut log = signed_in.visit.console.clients.log.clone();
-            let listed = log.list_requests(signed_in.call(asked.request(&signed_in, EXPORTED_AT_ONCE))).await;
-            // The browser sees that the file is not whole.
-            let listed = listed.map_err(|_| std::io::Error::other("the log cannot be read"))?.into_inner();
-            let text = lines(&signed_in, listed.requests).await?;
-            let page = listed.next_page_token;
-            let next = (!page.is_empty()).then_some(Asked { page, ..asked });
-            Ok(Some((Bytes::from(text), next)))
-        }
+    let place = signed_in.visit.console.busy.begin(Kind::Exporting, &signed_in)?;
+    let asked = Asked { page: String::new(), ..asked };
+    let mut export = Export { signed_in, asked, listed: None, until: Instant::now() + LONGEST_EXPORT, _place: place };
+    // What is wrong with the search is said on a page.
+    export.listed = Some(export.read().await?);
+    let lines = stream::try_unfold(Some(export), async |export| match export {
+        Some(export) => export.next().await.map(Some),
+        None => Ok(None),
     });
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson")),

@@ -33,6 +33,11 @@ use crate::{
     session::SignedIn,
 };
 
+pub(crate) use assistant::Newest;
+
+/// How long a page may take that says what was done.
+const NOTICE_SECONDS: u32 = 60;
+
 /// Before what cannot be taken back.
 #[derive(Template)]
 #[template(path = "confirm.html")]
@@ -95,9 +100,15 @@ fn made_before(signed_in: &SignedIn, form: &Form, back: &str) -> Result<Option<R
     see(signed_in, back, "made").map(Some)
 }
 
-/// On to a page of the console, which says what was done.
+/// On to a page of the console, which says what was done. The word is in a cookie that is good for one page: one in the address would
+/// let any link say so.
 fn see(signed_in: &SignedIn, path: &str, done: &str) -> Result<Response> {
-    page::see(&format!("{}/{path}?done={done}", signed_in.visit.console.site.root))
+    let console = &signed_in.visit.console;
+    let mut response = page::see(&format!("{}/{path}", console.site.root))?;
+    if let Some(cookie) = console.cookies.set(console.cookies.done, done, Some(NOTICE_SECONDS)) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 /// A page with what was wrong with its form, or a page of its own for what was wrong otherwise.

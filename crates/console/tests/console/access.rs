@@ -191,10 +191,7 @@ async fn a_change_is_sent_by_a_form_of_this_browser_in_this_session_from_here() 
     browser.get("/console/scim").await.is(200).says("aria-checked=\"false\"");
     // An old browser, which has only `Origin`.
     let headers = [("content-type", FORM), ("origin", ORIGIN)];
-    browser
-        .send(Method::POST, "/console/scim/enabled", &headers, on(&mine))
-        .await
-        .goes_to("/console/scim?done=scim-on");
+    browser.send(Method::POST, "/console/scim/enabled", &headers, on(&mine)).await.goes_to("/console/scim");
     // Too large.
     let large = format!("{}&x={}", on(&mine), "a".repeat(70_000));
     browser.send_form("/console/scim/enabled", large).await.is(413);
@@ -285,4 +282,19 @@ async fn links_follow_the_path_of_the_public_url() {
     browser.get("/console/users").await.goes_to("/rollcall/console/sign-in?return_to=%2Frollcall%2Fconsole%2Fusers");
     let page = browser.get("/console/sign-in").await.is(200).says("action=\"/rollcall/console/sign-in/start\"");
     assert!(!page.body.contains("\"/console"));
+}
+
+#[tokio::test]
+async fn a_link_makes_no_page_say_that_something_was_done() {
+    let world = World::start().await;
+    let mut browser = world.signed_in("ada@example.com", AdminRole::Owner).await;
+    let claimed = browser.get("/console/scim?done=token-revoked").await.is(200);
+    assert!(!claimed.body.contains("id=\"notice\"") && !claimed.body.contains("is revoked"), "{}", claimed.body);
+    browser.get("/console/log").await.is(200);
+    browser.post("/console/log/retention", &[("retention_days", "7")]).await.goes_to("/console/log");
+    // What is no page does not say it, and so does not use it up.
+    browser.get("/console/log/export").await.is(200);
+    browser.get("/console/log").await.is(200).says("id=\"notice\"").says("Saved.");
+    let again = browser.get("/console/log").await.is(200);
+    assert!(!again.body.contains("id=\"notice\""), "it is said once");
 }

@@ -13,3 +13,4 @@ mod provider;
 mod safety;
 mod scim;
 mod sign_in;
+mod watching;

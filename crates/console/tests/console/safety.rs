@@ -143,7 +143,7 @@ async fn a_deleted_user_is_listed_and_restored() {
     viewer.post(&restore, &[]).await.is(403).says("Your role is viewer");
 
     admin.get(&page).await.is(200).says("It is active at once.").says(&restore);
-    let user = format!("/console/users/{kit}?done=user-restored");
+    let user = format!("/console/users/{kit}");
     admin.post(&restore, &[]).await.goes_to(&user);
     admin.get(&user).await.is(200).says("The user is restored").says("Ops");
     assert_eq!(world.active(&kit).await, Some(true));
@@ -285,7 +285,7 @@ async fn a_hold_is_told_of_and_all_of_it_is_restored() {
     admin.get(&approve).await.is(200).says("Who was deleted is erased 30 days after the deletion");
     admin.get(&restore).await.is(200).says("Who was deactivated is active again.");
     admin.send_form(&restore, "_token=made-up".to_owned()).await.is(403);
-    admin.post(&restore, &[]).await.goes_to("/console/holds?done=hold-restoring");
+    admin.post(&restore, &[]).await.goes_to("/console/holds");
     let restored = world.until_hold(HoldState::Restored).await;
     assert_eq!((restored.restored, restored.failed), (10, 1));
     for (number, id) in users.iter().enumerate() {
@@ -328,7 +328,7 @@ async fn a_hold_is_approved() {
     owner_later.get(&page).await.is(200).says("not before a decision about");
     let approve = format!("/console/holds/{}/approve", hold.id);
     owner_later.get(&approve).await.is(200).says("Who was deactivated stays so");
-    owner_later.post(&approve, &[]).await.goes_to("/console/holds?done=hold-approved");
+    owner_later.post(&approve, &[]).await.goes_to("/console/holds");
     owner_later.get("/console/holds").await.is(200).says(">approved</span>").says("owner@example.com");
     owner_later.get(&page).await.is(404);
     assert_eq!(world.active(&users[0]).await, Some(false));
@@ -359,11 +359,8 @@ async fn deletion_settings_are_an_owners() {
         }
         assert_eq!((page.field("grace-days"), page.field("hold-percent")), (days.to_owned(), percent.to_owned()));
     }
-    owner
-        .post("/console/deletion", &[("grace_days", "7"), ("hold_percent", "0")])
-        .await
-        .goes_to("/console/deletion?done=deletion-saved");
-    let page = owner.get("/console/deletion?done=deletion-saved").await.is(200).says("are saved");
+    owner.post("/console/deletion", &[("grace_days", "7"), ("hold_percent", "0")]).await.goes_to("/console/deletion");
+    let page = owner.get("/console/deletion").await.is(200).says("are saved");
     assert_eq!((page.field("grace-days"), page.field("hold-percent")), ("7".to_owned(), "0".to_owned()));
     owner.get("/console/users/deleted").await.is(200).says("for 7 days");
     owner.get("/console/holds").await.is(200).says("Holds are switched off.");

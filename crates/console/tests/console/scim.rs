@@ -34,9 +34,8 @@ async fn the_switch_is_turned_and_the_change_names_who_did() {
     let world = World::start().await;
     let mut admin = world.signed_in("admin@example.com", AdminRole::Admin).await;
     admin.get("/console/scim").await.is(200).says("aria-checked=\"false\"").says("https://scim.example.com/scim/v2");
-    admin.post("/console/scim/enabled", &[("enabled", "true")]).await.goes_to("/console/scim?done=scim-on");
-    let page =
-        admin.get("/console/scim?done=scim-on").await.is(200).says("aria-checked=\"true\"").says("id=\"notice\"");
+    admin.post("/console/scim/enabled", &[("enabled", "true")]).await.goes_to("/console/scim");
+    let page = admin.get("/console/scim").await.is(200).says("aria-checked=\"true\"").says("id=\"notice\"");
     assert!(!page.body.contains("disabled"));
     let request = GetOrganizationRequest { key: Some(Key::Id(world.organization.clone())) };
     let organization = world.organizations.clone().get_organization(request).await.expect("organization");
@@ -86,7 +85,7 @@ async fn a_token_is_shown_once_and_a_reload_makes_no_other() {
     assert!(made.cookies().iter().all(|cookie| !cookie.contains("rc_scim_")));
     assert!(world.valid(&secret).await);
     // Reloaded.
-    admin.send_form("/console/scim/tokens", body).await.goes_to("/console/scim/tokens?done=made");
+    admin.send_form("/console/scim/tokens", body).await.goes_to("/console/scim/tokens");
     let listed = admin.get("/console/scim/tokens").await.is(200).says("Okta &#60;prod&#62;").says("admin@example.com");
     assert!(!listed.body.contains("rc_scim_"));
     let tokens = world.list().await;
@@ -142,10 +141,7 @@ async fn a_token_gives_way_to_its_successor_and_is_revoked_after_a_question() {
     let successor = &tokens.iter().find(|token| token.id != id).expect("successor").id;
     admin.get(&format!("/console/scim/tokens/{successor}/revoke")).await.is(200).says("Okta");
     assert!(world.valid(&second).await, "a question changes nothing");
-    admin
-        .post(&format!("/console/scim/tokens/{successor}/revoke"), &[])
-        .await
-        .goes_to("/console/scim/tokens?done=token-revoked");
+    admin.post(&format!("/console/scim/tokens/{successor}/revoke"), &[]).await.goes_to("/console/scim/tokens");
     assert!(!world.valid(&second).await);
 }
 
@@ -191,10 +187,7 @@ async fn an_oauth_client_is_made_approved_rotated_and_revoked() {
     admin.get(&format!("/console/scim/clients/{id}/retire")).await.is(200);
     admin.post(&format!("/console/scim/clients/{id}/retire"), &[("force", "true")]).await.is(303);
     admin.get(&format!("/console/scim/clients/{id}/revoke")).await.is(200).says("Okta");
-    admin
-        .post(&format!("/console/scim/clients/{id}/revoke"), &[])
-        .await
-        .goes_to("/console/scim/clients?done=client-revoked");
+    admin.post(&format!("/console/scim/clients/{id}/revoke"), &[]).await.goes_to("/console/scim/clients");
     admin.get("/console/scim/clients").await.is(200).says("revoked");
 
     // By assertions: without a secret.
@@ -204,7 +197,7 @@ async fn an_oauth_client_is_made_approved_rotated_and_revoked() {
     admin.post("/console/scim/clients", &fields).await.is(422).says("role=\"alert\"");
     fields.push(("jwks_uri", "https://i.example/keys"));
     admin.get("/console/scim/clients/new?kind=jwt_bearer").await.is(200);
-    admin.post("/console/scim/clients", &fields).await.goes_to("/console/scim/clients?done=client-made");
+    admin.post("/console/scim/clients", &fields).await.goes_to("/console/scim/clients");
     admin.get("/console/scim/clients").await.is(200).says("https://i.example");
 }
 

@@ -219,7 +219,8 @@ async fn finish(core: &Core, request: proto::FinishSignInRequest) -> Result<prot
 }
 
 async fn verify(core: &Core, request: proto::VerifySessionRequest) -> Result<proto::Session, Refusal> {
-    let (session, now) = core.session_verify(secret(&request.secret_sha256)?, browser(request.browser)).await?;
+    let used_by = (!request.watching).then(|| browser(request.browser));
+    let (session, now) = core.session_verify(secret(&request.secret_sha256)?, used_by).await?;
     Ok(shown(session, now))
 }
 

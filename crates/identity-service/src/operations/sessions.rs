@@ -75,11 +75,15 @@ impl Core {
         Ok(session)
     }
 
-    /// By the hash of its secret. Counts as a use.
-    pub(crate) async fn session_verify(&self, shown: Hash, browser: Browser) -> Result<(Session, Instant), Refusal> {
+    /// By the hash of its secret. Counts as a use, where there is a browser: a page that asks by itself is none.
+    pub(crate) async fn session_verify(
+        &self,
+        shown: Hash,
+        browser: Option<Browser>,
+    ) -> Result<(Session, Instant), Refusal> {
         let now = self.clock.now();
         let mut found = self.session_by_hash(shown, now).await?;
-        if found.use_due(now) {
+        if let Some(browser) = browser.filter(|_| found.use_due(now)) {
             found.last_used = now;
             found.browser = browser;
             let (org, id, browser) = (found.org, found.id, found.browser.clone());

@@ -18,7 +18,7 @@ impl World {
     }
 
     async fn verify_from(&self, secret: &str, browser: Option<proto::Browser>) -> Result<proto::Session, Status> {
-        let request = proto::VerifySessionRequest { secret_sha256: sha256(secret).into(), browser };
+        let request = proto::VerifySessionRequest { secret_sha256: sha256(secret).into(), browser, watching: false };
         Ok(self.console.clone().verify_session(request).await?.into_inner())
     }
 
@@ -66,6 +66,29 @@ async fn a_session_ends_fifteen_minutes_after_its_last_use_and_twelve_hours_afte
         world.later(1);
         assert_eq!(reason(world.verify(&busy.secret).await), Reason::SessionInvalid);
         assert_eq!(world.session_list(&org, "").await.expect("list").len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_that_asks_by_itself_is_no_use() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let made = world.joined(&org, "ada@x", AdminRole::Owner).await;
+        let watch = async || {
+            let request = proto::VerifySessionRequest {
+                secret_sha256: sha256(&made.secret).into(),
+                browser: browser(),
+                watching: true,
+            };
+            world.console.clone().verify_session(request).await
+        };
+        for _ in 0..14 {
+            world.later(MINUTE);
+            watch().await.expect("holds");
+        }
+        world.later(MINUTE);
+        assert_eq!(reason(watch().await), Reason::SessionInvalid);
     })
     .await;
 }
@@ -194,7 +217,8 @@ async fn what_is_wrong_in_itself_is_no_session() {
         assert_eq!(reason(world.verify("rc_session_unknown").await), Reason::SessionInvalid);
         assert_eq!(reason(world.rotate("rc_session_unknown").await), Reason::SessionInvalid);
         for bytes in [Vec::new(), vec![0; 33]] {
-            let request = proto::VerifySessionRequest { secret_sha256: bytes.clone().into(), browser: None };
+            let request =
+                proto::VerifySessionRequest { secret_sha256: bytes.clone().into(), browser: None, watching: false };
             assert_eq!(reason(world.console.clone().verify_session(request).await), Reason::InvalidArgument);
             let request = proto::RotateSessionRequest { secret_sha256: bytes.into() };
             assert_eq!(reason(world.console.clone().rotate_session(request).await), Reason::InvalidArgument);

@@ -78,17 +78,24 @@ struct Stranger {
 }
 
 impl Unknown {
-    /// Where there is no room, one gives way of the address that has most, if that has more than this one.
-    fn push(&mut self, entry: LoggedRequest, digests: Vec<[u8; 32]>, address: Option<IpAddr>) {
-        let address = address.map(network);
-        let own = self.of_address.get(&address).copied().unwrap_or_default();
-        if self.all.len() >= MOST_UNKNOWN {
-            let largest = self.of_address.iter().max_by_key(|(_, n)| **n).map(|(address, n)| (*address, *n));
-            let Some((largest, _)) = largest.filter(|(_, n)| *n > own + 1) else { return };
-            let Some(place) = self.all.iter().rposition(|one| one.address == largest) else { return };
-            self.all.swap_remove(place);
-            self.of_address.entry(largest).and_modify(|n| *n -= 1);
+    /// Whether there is room for one from there, and which has to give way: one of the address that has most, if that has more.
+    fn room(&self, address: Option<IpAddr>) -> Option<Option<usize>> {
+        if self.all.len() < MOST_UNKNOWN {
+            return Some(None);
         }
+        let own = self.of_address.get(&address.map(network)).copied().unwrap_or_default();
+        let (largest, n) = self.of_address.iter().max_by_key(|(_, n)| **n)?;
+        let place = || self.all.iter().rposition(|one| one.address == *largest);
+        if *n > own + 1 { place().map(Some) } else { None }
+    }
+
+    fn push(&mut self, entry: LoggedRequest, digests: Vec<[u8; 32]>, address: Option<IpAddr>) {
+        let Some(gives_way) = self.room(address) else { return };
+        if let Some(place) = gives_way {
+            let gone = self.all.swap_remove(place);
+            self.of_address.entry(gone.address).and_modify(|n| *n -= 1);
+        }
+        let address = address.map(network);
         *self.of_address.entry(address).or_default() += 1;
         self.all.push(Stranger { entry, digests, address });
     }
@@ -105,8 +112,13 @@ fn network(address: IpAddr) -> IpAddr {
 impl Log {
     /// A request has ended.
     pub(crate) fn note(&self, arrived: &Arrived, ended: &Ended<'_>) {
-        let (outcome, entry) = row(arrived, ended, new_id(ended.at));
         let organization = arrived.trail.noted().organization.clone();
+        // Of a flood that is nobody's not even the entry is made.
+        let wanted = || !arrived.secrets.is_empty() && self.waiting().unknown.room(arrived.address).is_some();
+        if organization.is_none() && !wanted() {
+            return;
+        }
+        let (outcome, entry) = row(arrived, ended, new_id(ended.at));
         let mut waiting = self.waiting();
         match (organization, entry) {
             (Some(organization), entry) => {
@@ -115,10 +127,10 @@ impl Log {
                     waiting.push(entry);
                 }
             }
-            (None, Some(entry)) if !arrived.secrets.is_empty() => {
+            (None, Some(entry)) => {
                 waiting.unknown.push(entry, arrived.secrets.clone(), arrived.address);
             }
-            (None, _) => return,
+            (None, None) => return,
         }
         let full = waiting.entries.len() >= BATCH;
         drop(waiting);

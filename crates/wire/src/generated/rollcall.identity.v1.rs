@@ -272,6 +272,9 @@ pub struct VerifySessionRequest {
     pub secret_sha256: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "2")]
     pub browser: ::core::option::Option<Browser>,
+    /// A page that asks by itself: whether the session holds, and no use of it.
+    #[prost(bool, tag = "3")]
+    pub watching: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateSessionRequest {
