@@ -151,7 +151,7 @@ fn the_example_environment_names_each_required_variable_and_sets_none() {
 fn the_image_is_pinned_and_does_not_run_as_root() {
     let dockerfile = read("Dockerfile");
     let images: Vec<&str> = dockerfile.lines().filter_map(|line| line.strip_prefix("FROM ")).collect();
-    assert_eq!(images.len(), 2);
+    assert_eq!(images.len(), 3);
     for image in images {
         let tag = image.split(' ').next().and_then(|image| image.split_once(':')).map_or("", |(_, tag)| tag);
         assert!(tag.contains('.') && tag.starts_with(|c: char| c.is_ascii_digit()), "{image}");

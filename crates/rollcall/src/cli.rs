@@ -381,7 +381,7 @@ pub(crate) enum AccountCommand {
         /// Slug or id
         org: String,
         /// Only those in this state [default: all but deleted ones]
-        #[arg(long, env = "ROLLCALL_ACCOUNT_STATE", value_enum)]
+        #[arg(long, env = "ROLLCALL_STATE", value_enum)]
         state: Option<AccountStateName>,
         /// Those after this id, as the page before ends with
         #[arg(long, env = "ROLLCALL_AFTER", value_name = "ID")]
@@ -399,7 +399,7 @@ pub(crate) enum AccountCommand {
         /// Slug or id
         org: String,
         /// What finds the user at the first sign-in
-        #[arg(long, env = "ROLLCALL_ACCOUNT_LINK", value_enum)]
+        #[arg(long, env = "ROLLCALL_LINK", value_enum)]
         link: Option<AccountLink>,
         /// Whether users who were not provisioned may sign in, and are created then
         #[arg(long, env = "ROLLCALL_JUST_IN_TIME", value_name = "true|false")]

@@ -289,6 +289,13 @@ mod tests {
                 | "SESSION_INVALID"
                 | "SESSION_NOT_FOUND"
                 | "REQUEST_NOT_FOUND"
+                | "ACCOUNT_STATE"
+                | "ACCOUNT_LOCKED"
+                | "KEY_INVALID"
+                | "UNLOCK_FAILED"
+                | "LIMITED"
+                | "NOT_CONFIRMING"
+                | "MAIL_OFF"
                 | "INTERNAL" => 500,
                 other => panic!("no expectation for {other}"),
             };
