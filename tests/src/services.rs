@@ -36,7 +36,7 @@ const SCOPES: [&str; 3] = ["identities:read", "identities:watch", "administer"];
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 /// By `identities:read`; all but these and [`WATCHES`] is an administrator's.
-const READS: [&str; 11] = [
+const READS: [&str; 15] = [
     "GetUser",
     "LookUpUsers",
     "ListUsers",
@@ -48,6 +48,10 @@ const READS: [&str; 11] = [
     "GetOrganization",
     "ListOrganizations",
     "ListSchemas",
+    "GetAccount",
+    "ListAccounts",
+    "CountAccounts",
+    "GetAccountPolicy",
 ];
 /// By `identities:watch`.
 const WATCHES: [&str; 2] = ["ListEvents", "ListEventsOfSubject"];
