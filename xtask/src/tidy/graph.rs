@@ -10,9 +10,9 @@ use cargo_metadata::{DependencyKind, Metadata};
 /// Each member with the members it may depend on.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("rollcall", &["console", "identity-service", "scim-gateway", "telemetry", "token-service", "wire"]),
-    ("console", &["scim", "telemetry", "wire"]),
+    ("console", &["account-keys", "scim", "telemetry", "wire"]),
     ("scim-gateway", &["scim", "telemetry", "wire"]),
-    ("identity-service", &["scim", "store", "telemetry", "wire"]),
+    ("identity-service", &["account-keys", "scim", "store", "telemetry", "wire"]),
     ("token-service", &["scim", "store", "telemetry", "wire"]),
     ("wire", &["scim"]),
     ("store", &[]),

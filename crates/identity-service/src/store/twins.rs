@@ -204,7 +204,7 @@ fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
     let names = names_page(conn, OURS, UserId(Uuid::nil()), 10)?;
     assert_eq!(names.len(), 1, "one of ours is beyond ASCII");
     name_key_update(conn, OURS, &names[0], "new")?;
-    account::work(conn)?;
+    account::work(conn, OURS)?;
     console::work(conn, OURS)?;
     log::work(conn, log::NUMBERED)?;
     blocks_split_alone(conn, OURS)?;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{NAMED, OURS, STRANGER, THEIRS, user};
 use crate::{
     domain::{
-        SessionId, UserId,
+        OrgId, SessionId, UserId,
         account::{KeyId, Link, NewAccountSession, Policy, Presence, Sought, Stage},
         admin::Pin,
         keys::{
@@ -159,13 +159,13 @@ pub(super) fn rows(database: &TestDatabase) -> String {
     sql
 }
 
-pub(super) fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
+pub(super) fn work(conn: &mut AnyConnection, org: OrgId) -> Result<(), store::Error> {
     of_accounts(conn)?;
     of_sessions(conn)?;
     of_keys(conn)?;
     of_guesses(conn)?;
     of_the_organization(conn)?;
-    account::accounts_purge(conn, OURS, &[member().0, STRANGER])?;
+    account::accounts_purge(conn, org, &[member().0, STRANGER])?;
     assert!(account::account_lock(conn, OURS, member())?.is_none(), "ours is gone");
     Ok(())
 }
