@@ -125,7 +125,7 @@ impl Core {
             });
             let event = NewEvent { kind: Kind::AccountSignedIn, subject: user.0, delta };
             core.record(conn, &member_scope(org, user, &request_id), now, &[event])?;
-            let session = account_session::account_session_by_hash(conn, hash)?;
+            let session = account_session::account_session_get(conn, org, hash)?;
             // Deactivated at the same time, say.
             let session = session.filter(|session| session.holds(now));
             session.map(|session| SignIn::Done(Box::new(session))).ok_or(Refused::Store(Error::Serialization))
@@ -254,18 +254,23 @@ impl Core {
 
     pub(crate) async fn account_session_end(&self, shown: Hash) -> Result<(), Refusal> {
         let now = self.clock.now();
-        let found = self.db.across().seek(move |conn| Ok(account_session::account_session_by_hash(conn, shown)?)).await;
-        let Some(session) = found.map_err(refusal)? else { return Ok(()) };
+        let Some(session) = self.account_session_find(shown).await? else { return Ok(()) };
         let (org, id) = (session.org, session.id);
         let end = move |conn: &mut AnyConnection| Ok(account_session::account_session_end(conn, org, id, now)?);
         self.db.of(org).write(end).await.map_err(refusal)
     }
 
+    /// The secret finds the organization, and nothing else across organizations.
+    async fn account_session_find(&self, shown: Hash) -> Result<Option<AccountSession>, Refusal> {
+        let owner = self.db.across().seek(move |conn| Ok(account_session::account_session_by_hash(conn, shown)?)).await;
+        let Some(org) = owner.map_err(refusal)? else { return Ok(None) };
+        self.seek(org, move |conn| Ok(account_session::account_session_get(conn, org, shown)?)).await
+    }
+
     /// One that holds.
     pub(super) async fn account_session(&self, shown: Hash) -> Result<(AccountSession, Instant), Refusal> {
         let now = self.clock.now();
-        let found = self.db.across().seek(move |conn| Ok(account_session::account_session_by_hash(conn, shown)?)).await;
-        let found = found.map_err(refusal)?.ok_or_else(session_invalid)?;
+        let found = self.account_session_find(shown).await?.ok_or_else(session_invalid)?;
         if found.holds(now) {
             return Ok((found, now));
         }
@@ -422,7 +427,11 @@ pub(crate) fn is_invited(member: &Member) -> bool {
 
 /// In the caller's transaction: whoever lost its access since has no session any more.
 pub(super) fn session_in(conn: &mut AnyConnection, shown: Hash, now: Instant) -> Result<AccountSession, Refused> {
-    let found = account_session::account_session_by_hash(conn, shown)?.filter(|session| session.holds(now));
+    let found = match account_session::account_session_by_hash(conn, shown)? {
+        Some(org) => account_session::account_session_get(conn, org, shown)?,
+        None => None,
+    };
+    let found = found.filter(|session| session.holds(now));
     found.ok_or_else(|| Refused::Refused(session_invalid()))
 }
 

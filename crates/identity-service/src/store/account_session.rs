@@ -21,6 +21,12 @@ use crate::domain::{
 };
 
 #[derive(QueryableByName)]
+struct Owner {
+    #[diesel(sql_type = Id)]
+    org: OrgId,
+}
+
+#[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = Id)]
     org: OrgId,
@@ -52,8 +58,16 @@ pub(super) const ADMINISTERS: &str = "EXISTS (SELECT 1 FROM console_admin c WHER
 
 /// By the hash of its secret. Finds the organization. User, provider and role are as they are now: who was deactivated or
 /// deleted has no session from that moment on.
-pub(crate) fn account_session_by_hash(
+pub(crate) fn account_session_by_hash(conn: &mut AnyConnection, shown: Hash) -> Result<Option<OrgId>, store::Error> {
+    let text = "SELECT org FROM account_session WHERE secret_sha256 = ?";
+    let row: Option<Owner> = Statement::new(text, [Value::Bytes(shown.0.to_vec())]).row(conn)?;
+    Ok(row.map(|row| row.org))
+}
+
+/// With its user as that is now.
+pub(crate) fn account_session_get(
     conn: &mut AnyConnection,
+    org: OrgId,
     shown: Hash,
 ) -> Result<Option<AccountSession>, store::Error> {
     let text = format!(
@@ -61,9 +75,10 @@ pub(crate) fn account_session_by_hash(
          {ADMINISTERS} AS may_confirm, {USER_COLUMNS}, {COLUMNS} FROM account_session s \
          JOIN account a ON a.org = s.org AND a.user_id = s.user_id JOIN scim_user r ON r.org = s.org AND r.id = s.user_id \
          LEFT JOIN account_key k ON k.org = a.org AND k.id = a.key_id LEFT JOIN sign_in_provider p ON p.org = s.org \
-         WHERE s.secret_sha256 = ?"
+         WHERE s.org = ? AND s.secret_sha256 = ?"
     );
-    let Some(row) = Statement::new(text, [Value::Bytes(shown.0.to_vec())]).row::<Row>(conn)? else { return Ok(None) };
+    let values = [Value::id(org), Value::Bytes(shown.0.to_vec())];
+    let Some(row) = Statement::new(text, values).row::<Row>(conn)? else { return Ok(None) };
     let member = row.user.with(row.account)?;
     Ok(member.account.clone().map(|account| AccountSession {
         org: row.org,

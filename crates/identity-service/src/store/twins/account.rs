@@ -206,9 +206,9 @@ fn of_accounts(conn: &mut AnyConnection) -> Result<(), store::Error> {
 }
 
 fn of_sessions(conn: &mut AnyConnection) -> Result<(), store::Error> {
-    let ours = account_session::account_session_by_hash(conn, Hash([34; 32]))?.expect("ours");
+    let ours = account_session::account_session_get(conn, OURS, Hash([34; 32]))?.expect("ours");
     assert_eq!((ours.org, ours.id, ours.account.stage), (OURS, SESSION, Stage::Accepted));
-    let theirs = account_session::account_session_by_hash(conn, Hash([33; 32]))?.expect("theirs");
+    let theirs = account_session::account_session_get(conn, THEIRS, Hash([33; 32]))?.expect("theirs");
     assert_eq!((theirs.org, theirs.id, theirs.account.stage), (THEIRS, SESSION, Stage::Confirmed));
     account_session::account_session_used(conn, OURS, SESSION, &Browser::default(), NOW)?;
     assert!(account_session::account_session_unlock(conn, OURS, SESSION, NOW)?, "ours");
