@@ -198,9 +198,6 @@ fn outcome(method: &Method, path: &str, status: StatusCode, changed: bool) -> Ou
     if status.is_server_error() {
         return Outcome::Failed;
     }
-    if status.is_client_error() {
-        return Outcome::Refused;
-    }
     match *method {
         _ if changed => Outcome::Changed,
         Method::POST if path.ends_with("/.search") => Outcome::Read,
@@ -208,6 +205,10 @@ fn outcome(method: &Method, path: &str, status: StatusCode, changed: bool) -> Ou
         _ => Outcome::Read,
     }
 }
+    // 501 says that there is no such thing here, as 404 does: nothing went wrong.
+    if status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED {
+        return Outcome::Refused;
+    }
 
 /// The row, but for its organization where only a secret tells that; `None`: none is wanted.
 fn row(arrived: &Arrived, ended: &Ended<'_>, id: Uuid) -> (Outcome, Option<LoggedRequest>) {
@@ -330,6 +331,19 @@ mod tests {
             ("/scim/v2/nothing", None),
             ("/favicon.ico", None),
         ] {
+    #[test]
+    fn what_is_not_there_at_all_is_refused_and_has_not_failed() {
+        for (status, of_it) in [
+            (StatusCode::NOT_IMPLEMENTED, Outcome::Refused),
+            (StatusCode::CONFLICT, Outcome::Refused),
+            (StatusCode::INTERNAL_SERVER_ERROR, Outcome::Failed),
+            (StatusCode::SERVICE_UNAVAILABLE, Outcome::Failed),
+            (StatusCode::OK, Outcome::Read),
+        ] {
+            assert_eq!(outcome(&Method::GET, "/scim/v2/Me", status, false), of_it, "{status}");
+        }
+    }
+
             assert_eq!(misplaced(path), word, "{path}");
         }
     }
