@@ -76,8 +76,13 @@ pub(crate) enum Notice {
     TokenExpiring { token: Uuid, description: String, expires: String, days: u32 },
     /// Many users lost their access at once, and what cannot be undone waits.
     HoldOpened { hold: Uuid, since: String, until: String, deactivated: i64, deleted: i64, users: i64 },
-    /// An identity provider has been refused for an hour and more.
-    ProvisioningFailing { since: String, refused: i64 },
+    /// An identity provider has been refused for an hour and more; for so many whole days.
+    ProvisioningFailing {
+        since: String,
+        refused: i64,
+        #[serde(default)]
+        days: i64,
+    },
 }
 
 impl Notice {
@@ -99,9 +104,9 @@ impl Notice {
         match self {
             Self::TokenExpiring { token, days, .. } => format!("token_expiring:{token}:{days}"),
             Self::HoldOpened { hold, .. } => format!("hold_opened:{hold}"),
-            // Once a day.
-            Self::ProvisioningFailing { since, .. } => {
-                format!("provisioning_failing:{}", since.split('T').next().unwrap_or_default())
+            // Once a day. What began within the same day is no other news, and a report may come late.
+            Self::ProvisioningFailing { since, days, .. } => {
+                format!("provisioning_failing:{}:{days}", since.split('T').next().unwrap_or_default())
             }
         }
     }
@@ -140,13 +145,13 @@ impl Notice {
                     deactivated + deleted
                 ),
             ),
-            Self::ProvisioningFailing { since, refused } => (
+            Self::ProvisioningFailing { since, refused, .. } => (
                 format!("{name}: provisioning is failing"),
                 format!(
-                    "Since {since} nothing that the identity provider of {name} sent was taken: {refused} requests were \
-                     refused or failed. Until that is put right, who joins does not arrive, and who leaves may keep access.\n\n\
+                    "Since {since} nothing that the identity provider of {name} sent was taken: {} refused or failed. Until that is put right, who joins does not arrive, and who leaves may keep access.\n\n\
                      The provisioning log says of each request why, and what to do:\n\n  {console}/log?outcome=problems\n\n\
-                     by command: rollcall log list {slug} --outcome refused\n"
+                     by command: rollcall log list {slug} --outcome refused\n",
+                    if *refused == 1 { "1 request was".to_owned() } else { format!("{refused} requests were") },
                 ),
             ),
         };
@@ -215,7 +220,7 @@ mod tests {
                 deleted: 9,
                 users: 40,
             },
-            Notice::ProvisioningFailing { since: "2027-01-01T08:00:00Z".to_owned(), refused: 17 },
+            Notice::ProvisioningFailing { since: "2027-01-01T08:00:00Z".to_owned(), refused: 17, days: 0 },
         ]
     }
 
@@ -243,8 +248,23 @@ mod tests {
         let [expiring, held, failing] = notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
         assert_eq!(expiring.subject, "Acme: the SCIM token \"Okta\" expires within 7 days");
         assert!(expiring.body.contains("2027-01-31T00:00:00Z"));
-        assert!(failing.body.contains("17 requests") && failing.subject == "Acme: provisioning is failing");
+        assert!(
+            failing.body.contains("17 requests were refused") && failing.subject == "Acme: provisioning is failing"
+        );
         assert!(held.body.contains("12 of 40 users") && held.body.contains("3 were deactivated and 9 deleted"));
+    }
+
+    #[test]
+    fn a_failing_is_told_again_after_a_day_and_one_is_no_plural() {
+        let of = |since: &str, days| Notice::ProvisioningFailing { since: since.to_owned(), refused: 1, days };
+        let first = of("2027-01-01T08:00:00Z", 0);
+        assert_eq!(first.dedupe(), of("2027-01-01T07:59:58Z", 0).dedupe());
+        assert_ne!(first.dedupe(), of("2027-01-01T08:00:00Z", 1).dedupe());
+        let to = Addressee { name: "Acme", slug: "acme", console: "https://example.com/console" };
+        assert!(first.letter(&to).body.contains("1 request was refused or failed"));
+        // One that was put down before days were counted.
+        let old = Notice::parse("provisioning_failing", r#"{"since":"2027-01-01T08:00:00Z","refused":1}"#);
+        assert_eq!(old, Some(first));
     }
 
     #[test]

@@ -168,24 +168,31 @@ pub(crate) struct Counts {
 /// By the beginning of the hour.
 pub(crate) type Hours = BTreeMap<Instant, Counts>;
 
-const HOUR_MICROS: i64 = 60 * 60 * 1_000_000;
-/// So many refusals in an hour in which nothing was changed are no accident, although reads went well.
+/// Fewer are no failing of everything.
+const SEVERAL: i64 = 3;
+/// So many refusals in each hour in which nothing was changed are no accident, although reads went well.
 const MANY: i64 = 10;
+/// Who has not been refused for so long is not there any more, or has nothing to ask for.
+pub(crate) const QUIET_MICROS: i64 = 2 * MICROS_PER_HOUR;
 
-/// Since when nothing that was asked for was done, and how many requests were refused or failed since: where that is an hour
-/// and more, and still so.
-pub(crate) fn failing(hours: &Hours, now: Instant) -> Option<(Instant, i64)> {
-    let bad = |counts: &Counts| {
-        let refused = counts.refused + counts.failed;
-        refused > 0 && counts.changed + counts.unchanged == 0 && (counts.read == 0 || refused >= MANY)
-    };
-    let stretch: Vec<_> = hours.iter().rev().take_while(|(_, counts)| bad(counts)).collect();
-    let ((last, _), (first, _)) = (stretch.first()?, stretch.last()?);
-    let (last, first) = (last.as_micros(), first.as_micros());
-    // The last hour with a request is this one or the one before, and the first is over.
-    let holds = now.as_micros() - last < 2 * HOUR_MICROS && now.as_micros() - first >= HOUR_MICROS;
-    let refused = stretch.iter().map(|(_, counts)| counts.refused + counts.failed).sum();
-    holds.then_some((Instant::from_micros(first), refused))
+/// What was refused or failed since something that was asked for was last done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failures {
+    pub(crate) first: Instant,
+    pub(crate) last: Instant,
+    pub(crate) refused: i64,
+    /// In hours that began after the first.
+    pub(crate) read: i64,
+}
+
+impl Failures {
+    /// Whether provisioning fails: for an hour and more, and still so.
+    pub(crate) fn is_failing(&self, now: Instant) -> bool {
+        let lasted = self.last.as_micros() - self.first.as_micros();
+        let hours = lasted / MICROS_PER_HOUR;
+        let enough = if self.read == 0 { SEVERAL } else { MANY.saturating_mul(hours) };
+        hours >= 1 && self.refused >= enough && now.as_micros() - self.last.as_micros() < QUIET_MICROS
+    }
 }
 
 impl Counts {
@@ -361,24 +368,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn provisioning_fails_where_nothing_was_done_for_an_hour() {
-        let hour = |n: i64| Instant::from_micros(n * HOUR_MICROS);
-        let counts = |read, changed, refused| Counts { read, changed, refused, ..Counts::default() };
-        let of = |rows: &[(i64, Counts)], now: i64| {
-            failing(
-                &rows.iter().map(|(n, counts)| (hour(*n), *counts)).collect(),
-                Instant::from_micros(now * HOUR_MICROS / 60),
-            )
+    fn provisioning_fails_where_several_were_refused_over_an_hour() {
+        let minute = |n: i64| Instant::from_micros(n * MICROS_PER_HOUR / 60);
+        let failing = |(first, last): (i64, i64), refused, read, now| {
+            Failures { first: minute(first), last: minute(last), refused, read }.is_failing(minute(now))
         };
-        let (good, bad) = (counts(5, 1, 3), counts(0, 0, 4));
-        assert_eq!(of(&[(1, good), (2, bad)], 3 * 60), Some((hour(2), 4)));
-        assert_eq!(of(&[(1, bad), (2, bad)], 2 * 60 + 10), Some((hour(1), 8)));
-        assert_eq!(of(&[(2, bad)], 2 * 60 + 59), None, "not yet an hour");
-        assert_eq!(of(&[(2, bad)], 5 * 60), None, "nobody has come since");
-        assert_eq!(of(&[(2, bad), (3, good)], 3 * 60 + 5), None, "it works again");
-        assert_eq!(of(&[(2, counts(9, 0, 1))], 3 * 60), None, "one refusal among reads");
-        assert_eq!(of(&[(2, counts(9, 0, 10))], 3 * 60), Some((hour(2), 10)));
-        assert_eq!(of(&[], 60), None);
+        assert!(failing((59, 119), 3, 0, 120));
+        assert!(!failing((59, 118), 9, 0, 120), "not yet an hour");
+        assert!(!failing((59, 59), 1, 0, 120), "one refusal at the end of an hour");
+        assert!(!failing((0, 600), 2, 0, 600), "two are not several");
+        assert!(failing((0, 60), 3, 0, 179) && !failing((0, 60), 3, 0, 180), "nobody has come since");
+        assert!(!failing((0, 60), 9, 5, 60) && failing((0, 60), 10, 5, 60), "among reads");
+        assert!(!failing((0, 600), 36, 90, 600), "one user again and again, the others are as they should be");
     }
 
     fn logged() -> Logged {

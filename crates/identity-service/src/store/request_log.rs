@@ -13,12 +13,15 @@ use store::{
 use uuid::Uuid;
 
 use super::{
+    Count,
     filter_sql::escaped,
     statement::{AnyId, Statement, Value, for_each, limit_to},
 };
 use crate::domain::{
     LogId, OrgId,
-    request_log::{Counts, Document, Hours, Logged, Outcome, Range, Search},
+    request_log::{
+        Counts, Document, Failures, Hours, Logged, Outcome, QUIET_MICROS, Range, Search, Start, first_id, hour_of,
+    },
 };
 
 /// Rows of one INSERT, nine values each.
@@ -281,6 +284,39 @@ pub(crate) fn counts_between(
         (hour, Counts { read, changed, unchanged, refused, failed })
     };
     Ok(rows.into_iter().map(counts).collect())
+}
+
+/// Failures that are counted, refused ones and others apart.
+const COUNTED: i64 = 10_000;
+
+/// What was refused or failed since the last change, or request for one that was taken, if anything was lately: a few
+/// seeks. `refused` is twice [`COUNTED`] at the most.
+pub(crate) fn failures(conn: &mut AnyConnection, org: OrgId, now: Instant) -> Result<Option<Failures>, store::Error> {
+    let find = |outcomes: [Outcome; 2], from: LogId, start| Search {
+        outcomes: outcomes.to_vec(),
+        subject: None,
+        words: Vec::new(),
+        range: Range { from, before: None },
+        start,
+    };
+    let (bad, all) = ([Outcome::Refused, Outcome::Failed], LogId(Uuid::nil()));
+    let lately = first_id(now.saturating_add_micros(-QUIET_MICROS));
+    let Some(last) = first(conn, org, &find(bad, lately, Start::Newest))? else { return Ok(None) };
+    let good = first(conn, org, &find([Outcome::Changed, Outcome::Unchanged], all, Start::Newest))?;
+    let since = good.map_or(all, |good| LogId(next(good.id.0)));
+    let search = find(bad, since, Start::After(all));
+    let Some(begin) = first(conn, org, &search)? else { return Ok(None) };
+    let mut count = Statement::new("SELECT count(*) AS n FROM (", []);
+    count.append(candidates(conn.backend(), org, &search, search.range, None, COUNTED)).push(") c", []);
+    let refused = count.row::<Count>(conn)?.map_or(0, |row| row.n);
+    let after = hour_of(begin.occurred).saturating_add_micros(1);
+    let read = counts_between(conn, org, after, last.occurred)?.values().map(|counts| counts.read).sum();
+    Ok(Some(Failures { first: begin.occurred, last: last.occurred, refused, read }))
+}
+
+/// The first that a search finds.
+fn first(conn: &mut AnyConnection, org: OrgId, search: &Search) -> Result<Option<Logged>, store::Error> {
+    Ok(requests_page(conn, org, search, 1)?.requests.pop())
 }
 
 #[derive(QueryableByName)]

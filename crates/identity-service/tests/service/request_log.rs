@@ -26,7 +26,7 @@ fn id_at(micros: i64, n: u32) -> String {
     uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid().to_string()
 }
 
-fn request(org: &str, micros: i64, n: u32, outcome: Outcome) -> proto::LoggedRequest {
+pub(crate) fn request(org: &str, micros: i64, n: u32, outcome: Outcome) -> proto::LoggedRequest {
     proto::LoggedRequest {
         id: id_at(micros, n),
         organization_id: org.to_owned(),

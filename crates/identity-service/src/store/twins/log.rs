@@ -10,12 +10,13 @@ use super::{OURS, STRANGER, THEIRS};
 use crate::{
     domain::{
         LogId, OrgId,
-        request_log::{Counts, Document, Hours, Logged, Outcome, Range, Search, Start},
+        request_log::{Counts, Document, Failures, Hours, Logged, Outcome, Range, Search, Start},
     },
     store::{
         event::{event_number_at, events_of_subject, events_of_subject_between},
         request_log::{
-            counts_add, counts_between, counts_purge, request_get, requests_insert, requests_page, requests_purge,
+            counts_add, counts_between, counts_purge, failures, request_get, requests_insert, requests_page,
+            requests_purge,
         },
     },
 };
@@ -85,6 +86,8 @@ pub(super) fn work(conn: &mut AnyConnection, org: OrgId) -> Result<(), store::Er
         }
     }
     assert_eq!(request_get(conn, OURS, id(9), id(0))?, None, "one of theirs");
+    let failing = Failures { first: second, last: second, refused: 1, read: 0 };
+    assert_eq!(failures(conn, OURS, second)?, Some(failing));
     let hour = Instant::from_micros(3_600_000_000);
     let one = Counts { read: 1, changed: 1, unchanged: 1, refused: 1, failed: 1 };
     counts_add(conn, OURS, &Hours::from([(hour, one)]))?;
