@@ -11,12 +11,13 @@
 //! GET, POST /console/invite/{secret}          who invites as what; accepts
 //! POST /console/sign-out
 //!
-//! GET  /console/users, /console/groups        search, pages                   ?q, cursor
+//! GET  /console/users, /console/groups        search, pages                   ?q, cursor; of users state
 //! GET  /console/users/{id}, /console/groups/{id}  with their history           ?before, cursor
 //! GET  /console/users/deleted                                                 ?cursor
 //! GET  /console/users/deleted/{id}                                            ?before
 //! POST /console/users/deleted/{id}/restore    user_name                                                   admin
 //! GET  /console/holds
+//! GET  /console/holds/{id}                    whom it is about                ?cursor
 //! GET, POST /console/holds/{id}/restore                                                                   admin
 //! GET, POST /console/holds/{id}/approve                                                                   admin
 //! GET, POST /console/deletion                 grace_days, hold_percent                                    owner
@@ -97,6 +98,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         ("/groups", get(directory::groups)),
         ("/groups/{id}", get(directory::group)),
         ("/holds", get(holds::list)),
+        ("/holds/{id}", get(holds::one)),
         ("/holds/{id}/restore", get(holds::restoring)),
         ("/holds/{id}/approve", get(holds::approving)),
         ("/deletion", get(deletion::show)),

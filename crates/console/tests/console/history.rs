@@ -35,7 +35,7 @@ impl World {
 }
 
 /// The page, once it has this text: events are numbered a moment after the change.
-async fn seen(browser: &mut Browser, path: &str, text: &str) -> String {
+pub(crate) async fn seen(browser: &mut Browser, path: &str, text: &str) -> String {
     for _ in 0..200 {
         let page = browser.get(path).await.is(200).body;
         if page.contains(text) {

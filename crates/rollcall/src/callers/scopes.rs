@@ -133,6 +133,7 @@ const TABLE: [(&str, Rpcs); 7] = [
             ("ListDeletedUsers", Scope::Administer),
             ("RestoreUser", Scope::Administer),
             ("ListHolds", Scope::Administer),
+            ("ListHoldUsers", Scope::Administer),
             ("ApproveHold", Scope::Administer),
             ("RestoreHold", Scope::Administer),
             ("CreateGroup", Scope::Administer),

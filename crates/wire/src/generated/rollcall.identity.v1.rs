@@ -2123,12 +2123,15 @@ pub struct DeletedUser {
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "7")]
     pub deleted_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// From then on it is erased.
+    /// From then on it is erased, unless it is held.
     #[prost(message, optional, tag = "8")]
     pub restorable_until: ::core::option::Option<::prost_types::Timestamp>,
     /// JSON: who deleted it, as in Event.actor_json.
     #[prost(bytes = "bytes", tag = "9")]
     pub deleted_by_json: ::prost::bytes::Bytes,
+    /// A hold keeps it from being erased, whatever `restorable_until` says.
+    #[prost(bool, tag = "10")]
+    pub held: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDeletedUsersRequest {
@@ -2191,9 +2194,11 @@ pub struct Hold {
     /// ...until then.
     #[prost(message, optional, tag = "5")]
     pub last_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// How often a user was deactivated.
+    /// Users that were deactivated, each once. While the hold waits for a decision
+    /// those who have their access again are left out; after it, it is as it was then.
     #[prost(uint64, tag = "6")]
     pub deactivated: u64,
+    /// Users that were deleted, deactivated before or not.
     #[prost(uint64, tag = "7")]
     pub deleted: u64,
     /// How many users there were.
@@ -2209,7 +2214,7 @@ pub struct Hold {
     pub failed: u64,
     #[prost(message, repeated, tag = "12")]
     pub failures: ::prost::alloc::vec::Vec<HoldFailure>,
-    /// How often somebody was restored or reactivated so far.
+    /// Users that were restored or reactivated so far.
     #[prost(uint64, tag = "13")]
     pub restored: u64,
 }
@@ -2233,6 +2238,46 @@ pub struct ListHoldsResponse {
     /// Newest first.
     #[prost(message, repeated, tag = "1")]
     pub holds: ::prost::alloc::vec::Vec<Hold>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHoldUsersRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    /// Of the hold.
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+    /// 1 to 1000; 0: 50.
+    #[prost(uint32, tag = "4")]
+    pub page_size: u32,
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListHoldUsersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<HeldUser>,
+    /// Empty: the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Somebody who lost access, each once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldUser {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// As it is or was last. Empty: the user is not there any more.
+    #[prost(string, tag = "2")]
+    pub user_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub display_name: ::prost::alloc::string::String,
+    /// False: deactivated.
+    #[prost(bool, tag = "4")]
+    pub deleted: bool,
+    #[prost(message, optional, tag = "5")]
+    pub lost_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApproveHoldRequest {
@@ -3082,6 +3127,37 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Whom a hold is about, in the order in which they lost their access. Not for
+        /// SCIM clients. Nobody, once a decided hold is forgotten but for its numbers.
+        pub async fn list_hold_users(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHoldUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldUsersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/ListHoldUsers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.IdentityService",
+                        "ListHoldUsers",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn create_group(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateGroupRequest>,
@@ -3421,6 +3497,15 @@ pub mod identity_service_server {
             &self,
             request: tonic::Request<super::RestoreHoldRequest>,
         ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status>;
+        /// Whom a hold is about, in the order in which they lost their access. Not for
+        /// SCIM clients. Nobody, once a decided hold is forgotten but for its numbers.
+        async fn list_hold_users(
+            &self,
+            request: tonic::Request<super::ListHoldUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldUsersResponse>,
+            tonic::Status,
+        >;
         async fn create_group(
             &self,
             request: tonic::Request<super::CreateGroupRequest>,
@@ -4131,6 +4216,52 @@ pub mod identity_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RestoreHoldSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.IdentityService/ListHoldUsers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHoldUsersSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListHoldUsersRequest>
+                    for ListHoldUsersSvc<T> {
+                        type Response = super::ListHoldUsersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHoldUsersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_hold_users(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHoldUsersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
