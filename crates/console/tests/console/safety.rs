@@ -15,7 +15,10 @@ use wire::{
     token::CreateScimTokenRequest,
 };
 
-use crate::harness::{MINUTE, World, administrator, unescape};
+use crate::{
+    harness::{MINUTE, World, administrator, unescape},
+    history::seen,
+};
 
 const DAY: i64 = 24 * 60 * MINUTE;
 
@@ -294,6 +297,10 @@ async fn a_hold_is_told_of_and_all_of_it_is_restored() {
     assert_eq!((restored.restored, restored.failed), (10, 1));
     for (number, id) in users.iter().enumerate() {
         assert_eq!(world.active(id).await, (number != 5).then_some(true), "{number}");
+    }
+    for (id, what) in [(&users[0], "Activated"), (&users[10], "Restored as &#34;user10&#34;")] {
+        let said = format!("<b>{what}</b> by admin@example.com");
+        seen(&mut admin, &format!("/console/users/{id}"), &said).await;
     }
     let failed = format!("href=\"/console/users/deleted/{}\">user5</a>", users[5]);
     let page = admin.get("/console/holds").await.is(200).says("restored in part").says("Could not be restored");

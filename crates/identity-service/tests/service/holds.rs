@@ -241,6 +241,10 @@ async fn all_that_is_held_is_restored_also_after_a_restart() {
         assert_eq!(world.get(&org, &long_gone).await.expect("get").active, Some(false));
         assert_eq!(world.get(&org, &taker).await.expect("get").user_name, "user10@x");
         assert_eq!(world.deleted(&org).await, [users[10].clone()]);
+        // It is the doing of who decided.
+        let back = world.events(&org, 0).await.into_iter().filter(|event| event.r#type == "user.restored");
+        let by: Vec<_> = back.map(|event| json_of(&event.actor_json)["name"].clone()).collect();
+        assert_eq!(by, vec![json!("ada"); 7]);
         let told = world.told(&org, "hold.restored", 1).await;
         assert_eq!((&told[0]["failed"], &told[0]["failures"][0]["user"]), (&json!(1), &json!(users[10])));
     })
