@@ -121,11 +121,25 @@ impl Logged {
         Self { request_id: cut(self.request_id, WORD), document, ..self }
     }
 
-    /// What words are looked for in.
+    /// What words are looked for in: what is shown of it, but for its body. A request id is looked for as a whole.
     pub(crate) fn search(&self) -> String {
-        let Document { subject_name, path, reason, detail, .. } = &self.document;
-        scim::fold(&[subject_name.as_str(), path, reason, detail].join("\n"))
+        let of = &self.document;
+        let status = self.status.to_string();
+        let mut lines = vec![of.subject_name.as_str(), &of.method, &of.path, &status, &of.reason, &of.detail];
+        lines.extend([of.address.as_str(), &of.user_agent]);
+        lines.extend(of.ignored.iter().chain(&of.coerced).map(String::as_str));
+        scim::fold(&lines.join("\n"))
     }
+
+    /// What it is found by of whom it is about.
+    pub(crate) fn name_key(&self) -> Option<String> {
+        let Document { resource_type, subject_name, .. } = &self.document;
+        (!resource_type.is_empty() && !subject_name.is_empty()).then(|| name_key(resource_type, subject_name))
+    }
+}
+
+fn name_key(resource_type: &str, name: &str) -> String {
+    format!("{resource_type}:{}", scim::fold(name))
 }
 
 impl Document {
@@ -239,11 +253,33 @@ pub(crate) struct Range {
 pub(crate) struct Search {
     /// Each once.
     pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) subject: Option<Uuid>,
+    pub(crate) subject: Option<Subject>,
     /// Folded; all of them.
     pub(crate) words: Vec<String>,
     pub(crate) range: Range,
     pub(crate) start: Start,
+}
+
+/// Whom requests are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Id(Uuid),
+    /// As [`Logged::name_key`] has it: who had this name then, whether there is such a one or not.
+    Name(String),
+}
+
+impl Subject {
+    pub(crate) fn user(name: &str) -> Self {
+        Self::named("User", name)
+    }
+
+    pub(crate) fn group(name: &str) -> Self {
+        Self::named("Group", name)
+    }
+
+    fn named(resource_type: &str, name: &str) -> Self {
+        Self::Name(name_key(resource_type, &cut(name.trim().to_owned(), NAME)))
+    }
 }
 
 /// Where a page begins, and which way it goes from there.
@@ -307,7 +343,9 @@ impl Start {
 /// [`Reason::InvalidValue`]: more than is looked for.
 pub(crate) fn words(text: &str) -> Result<Vec<String>, Refusal> {
     let folded = scim::fold(&text.replace('\0', "\u{fffd}"));
-    let words: Vec<String> = folded.split_whitespace().map(str::to_owned).collect();
+    // In quotes, as other searches take them.
+    let words = folded.split_whitespace().map(|word| word.trim_matches('"')).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(str::to_owned).collect();
     if folded.len() > WORDS_BYTES || words.len() > WORDS {
         let message = format!("words must be {WORDS} words and {WORDS_BYTES} bytes at most. Look for fewer.");
         return Err(Refusal::new(Reason::InvalidValue, message));
@@ -453,6 +491,7 @@ mod tests {
         assert!(check_days(0).is_err() && check_days(1).is_ok() && check_days(365).is_ok() && check_days(366).is_err());
         assert!(check_watch(0).is_ok() && check_watch(3600).is_ok() && check_watch(3601).is_err());
         assert_eq!(words(" Straße  409\t"), Ok(vec!["strasse".to_owned(), "409".to_owned()]));
+        assert_eq!(words("\"base URL\" \""), Ok(vec!["base".to_owned(), "url".to_owned()]));
         assert!(words(&"a ".repeat(11)).is_err() && words(&"a".repeat(201)).is_err());
         let hour = Instant::from_micros(MICROS_PER_HOUR * 20_000);
         let inside = hour.saturating_add_micros(5);

@@ -120,7 +120,7 @@ fn value(json: &[u8]) -> Result<Value, Refusal> {
 }
 
 pub(super) fn user(shown: ShownUser) -> proto::User {
-    let ShownUser { user, groups, changed } = shown;
+    let ShownUser { user, groups, changed, notes } = shown;
     proto::User {
         id: user.id.to_string(),
         user_name: user.user_name,
@@ -134,6 +134,8 @@ pub(super) fn user(shown: ShownUser) -> proto::User {
         resource_json: user.resource.into_bytes().into(),
         groups: groups.into_iter().map(group_reference).collect(),
         changed,
+        ignored: notes.ignored,
+        coerced: notes.coerced.into_iter().map(str::to_owned).collect(),
     }
 }
 
@@ -142,7 +144,7 @@ pub(super) fn group_reference(this: GroupOfUser) -> proto::GroupReference {
 }
 
 pub(super) fn group(shown: ShownGroup) -> proto::Group {
-    let ShownGroup { group, members, changed } = shown;
+    let ShownGroup { group, members, changed, notes } = shown;
     proto::Group {
         id: group.id.to_string(),
         display_name: group.display_name,
@@ -154,6 +156,8 @@ pub(super) fn group(shown: ShownGroup) -> proto::Group {
         next_member_page_token: next_page(&members.members, members.more),
         members: members.members.into_iter().map(member).collect(),
         changed,
+        ignored: notes.ignored,
+        coerced: notes.coerced.into_iter().map(str::to_owned).collect(),
     }
 }
 

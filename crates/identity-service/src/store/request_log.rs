@@ -20,11 +20,12 @@ use super::{
 use crate::domain::{
     LogId, OrgId,
     request_log::{
-        Counts, Document, Failures, Hours, Logged, Outcome, QUIET_MICROS, Range, Search, Start, first_id, hour_of,
+        Counts, Document, Failures, Hours, Logged, Outcome, QUIET_MICROS, Range, Search, Start, Subject, first_id,
+        hour_of,
     },
 };
 
-/// Rows of one INSERT, nine values each.
+/// Rows of one INSERT, ten values each.
 const ROWS_PER_INSERT: usize = 500;
 /// Requests that one page looks at where no index tells whether they are meant.
 const LOOKED_AT: i64 = 20_000;
@@ -67,7 +68,8 @@ const COLUMNS: &str = "l.id, l.occurred, l.outcome, l.status, l.subject, l.reque
 /// Adds requests, but for those that are there already.
 pub(crate) fn requests_insert(conn: &mut AnyConnection, org: OrgId, requests: &[Logged]) -> Result<(), store::Error> {
     for chunk in requests.chunks(ROWS_PER_INSERT) {
-        let text = "INSERT INTO request_log (org, id, occurred, outcome, status, subject, request_id, search, document) VALUES ";
+        let text = "INSERT INTO request_log (org, id, occurred, outcome, status, subject, name_key, request_id, search, document) \
+                    VALUES ";
         let mut insert = Statement::new(text, []);
         for (request, comma) in chunk.iter().zip(std::iter::once("").chain(std::iter::repeat(", "))) {
             let values = [
@@ -77,11 +79,12 @@ pub(crate) fn requests_insert(conn: &mut AnyConnection, org: OrgId, requests: &[
                 Value::Integer(request.outcome.code().into()),
                 Value::Integer(request.status.into()),
                 Value::OptionalId(request.subject.map(AnyId)),
+                Value::OptionalText(request.name_key()),
                 Value::text(&*request.request_id),
                 Value::text(request.search()),
                 Value::text(request.document.to_json()),
             ];
-            insert.push(comma, []).push("(?, ?, ?, ?, ?, ?, ?, ?, ?)", values);
+            insert.push(comma, []).push("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values);
         }
         insert.push(" ON CONFLICT DO NOTHING", []);
         insert.shaped().run(conn)?;
@@ -187,7 +190,8 @@ fn way(search: &Search) -> &'static str {
     if search.start.ascending() { "" } else { " DESC" }
 }
 
-/// The first ids of each index that is read along: that of the subject, or one part of that by outcome for each outcome.
+/// The first ids of each index that is read along: that of the subject or its name, or one part of that by outcome for each
+/// outcome.
 fn candidates(
     backend: Backend,
     org: OrgId,
@@ -198,13 +202,15 @@ fn candidates(
 ) -> Statement {
     let way = way(search);
     // SQLite goes without statistics, and takes a range of ids for narrower than it is.
-    let by = match (backend, search.subject) {
+    let by = match (backend, &search.subject) {
         (Backend::Postgres, _) => "",
-        (Backend::Sqlite, Some(_)) => " INDEXED BY request_log_subject",
+        (Backend::Sqlite, Some(Subject::Id(_))) => " INDEXED BY request_log_subject",
+        (Backend::Sqlite, Some(Subject::Name(_))) => " INDEXED BY request_log_name",
         (Backend::Sqlite, None) => " INDEXED BY request_log_outcome",
     };
-    let keys: Vec<(&str, Value)> = match search.subject {
-        Some(subject) => vec![("l.subject", Value::id(subject))],
+    let keys: Vec<(&str, Value)> = match &search.subject {
+        Some(Subject::Id(id)) => vec![("l.subject", Value::id(*id))],
+        Some(Subject::Name(name)) => vec![("l.name_key", Value::text(&**name))],
         None => search.outcomes.iter().map(|outcome| ("l.outcome", Value::Integer(outcome.code().into()))).collect(),
     };
     let mut all = Statement::default();
@@ -235,7 +241,11 @@ fn meant(search: &Search) -> Option<Statement> {
         meant.push(&format!(" AND l.outcome IN ({marks})"), codes);
     }
     for word in &search.words {
-        meant.push(" AND l.search LIKE ? ESCAPE '\\'", [Value::text(format!("%{}%", escaped(word)))]);
+        // Part of an id is nothing that anybody looks for, and digits would be in many.
+        meant.push(
+            " AND (l.search LIKE ? ESCAPE '\\' OR lower(l.request_id) = ?)",
+            [Value::text(format!("%{}%", escaped(word))), Value::text(&**word)],
+        );
     }
     (!meant.is_empty()).then_some(meant)
 }

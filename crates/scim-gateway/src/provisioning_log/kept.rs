@@ -240,7 +240,7 @@ fn has(types: &Types, word: &str) -> bool {
 }
 
 /// Without what looks like a credential, and not too long.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c)));
     // Ours, and JSON Web Tokens.
     if words.any(|word| word.len() >= 20 && (word.starts_with("rc_") || word.starts_with("eyJ"))) {

@@ -1905,6 +1905,12 @@ pub struct User {
     /// True when the call changed the row.
     #[prost(bool, tag = "12")]
     pub changed: bool,
+    /// Of the call that made or changed it, or would have: names of attributes that
+    /// were ignored, and of the dialect rules that were used.
+    #[prost(string, repeated, tag = "13")]
+    pub ignored: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "14")]
+    pub coerced: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GroupReference {
@@ -2324,6 +2330,11 @@ pub struct Group {
     /// True when the call changed the group or its members.
     #[prost(bool, tag = "10")]
     pub changed: bool,
+    /// As of a user.
+    #[prost(string, repeated, tag = "11")]
+    pub ignored: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "12")]
+    pub coerced: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Member {
@@ -2501,8 +2512,12 @@ pub struct DeleteGroupRequest {
     #[prost(message, optional, tag = "4")]
     pub if_match: ::core::option::Option<Precondition>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DeleteGroupResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteGroupResponse {
+    /// As it was.
+    #[prost(string, tag = "1")]
+    pub display_name: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMembersRequest {
     #[prost(string, tag = "1")]
@@ -4767,7 +4782,7 @@ pub struct LoggedRequest {
     /// UUID; empty: it is about none, or about none that there is.
     #[prost(string, tag = "16")]
     pub subject_id: ::prost::alloc::string::String,
-    /// Its user name or display name, as far as the request or the answer says it.
+    /// Its user name or display name. Where a report has none the service looks it up.
     #[prost(string, tag = "17")]
     pub subject_name: ::prost::alloc::string::String,
     /// One line for each thing that was understood of the body.
@@ -4776,7 +4791,7 @@ pub struct LoggedRequest {
     /// Dialect rules that were used, by name.
     #[prost(string, repeated, tag = "19")]
     pub coerced: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Names of attributes that were ignored.
+    /// Names of attributes that were ignored, whether something else was changed or not.
     #[prost(string, repeated, tag = "20")]
     pub ignored: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The body as far as it is kept: JSON without secrets, cut to 4,096 bytes. Empty: none.
@@ -4824,7 +4839,9 @@ pub struct ListRequestsRequest {
     /// UUID of a user or group; empty: of any.
     #[prost(string, tag = "4")]
     pub subject_id: ::prost::alloc::string::String,
-    /// Folded words that are in the subject's name, path, reason or detail. Empty: no search.
+    /// Words that are all in what is shown of a request: the subject's name, method, path,
+    /// status, reason, detail, address, user agent, what was ignored or read leniently.
+    /// Without regard to case. A word that is a request id finds that request. Empty: no search.
     #[prost(string, tag = "5")]
     pub words: ::prost::alloc::string::String,
     /// From, inclusive, and to, exclusive; absent: from the first, to the last.
@@ -4841,6 +4858,15 @@ pub struct ListRequestsRequest {
     /// Instead of a page token: what came after this id. UUID.
     #[prost(string, tag = "10")]
     pub after_id: ::prost::alloc::string::String,
+    /// Instead of a subject_id: what was about a user, or a group, that had this name then,
+    /// without regard to case. What was refused to be made has one as well. Empty: of any.
+    #[prost(string, tag = "11")]
+    pub user_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "12")]
+    pub group_name: ::prost::alloc::string::String,
+    /// With the events of each. A page has 100 requests at the most then.
+    #[prost(bool, tag = "13")]
+    pub with_events: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRequestsResponse {
@@ -4850,6 +4876,15 @@ pub struct ListRequestsResponse {
     /// each page, so that a page may be short, or empty, and not the last.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// Those of each request, in the same order, if they were asked for.
+    #[prost(message, repeated, tag = "3")]
+    pub events: ::prost::alloc::vec::Vec<RequestEvents>,
+}
+/// As in GetRequestResponse.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RequestEvents {
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRequestRequest {
@@ -4937,9 +4972,9 @@ pub enum Outcome {
     Changed = 2,
     /// It asked for a change and changed nothing.
     Unchanged = 3,
-    /// 4xx.
+    /// 4xx, and 501: there is no such thing here.
     Refused = 4,
-    /// 5xx.
+    /// 5xx but 501.
     Failed = 5,
 }
 impl Outcome {
