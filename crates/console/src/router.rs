@@ -41,7 +41,7 @@
 //! GET  /console/scim/assistant                what arrives, and what is wrong     ?provider, since
 //! POST /console/scim/assistant                provider; reads are logged from now on                      admin
 //! GET  /console/scim/assistant/events         the same as server-sent events      ?provider, since
-//! GET  /console/log                           the provisioning log                ?q, outcome, subject, within, page
+//! GET  /console/log                           the provisioning log                ?q, outcome, subject, user, group, within, from, until, page
 //! GET  /console/log/export                    the same as NDJSON
 //! GET  /console/log/{id}                      one request
 //! POST /console/log/retention                 retention_days                                              admin

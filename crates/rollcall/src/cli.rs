@@ -11,7 +11,7 @@ use clap::{
 };
 use ipnet::IpNet;
 
-pub(crate) use self::log::{LogCommand, Outcome};
+pub(crate) use self::log::{LogCommand, Moment, Outcome};
 use crate::callers::Scope as ServiceScope;
 
 /// Provisions users and groups from identity providers into organizations (SCIM 2.0).

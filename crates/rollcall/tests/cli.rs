@@ -690,6 +690,8 @@ async fn the_log_is_read_and_exported() {
         outcome: if n % 2 == 0 { proto::Outcome::Refused } else { proto::Outcome::Unchanged }.into(),
         method: "POST".to_owned(),
         path: "/scim/v2/Users".to_owned(),
+        resource_type: "User".to_owned(),
+        subject_name: format!("user{n}@example.com"),
         detail: format!("Number {n}\u{1b}[2J is taken."),
         ..Default::default()
     });
@@ -705,12 +707,27 @@ async fn the_log_is_read_and_exported() {
     assert_eq!((found.len(), &found[0]["outcome"]), (100, &json!("refused")));
     let limited = ["log", "list", "acme", "--words", "number", "--outcome", "refused,unchanged", "--limit", "550"];
     assert_eq!(run(&limited)["requests"].as_array().map(Vec::len), Some(550));
+    let of_one = ["log", "list", "acme", "--user", "USER7@example.com", "--outcome", "refused,unchanged"];
+    let of_one = |more: &[&str]| run(&[&of_one[..], more].concat())["requests"].as_array().map(Vec::len);
+    assert_eq!(of_one(&[]), Some(1));
+    let day = "2020-02-29";
+    assert_eq!((of_one(&["--from", day]), of_one(&["--until", day])), (Some(1), Some(0)));
+    assert_eq!(of_one(&["--from", "2020-02-29T08:00:00Z", "--until", "2999-01-01"]), Some(1));
+    assert_eq!(run(&["log", "list", "acme", "--group", "user7@example.com"])["requests"], json!([]));
     let shown = run(&["log", "show", "acme", &requests[7].id]);
     assert_eq!((&shown["status"], &shown["events"]), (&json!(409), &json!([])));
     let printed = server.cli(&["log", "show", "acme", &requests[7].id]).expect("it runs").stdout;
     assert!(printed.contains("unchanged (409)") && !printed.contains('\u{1b}'), "{printed}");
     let unknown = server.cli(&["log", "show", "acme", &uuid::Uuid::nil().to_string()]).expect("it runs");
     assert_eq!(unknown.status.code(), Some(1), "{}", unknown.stderr);
+    let nonsense = server.cli(&["log", "show", "acme", "nonsense"]).expect("it runs");
+    assert!(
+        nonsense.stderr.contains("an id is a UUID") && !nonsense.stderr.contains("character"),
+        "{}",
+        nonsense.stderr
+    );
+    let never = server.cli(&["log", "list", "acme", "--from", "yesterday"]).expect("it runs");
+    assert!(never.stderr.contains("a day such as 2026-11-26"), "{}", never.stderr);
 
     let exported = server.cli(&["log", "export", "acme"]).expect("it runs").stdout;
     let exported: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -718,6 +735,7 @@ async fn the_log_is_read_and_exported() {
     let ours: Vec<&String> = ids.iter().filter(|id| requests.iter().any(|request| request.id == **id)).collect();
     assert_eq!(ours.len(), 600);
     assert!(ids.is_sorted(), "the oldest first");
+    assert!(exported.iter().all(|request| request["events"].is_array()));
 
     assert_eq!(run(&["log", "retention", "acme", "--days", "7"])["retention_days"], 7);
     let wrong = server.cli(&["log", "retention", "acme", "--days", "0"]).expect("it runs");

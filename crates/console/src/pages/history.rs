@@ -101,11 +101,17 @@ pub(super) async fn of(signed_in: &SignedIn, id: &str, before: &str) -> Result<O
     let older = events.last().filter(|_| more).map_or(0, |event| event.sequence);
     let names = Names::of(signed_in).await?;
     let now = signed_in.visit.console.now();
-    let mut entries: Vec<_> = events.iter().map(|event| Entry::new(event, &names, now)).collect();
-    name_members(signed_in, &mut entries).await;
+    let entries = entries(signed_in, &events, &names, now).await;
     let made = |event: &&Event| matches!(event.r#type.as_str(), "user.created" | "group.created");
     let made_by = events.iter().find(made).map(|event| names.who(&event.actor_json));
     Ok(Some(History { entries, newest: before_sequence == 0, older, made_by }))
+}
+
+/// Events in words, with the names of members.
+pub(super) async fn entries(signed_in: &SignedIn, events: &[Event], names: &Names, now: jiff::Timestamp) -> Vec<Entry> {
+    let mut entries: Vec<_> = events.iter().map(|event| Entry::new(event, names, now)).collect();
+    name_members(signed_in, &mut entries).await;
+    entries
 }
 
 impl Entry {

@@ -14,12 +14,19 @@ use http::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wire::identity::{
-    Event, GetProvisioningLogRequest, GetRequestRequest, ListRequestsRequest, LoggedRequest, Outcome,
-    SetProvisioningLogRequest,
+use wire::{
+    Reason,
+    identity::{
+        Event, GetProvisioningLogRequest, GetRequestRequest, ListRequestsRequest, LoggedRequest, Outcome,
+        SetProvisioningLogRequest,
+    },
 };
 
-use super::{said, see, status, who::Names};
+use super::{
+    history::{self, Told},
+    said, see, status,
+    who::Names,
+};
 use crate::{
     diagnosis::{self, ANY, Boxes, Finding},
     form::Form,
@@ -30,7 +37,8 @@ use crate::{
 };
 
 const PAGE: u32 = 50;
-const EXPORTED_AT_ONCE: u32 = 500;
+/// With what each changed.
+const EXPORTED_AT_ONCE: u32 = 100;
 
 /// What is looked for, and from where on.
 #[derive(Clone, Default, Deserialize)]
@@ -42,9 +50,20 @@ pub(crate) struct Asked {
     /// A user's or group's id.
     #[serde(default)]
     subject: String,
+    /// The user name, or the id, of a user.
+    #[serde(default)]
+    user: String,
+    /// The name, or the id, of a group.
+    #[serde(default)]
+    group: String,
     /// How far back: `hour`, `day`, `week` or all.
     #[serde(default)]
     within: String,
+    /// Days in UTC, both of them inclusive; instead of `within`.
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    until: String,
     #[serde(default)]
     page: String,
 }
@@ -54,14 +73,40 @@ impl Asked {
         self.q.trim().chars().take(200).collect()
     }
 
-    fn request(&self, signed_in: &SignedIn, page_size: u32) -> ListRequestsRequest {
+    /// From when, inclusive, and until when, exclusive.
+    fn span(&self, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+        let (from, until) = (day(&self.from)?, day(&self.until)?);
+        if from.is_some() || until.is_some() {
+            let next = until.map(|until| until.saturating_add(SignedDuration::from_hours(24)).unwrap_or(until));
+            return Ok((from, next));
+        }
         let hours = match &*self.within {
             "hour" => Some(1),
             "day" => Some(24),
             "week" => Some(7 * 24),
             _ => None,
         };
-        let from = hours.map(|hours| signed_in.visit.console.now() - SignedDuration::from_hours(hours));
+        Ok((hours.map(|hours| now - SignedDuration::from_hours(hours)), None))
+    }
+
+    /// Whom it is about: an id, a user's name, a group's name; two of them are empty.
+    fn about(&self) -> Result<(String, String, String)> {
+        let [user, group, subject] = [&self.user, &self.group, &self.subject].map(|text| text.trim().to_owned());
+        let none = String::new;
+        match (user.is_empty(), group.is_empty()) {
+            (true, true) => Ok((subject, none(), none())),
+            (false, false) => Err(wrong("Look for a user or for a group, not for both at once.")),
+            _ if uuid::Uuid::try_parse(&[&*user, &*group].concat()).is_ok() => {
+                Ok(([user, group].concat().to_lowercase(), none(), none()))
+            }
+            _ => Ok((none(), user, group)),
+        }
+    }
+
+    fn request(&self, signed_in: &SignedIn, page_size: u32) -> Result<ListRequestsRequest> {
+        let (from, to) = self.span(signed_in.visit.console.now())?;
+        let (subject_id, user_name, group_name) = self.about()?;
+        let instant = |at: Timestamp| wire::to_timestamp(at.as_microsecond());
         let outcomes = match &*self.outcome {
             "problems" => vec![Outcome::Refused.into(), Outcome::Failed.into(), Outcome::Unchanged.into()],
             "changed" => vec![Outcome::Changed.into()],
@@ -70,18 +115,20 @@ impl Asked {
             "failed" => vec![Outcome::Failed.into()],
             _ => Vec::new(),
         };
-        ListRequestsRequest {
+        Ok(ListRequestsRequest {
             organization_id: signed_in.organization_id(),
             caller: signed_in.caller(),
             outcomes,
-            subject_id: self.subject.trim().to_owned(),
+            subject_id,
+            user_name,
+            group_name,
             words: self.words(),
-            from: from.map(|from| wire::to_timestamp(from.as_microsecond())),
-            to: None,
+            from: from.map(instant),
+            to: to.map(instant),
             page_size,
             page_token: self.page.clone(),
-            after_id: String::new(),
-        }
+            ..ListRequestsRequest::default()
+        })
     }
 
     /// The same search, as a query.
@@ -91,7 +138,11 @@ impl Asked {
             ("q", &*self.words()),
             ("outcome", &*self.outcome),
             ("subject", &*self.subject),
+            ("user", &*self.user),
+            ("group", &*self.group),
             ("within", &*self.within),
+            ("from", &*self.from),
+            ("until", &*self.until),
             ("page", page),
         ];
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
@@ -99,6 +150,29 @@ impl Asked {
         }
         query.finish()
     }
+}
+
+/// A day as browsers write it, from its beginning. Empty: none.
+fn day(text: &str) -> Result<Option<Timestamp>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day =
+        text.parse::<jiff::civil::Date>().ok().and_then(|day| day.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok());
+    day.map(|day| Some(day.timestamp())).ok_or_else(|| wrong("A day is written as 2026-11-26."))
+}
+
+fn wrong(text: &'static str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "This cannot be looked for", text).next("/log", "Provisioning log")
+}
+
+/// A page of another list, or of no list at all.
+fn lost(status: tonic::Status) -> Problem {
+    if wire::refusal(&status).reason != Reason::InvalidCursor {
+        return status.into();
+    }
+    let text = "The address of this page is not one that the log gave out. Begin with the newest requests.";
+    Problem::new(StatusCode::NOT_FOUND, "There is no such page", text).next("/log", "The newest requests")
 }
 
 /// One request in a list.
@@ -119,7 +193,13 @@ pub(crate) struct Row {
 impl Row {
     pub(crate) fn new(request: &LoggedRequest, provider: &Boxes) -> Self {
         let at = instant(request.occurred_at.as_ref()).unwrap_or_default();
-        let (outcome, tone) = outcome(request.outcome());
+        let (mut outcome, mut tone) = outcome(request.outcome());
+        let mut title = diagnosis::of_request(request, provider).map(|finding| finding.title).unwrap_or_default();
+        // The client was told that all is well.
+        if request.outcome() == Outcome::Changed && !request.ignored.is_empty() {
+            (outcome, tone) = ("changed in part", "warn");
+            title = format!("Ignored, no schema has it: {}", request.ignored.join(", "));
+        }
         Self {
             id: request.id.clone(),
             date: at.strftime("%Y-%m-%d").to_string(),
@@ -130,7 +210,7 @@ impl Row {
             subject: request.subject_name.clone(),
             outcome,
             tone,
-            title: diagnosis::of_request(request, provider).map(|finding| finding.title).unwrap_or_default(),
+            title,
         }
     }
 }
@@ -188,11 +268,11 @@ pub(crate) async fn list(signed_in: SignedIn, Query(asked): Query<Asked>) -> Res
 
 async fn shown(signed_in: &SignedIn, asked: Asked, days: Option<String>, error: Option<String>) -> Result<Response> {
     let clients = &signed_in.visit.console.clients;
-    let request = signed_in.call(asked.request(signed_in, PAGE));
+    let request = signed_in.call(asked.request(signed_in, PAGE)?);
     let settings = signed_in.call(GetProvisioningLogRequest { organization_id: signed_in.organization_id() });
     let (mut log, mut kept) = (clients.log.clone(), clients.log.clone());
-    let (listed, settings) = tokio::try_join!(log.list_requests(request), kept.get_provisioning_log(settings))?;
-    let listed = listed.into_inner();
+    let (listed, settings) = tokio::join!(log.list_requests(request), kept.get_provisioning_log(settings));
+    let (listed, settings) = (listed.map_err(lost)?.into_inner(), settings?);
     let page = LogPage {
         shell: Shell::new(signed_in, Section::Log, "Provisioning log"),
         outcomes: choices(
@@ -248,12 +328,6 @@ pub(crate) async fn keep(signed_in: SignedIn, form: Form) -> Result<Response> {
     shown(&signed_in, Asked::default(), Some(days), Some(problem)).await
 }
 
-struct Change {
-    what: String,
-    before: String,
-    after: String,
-}
-
 #[derive(Template)]
 #[template(path = "log_entry.html")]
 struct Entry {
@@ -268,7 +342,7 @@ struct Entry {
     /// Path below the root; empty: there is none.
     subject: String,
     body: String,
-    changes: Vec<Change>,
+    changes: Vec<history::Entry>,
     ignored: Vec<String>,
     coerced: Vec<(String, &'static str)>,
 }
@@ -303,10 +377,9 @@ pub(crate) async fn entry(signed_in: SignedIn, Path(id): Path<String>) -> Result
             id => format!("{kind}/{id}"),
         },
         body: indented(&request.body),
-        changes: found.events.iter().flat_map(changes).collect(),
-        ignored: [request.ignored.clone(), told("ignored")].concat(),
-        coerced: [request.coerced.clone(), told("coerced")]
-            .concat()
+        changes: history::entries(&signed_in, &found.events, &Names::default(), console.now()).await,
+        ignored: each_once(&request.ignored, told("ignored")),
+        coerced: each_once(&request.coerced, told("coerced"))
             .into_iter()
             .map(|rule| (rule.clone(), rule_means(&rule)))
             .collect(),
@@ -321,43 +394,33 @@ fn short(path: &str) -> String {
     path.strip_prefix("/scim/v2").unwrap_or(path).chars().take(60).collect()
 }
 
+/// A request of a gateway of before has none where something was changed; its events do.
+fn each_once(known: &[String], more: Vec<String>) -> Vec<String> {
+    let mut all = known.to_vec();
+    for one in more {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all
+}
+
 fn strings(delta: &[u8], name: &str) -> Option<Vec<String>> {
     let delta: Value = serde_json::from_slice(delta).ok()?;
     let list = delta.get(name)?.as_array()?;
     Some(list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// Each attribute before and after; the rest of an event by its names.
-fn changes(event: &Event) -> Vec<Change> {
-    let Ok(Value::Object(delta)) = serde_json::from_slice::<Value>(&event.delta_json) else { return Vec::new() };
-    let side = |name: &str| delta.get(name).and_then(Value::as_object).cloned().unwrap_or_default();
-    let (before, after) = (side("before"), side("after"));
-    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
-    names.sort();
-    names.dedup();
-    let mut changes: Vec<Change> = names
-        .into_iter()
-        .map(|name| Change { what: name.clone(), before: brief(before.get(name)), after: brief(after.get(name)) })
-        .collect();
-    for (name, value) in &delta {
-        if !["before", "after", "ignored", "coerced"].contains(&name.as_str()) {
-            changes.push(Change { what: name.clone(), before: String::new(), after: brief(Some(value)) });
-        }
-    }
-    if changes.is_empty() {
-        changes.push(Change { what: event.r#type.clone(), before: String::new(), after: String::new() });
-    }
-    changes
-}
-
-fn brief(value: Option<&Value>) -> String {
-    let text = match value {
-        None => return String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(all)) if all.len() > 5 => format!("{} values", all.len()),
-        Some(other) => other.to_string(),
-    };
-    text.chars().take(300).collect()
+/// An event as the export has it.
+fn change(event: &Event) -> Value {
+    let delta = serde_json::from_slice(&event.delta_json).unwrap_or_default();
+    let Told { what, changes, added, removed, .. } = history::told(&event.r#type, &delta);
+    let attribute =
+        |change: &history::Change| json!({"name": change.name, "before": change.before, "after": change.after});
+    json!({
+        "type": event.r#type, "what": what, "attributes": changes.iter().map(attribute).collect::<Vec<_>>(),
+        "added": added, "removed": removed,
+    })
 }
 
 /// JSON as people read it; what was cut is shown as it is.
@@ -384,17 +447,22 @@ fn rule_means(rule: &str) -> &'static str {
 /// `GET log/export`: a line for each, the newest first, as the search finds them.
 pub(crate) async fn export(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
     let first = Asked { page: String::new(), ..asked };
+    first.request(&signed_in, EXPORTED_AT_ONCE)?;
     let lines = stream::try_unfold(Some(first), move |asked| {
         let signed_in = signed_in.clone();
         async move {
             let Some(asked) = asked else { return Ok::<_, std::io::Error>(None) };
             let mut log = signed_in.visit.console.clients.log.clone();
-            let listed = log.list_requests(signed_in.call(asked.request(&signed_in, EXPORTED_AT_ONCE))).await;
+            let request =
+                asked.request(&signed_in, EXPORTED_AT_ONCE).map_err(|_| std::io::Error::other("asked wrong"))?;
+            let listed = log.list_requests(signed_in.call(ListRequestsRequest { with_events: true, ..request })).await;
             // The browser sees that the file is not whole.
             let listed = listed.map_err(|_| std::io::Error::other("the log cannot be read"))?.into_inner();
             let mut text = String::new();
+            let mut events = listed.events.into_iter();
             for request in &listed.requests {
-                text.push_str(&line(request).to_string());
+                let events = events.next().unwrap_or_default().events;
+                text.push_str(&line(request, &events).to_string());
                 text.push('\n');
             }
             let page = listed.next_page_token;
@@ -409,7 +477,7 @@ pub(crate) async fn export(signed_in: SignedIn, Query(asked): Query<Asked>) -> R
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
-fn line(request: &LoggedRequest) -> Value {
+fn line(request: &LoggedRequest, events: &[Event]) -> Value {
     let at = instant(request.occurred_at.as_ref()).unwrap_or(Timestamp::UNIX_EPOCH);
     let outcome = request.outcome().as_str_name().trim_start_matches("OUTCOME_").to_lowercase();
     json!({
@@ -419,5 +487,6 @@ fn line(request: &LoggedRequest) -> Value {
         "reason": request.reason, "detail": request.detail, "resource_type": request.resource_type,
         "subject_id": request.subject_id, "subject_name": request.subject_name, "understood": request.understood,
         "coerced": request.coerced, "ignored": request.ignored, "body": request.body,
+        "changes": events.iter().map(change).collect::<Vec<_>>(),
     })
 }

@@ -347,7 +347,10 @@ async fn a_request_is_found_again_with_what_was_asked_understood_and_changed() {
     assert!(!shown.body.contains("hunter2"), "{}", shown.body);
     let changed = bench.browser.get("/console/log?outcome=changed&q=kit").await.is(200);
     let put = entry(&changed.body, ">PUT ").clone();
-    bench.browser.get(&put).await.is(200).says("displayName").says("What changed").says("Okta SCIM Client 1.0.0");
+    let shown = bench.browser.get(&put).await.is(200).says("Okta SCIM Client 1.0.0");
+    // In sentences, as a user's history has it.
+    let shown = shown.says("<b>Changed</b>").says("<dt>displayName</dt><dd><span class=\"after\">Kit</span></dd>");
+    assert!(!shown.body.contains("<dt>version") && !shown.body.contains("user.updated"), "{}", shown.body);
 
     let none = bench.browser.get("/console/log?q=robin").await.is(200);
     none.says("id=\"no-request\"");
@@ -355,6 +358,10 @@ async fn a_request_is_found_again_with_what_was_asked_understood_and_changed() {
     let export = bench.browser.get("/console/log/export").await.is(200);
     let lines: Vec<Value> = export.body.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.iter().filter(|line| line["outcome"] == "unchanged").count(), 1, "{}", export.body);
+    let line = lines.iter().find(|line| line["method"] == "PUT" && line["outcome"] == "changed").expect("the change");
+    let attributes = json!([{"name": "displayName", "before": null, "after": "Kit"}]);
+    assert_eq!((&line["changes"][0]["what"], &line["changes"][0]["attributes"]), (&json!("Changed"), &attributes));
+    assert!(lines.iter().filter(|line| line["outcome"] == "unchanged").all(|line| line["changes"] == json!([])));
     assert!(lines.iter().all(|line| line["outcome"] != "read") && !export.body.contains("hunter2"));
 
     // Another organization sees none of it.
@@ -362,6 +369,70 @@ async fn a_request_is_found_again_with_what_was_asked_understood_and_changed() {
     let mut stranger = bench.world.signed_in_to(&other, "eve@example.com", AdminRole::Owner).await;
     stranger.get("/console/log").await.is(200).says("Nothing here");
     stranger.get(&put).await.is(404);
+}
+
+#[tokio::test]
+async fn what_was_deleted_has_its_name_and_what_was_taken_in_part_says_so() {
+    let mut bench = Bench::start("okta").await;
+    let user = bench.user("kit@example.com").await;
+    let path = format!("{USERS}/{}", user["id"].as_str().expect("an id"));
+    let put = json!({"userName": "kit@example.com", "title": "Captain", "active": true, "shoeSize": 43});
+    assert_eq!(bench.send(Method::PUT, &path, Some(put)).await.0, 200);
+    let group = bench.post("/scim/v2/Groups", json!({"displayName": "Toys"})).await;
+    let group = format!("/scim/v2/Groups/{}", group["id"].as_str().expect("an id"));
+    let unknown = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "shoeSize", "value": "43"}]});
+    assert_eq!(bench.send(Method::PATCH, &group, Some(unknown)).await.0, 400);
+    assert_eq!(bench.send(Method::DELETE, &group, None).await.0, 204);
+    assert_eq!(bench.send(Method::DELETE, &path, None).await.0, 204);
+    assert_eq!(bench.send(Method::GET, "/scim/v2/Me", None).await.0, 501);
+    bench.page = "/console/log".to_owned();
+    let listed = bench.shows("GET /scim/v2/Me").await;
+    let row = |mark: &str| {
+        let rows: Vec<&str> = listed.body.split("<tr>").filter(|row| row.contains(mark)).collect();
+        assert_eq!(rows.len(), 1, "{mark}: {}", listed.body);
+        rows[0].to_owned()
+    };
+    assert!(row("DELETE /scim/v2/Users").contains("kit@example.com"));
+    assert!(row("DELETE /scim/v2/Groups").contains(">Toys<"));
+    assert!(row("PATCH /scim/v2/Groups").contains(">Toys<"));
+    assert!(row("GET /scim/v2/Me").contains(">refused<"));
+    let part = row("PUT /scim/v2/Users");
+    assert!(part.contains(">changed in part<") && part.contains("shoeSize"), "{part}");
+    // Once, though its event says it as well.
+    let link = part.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a link");
+    let shown = bench.browser.get(link).await.is(200);
+    assert_eq!(shown.body.matches("<code>shoeSize</code>").count(), 1, "{}", shown.body);
+    // By whom it is about, and when.
+    let rows = async |bench: &mut Bench, query: &str| {
+        bench.browser.get(&format!("/console/log?{query}")).await.is(200).body.matches("<tr>").count().saturating_sub(1)
+    };
+    let id = user["id"].as_str().expect("an id");
+    for (query, found) in [
+        ("user=KIT%40example.com", 3),
+        (&*format!("user={id}"), 3),
+        ("group=toys", 3),
+        ("group=kit%40example.com", 0),
+        ("user=kit%40example.com&outcome=changed&q=delete", 1),
+        ("user=kit%40example.com&from=2020-01-01", 3),
+        ("user=kit%40example.com&until=2020-01-01", 0),
+        ("from=2020-01-01&until=2020-12-31", 0),
+        ("q=501+get", 1),
+    ] {
+        assert_eq!(rows(&mut bench, query).await, found, "{query}");
+    }
+    let page = bench.browser.get("/console/log?user=kit%40example.com&from=2020-01-01").await.is(200);
+    page.says("name=\"user\" maxlength=\"500\"").says("value=\"kit@example.com\"").says("value=\"2020-01-01\"");
+    for (query, said) in [
+        ("user=kit&group=toys", "not for both at once"),
+        ("from=yesterday", "A day is written as"),
+        ("until=2020-13-01", "A day is written as"),
+    ] {
+        bench.browser.get(&format!("/console/log?{query}")).await.is(422).says(said);
+        bench.browser.get(&format!("/console/log/export?{query}")).await.is(422);
+    }
+    let lost = bench.browser.get("/console/log?page=2").await.is(404).says("There is no such page");
+    assert!(!lost.body.contains("page_token"), "{}", lost.body);
 }
 
 #[tokio::test]

@@ -7,13 +7,14 @@ use wire::{
     Transport,
     identity::{
         Event, GetRequestRequest, GetRequestResponse, ListRequestsRequest, LoggedRequest, Organization,
-        Outcome as Happened, SetProvisioningLogRequest, provisioning_log_service_client::ProvisioningLogServiceClient,
+        Outcome as Happened, RequestEvents, SetProvisioningLogRequest,
+        provisioning_log_service_client::ProvisioningLogServiceClient,
     },
 };
 
 use super::{caller, instant, organization, refused};
 use crate::{
-    cli::{LogCommand, Outcome},
+    cli::{LogCommand, Moment, Outcome},
     connect::Connection,
     output,
     settings::Settings,
@@ -51,13 +52,18 @@ async fn answer(
 ) -> anyhow::Result<Option<(Value, String)>> {
     let (organization_id, slug) = (organization.id, organization.slug);
     match command {
-        LogCommand::List { outcome, subject, words, limit, .. } => {
+        LogCommand::List { outcome, subject, user, group, from, until, words, limit, .. } => {
+            let at = |at: Option<jiff::Timestamp>| at.map(|at| wire::to_timestamp(at.as_microsecond()));
             let request = ListRequestsRequest {
                 organization_id,
                 caller: caller()?,
                 outcomes: outcome.into_iter().map(|outcome| happened(outcome).into()).collect(),
                 subject_id: subject.map(|id| id.to_string()).unwrap_or_default(),
+                user_name: user.unwrap_or_default(),
+                group_name: group.unwrap_or_default(),
                 words: words.unwrap_or_default(),
+                from: at(from.and_then(Moment::begin)),
+                to: at(until.and_then(Moment::end)),
                 ..ListRequestsRequest::default()
             };
             let found = first(client, request, limit.get() as usize).await?;
@@ -123,12 +129,13 @@ async fn export(client: &mut ProvisioningLogServiceClient<Transport>, organizati
         caller: caller()?,
         outcomes: all.map(i32::from).into(),
         page_size: PAGE,
+        with_events: true,
         after_id: uuid::Uuid::nil().to_string(),
         ..ListRequestsRequest::default()
     };
     loop {
         let page = client.list_requests(request.clone()).await.map_err(|status| refused(&status))?.into_inner();
-        write(&page.requests)?;
+        write(&page.requests, &page.events)?;
         if page.next_page_token.is_empty() {
             return Ok(());
         }
@@ -136,10 +143,12 @@ async fn export(client: &mut ProvisioningLogServiceClient<Transport>, organizati
     }
 }
 
-fn write(requests: &[LoggedRequest]) -> io::Result<()> {
+fn write(requests: &[LoggedRequest], events: &[RequestEvents]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for request in requests {
-        writeln!(out, "{}", request_json(request))?;
+    for (n, request) in requests.iter().enumerate() {
+        let mut line = request_json(request);
+        line["events"] = events.get(n).map(|of_it| of_it.events.iter().map(event_json).collect()).unwrap_or_default();
+        writeln!(out, "{line}")?;
     }
     out.flush()
 }
@@ -153,11 +162,15 @@ fn list(settings: &Settings, slug: &str, found: &[LoggedRequest]) -> (Value, Str
         vec![
             instant(request.occurred_at.as_ref()).unwrap_or_default(),
             request.id.clone(),
-            outcome(request).to_owned(),
+            if in_part(request) { "in part" } else { outcome(request) }.to_owned(),
             request.status.to_string(),
             format!("{} {}", request.method, request.path),
             request.subject_name.clone(),
-            if request.detail.is_empty() { request.reason.clone() } else { request.detail.clone() },
+            match request.detail.as_str() {
+                _ if in_part(request) => format!("ignored: {}", request.ignored.join(", ")),
+                "" => request.reason.clone(),
+                detail => detail.to_owned(),
+            },
         ]
     };
     let rows: Vec<Vec<String>> = found.iter().map(row).collect();
@@ -205,6 +218,11 @@ fn about(request: &LoggedRequest) -> String {
         .cloned()
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// The client was told that all is well.
+fn in_part(request: &LoggedRequest) -> bool {
+    request.outcome() == Happened::Changed && !request.ignored.is_empty()
 }
 
 fn outcome(request: &LoggedRequest) -> &'static str {
