@@ -56,15 +56,14 @@ struct Row {
 pub(super) const ADMINISTERS: &str = "EXISTS (SELECT 1 FROM console_admin c WHERE c.org = a.org AND c.issuer = a.issuer \
                                       AND c.subject = a.subject AND c.role IN ('owner', 'admin'))";
 
-/// By the hash of its secret. Finds the organization. User, provider and role are as they are now: who was deactivated or
-/// deleted has no session from that moment on.
+/// The organization of the session whose secret has this hash.
 pub(crate) fn account_session_by_hash(conn: &mut AnyConnection, shown: Hash) -> Result<Option<OrgId>, store::Error> {
     let text = "SELECT org FROM account_session WHERE secret_sha256 = ?";
     let row: Option<Owner> = Statement::new(text, [Value::Bytes(shown.0.to_vec())]).row(conn)?;
     Ok(row.map(|row| row.org))
 }
 
-/// With its user as that is now.
+/// User, provider and role are as they are now: who was deactivated or deleted has no session from that moment on.
 pub(crate) fn account_session_get(
     conn: &mut AnyConnection,
     org: OrgId,
