@@ -11,7 +11,7 @@
 //! GET, POST /console/invite/{secret}          who invites as what; accepts
 //! POST /console/sign-out
 //!
-//! GET  /console/users, /console/groups        search, pages                   ?q, cursor
+//! GET  /console/users, /console/groups        search, pages                   ?q, cursor; of users state
 //! GET  /console/users/{id}, /console/groups/{id}  with their history           ?before, cursor
 //! GET  /console/users/deleted                                                 ?cursor
 //! GET  /console/users/deleted/{id}                                            ?before
@@ -20,6 +20,7 @@
 //! POST /console/accounts/policy               link, just_in_time, confirm_automatically                   owner
 //! POST /console/accounts/invite               user..                                                      admin
 //! GET  /console/holds
+//! GET  /console/holds/{id}                    whom it is about                ?cursor
 //! GET, POST /console/holds/{id}/restore                                                                   admin
 //! GET, POST /console/holds/{id}/approve                                                                   admin
 //! GET, POST /console/deletion                 grace_days, hold_percent                                    owner
@@ -43,7 +44,7 @@
 //! GET  /console/scim/assistant                what arrives, and what is wrong     ?provider, since
 //! POST /console/scim/assistant                provider; reads are logged from now on                      admin
 //! GET  /console/scim/assistant/events         the same as server-sent events      ?provider, since
-//! GET  /console/log                           the provisioning log                ?q, outcome, subject, within, page
+//! GET  /console/log                           the provisioning log                ?q, outcome, subject, user, group, within, from, until, page
 //! GET  /console/log/export                    the same as NDJSON
 //! GET  /console/log/{id}                      one request
 //! POST /console/log/retention                 retention_days                                              admin
@@ -103,6 +104,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         ("/groups/{id}", get(directory::group)),
         ("/accounts", get(accounts::show)),
         ("/holds", get(holds::list)),
+        ("/holds/{id}", get(holds::one)),
         ("/holds/{id}/restore", get(holds::restoring)),
         ("/holds/{id}/approve", get(holds::approving)),
         ("/deletion", get(deletion::show)),

@@ -190,9 +190,9 @@ impl Task {
                 let pending = self.db.of(org).read(move |conn| {
                     let Some(held) = hold::hold_in(conn, org, State::Restoring)? else { return Ok(None) };
                     let lost = hold::losses_pending(conn, org, &held, PAGE)?;
-                    Ok(Some((held.id, lost)))
+                    Ok(Some((held.id, held.decided_by, lost)))
                 });
-                let Some((id, lost)) = pending.await.map_err(only)? else { break };
+                let Some((id, decided_by, lost)) = pending.await.map_err(only)? else { break };
                 if lost.is_empty() {
                     let (ids, now) = (self.ids.clone(), self.clock.now());
                     let end = move |conn: &mut AnyConnection| {
@@ -202,11 +202,13 @@ impl Task {
                     self.write(org, end).await?;
                     continue;
                 }
+                // It is the doing of who decided, as each user's history says.
+                let decider = decided_by.as_deref().and_then(Actor::parse).unwrap_or_else(actor);
                 for lost in lost {
                     if self.stop.is_cancelled() {
                         return Ok(());
                     }
-                    self.give_one_back(org, lost).await?;
+                    self.give_one_back(org, &decider, lost).await?;
                 }
             }
             if self.stop.is_cancelled() {
@@ -215,13 +217,12 @@ impl Task {
         }
     }
 
-    async fn give_one_back(&self, org: OrgId, lost: Lost) -> Result<(), store::Error> {
+    async fn give_one_back(&self, org: OrgId, decider: &Actor, lost: Lost) -> Result<(), store::Error> {
         let mut given = Given::More;
         while given == Given::More {
-            let (ids, now, lost) = (self.ids.clone(), self.clock.now(), lost.clone());
+            let (ids, now, lost, actor) = (self.ids.clone(), self.clock.now(), lost.clone(), decider.clone());
             let seq = lost.seq;
             let step = move |conn: &mut AnyConnection| -> Result<Given, Refused> {
-                let actor = actor();
                 give_back(conn, org, &Author { actor: &actor, now, ids: &ids }, &lost)
             };
             given = match self.db.of(org).write(step).await {

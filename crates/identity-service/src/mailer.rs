@@ -28,7 +28,7 @@ use crate::{
             Addressee, KEPT_MICROS, LEASE_MICROS, Letter, Mail, Notice, State, TRIED_MICROS, is_late, next_attempt,
             shown_error,
         },
-        request_log::failing,
+        request_log::Failures,
     },
     operations::{is_invited, is_told, mail_admins},
     smtp::{NotSent, Smtp},
@@ -47,8 +47,7 @@ const ATTEMPT: Duration = Duration::from_secs(180);
 const STOP: Duration = Duration::from_secs(10);
 /// How often to look for organizations whose provisioning fails.
 const LOOK_MICROS: i64 = 10 * 60 * 1_000_000;
-/// How far back to look: who is told once is told again after a day.
-const FAILING_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+const DAY_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 /// Rows that are read at a time.
 const PAGE: i64 = 50;
 /// Warnings are read again for so long, since others are committed late.
@@ -236,15 +235,11 @@ impl Task {
             let next = self.db.across().read(move |conn| Ok(request_log::request_organization_after(conn, after)?));
             let Some(org) = next.await.map_err(only)? else { return Ok(()) };
             after = org;
-            let from = now.saturating_add_micros(-FAILING_MICROS);
-            let hours = self
-                .db
-                .of(org)
-                .read(move |conn| Ok(request_log::counts_between(conn, org, from, now)?))
-                .await
-                .map_err(only)?;
-            let Some((since, refused)) = failing(&hours, now) else { continue };
-            let notice = Notice::ProvisioningFailing { since: since.to_string(), refused };
+            let read = self.db.of(org).read(move |conn| Ok(request_log::failures(conn, org, now)?));
+            let failures = read.await.map_err(only)?.filter(|failures| failures.is_failing(now));
+            let Some(Failures { first, refused, .. }) = failures else { continue };
+            let days = (now.as_micros() - first.as_micros()) / DAY_MICROS;
+            let notice = Notice::ProvisioningFailing { since: first.to_string(), refused, days };
             let ids = self.ids.clone();
             self.write(org, move |conn| Ok(mail_admins(conn, org, &ids, now, &notice)?)).await?;
         }

@@ -474,6 +474,13 @@ pub(crate) enum HoldCommand {
         /// Slug or id
         org: String,
     },
+    /// Lists whom a hold is about
+    Show {
+        /// Slug or id
+        org: String,
+        /// The hold's id, as `rollcall hold list` shows it
+        id: uuid::Uuid,
+    },
     /// Lets who was deleted be erased in time
     Approve {
         /// Slug or id

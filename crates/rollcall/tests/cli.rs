@@ -649,8 +649,12 @@ async fn what_was_deleted_comes_back() {
     assert_eq!((&restored["id"], &restored["user_name"]), (&json!(users[0]), &json!("back@example.com")));
 
     let hold = run(&server, &["hold", "list", "acme"])["holds"][0].clone();
-    assert_eq!((&hold["deleted"], &hold["deactivated"], &hold["failed"]), (&json!(12), &json!(0), &json!(0)));
+    // Who was restored by hand is none of them any more.
+    assert_eq!((&hold["deleted"], &hold["deactivated"], &hold["failed"]), (&json!(11), &json!(0), &json!(0)));
     let id = text(&hold["id"]);
+    let held = run(&server, &["hold", "show", "acme", &id])["users"].clone();
+    assert_eq!((held.as_array().map(Vec::len), &held[0]["user_name"]), (Some(11), &json!("user1@example.com")));
+    assert_eq!(run(&server, &["user", "deleted", "acme"])["users"][0]["held"], true);
     assert_eq!(run(&server, &["hold", "restore", "acme", &id])["state"], "restoring");
     within(20, "all", async || run(&server, &["hold", "list", "acme"])["holds"][0]["state"] == "restored").await;
     assert_eq!(run(&server, &["user", "deleted", "acme"])["users"], json!([]));
@@ -686,6 +690,8 @@ async fn the_log_is_read_and_exported() {
         outcome: if n % 2 == 0 { proto::Outcome::Refused } else { proto::Outcome::Unchanged }.into(),
         method: "POST".to_owned(),
         path: "/scim/v2/Users".to_owned(),
+        resource_type: "User".to_owned(),
+        subject_name: format!("user{n}@example.com"),
         detail: format!("Number {n}\u{1b}[2J is taken."),
         ..Default::default()
     });
@@ -707,12 +713,21 @@ async fn the_log_is_read_and_exported() {
     }
     let nonsense = server.cli(&["log", "show", "acme", "nonsense"]).expect("it runs");
     assert!(nonsense.status.code() == Some(2) && nonsense.stderr.contains("this is no id"), "{}", nonsense.stderr);
+    let of_one = ["log", "list", "acme", "--user", "USER7@example.com", "--outcome", "refused,unchanged"];
+    let of_one = |more: &[&str]| run(&[&of_one[..], more].concat())["requests"].as_array().map(Vec::len);
+    assert_eq!(of_one(&[]), Some(1));
+    let day = "2020-02-29";
+    assert_eq!((of_one(&["--from", day]), of_one(&["--to", day])), (Some(1), Some(0)));
+    assert_eq!(of_one(&["--from", "2020-02-29T08:00:00Z", "--to", "2999-01-01"]), Some(1));
+    assert_eq!(run(&["log", "list", "acme", "--group", "user7@example.com"])["requests"], json!([]));
     let shown = run(&["log", "show", "acme", &requests[7].id]);
     assert_eq!((&shown["status"], &shown["events"]), (&json!(409), &json!([])));
     let printed = server.cli(&["log", "show", "acme", &requests[7].id]).expect("it runs").stdout;
     assert!(printed.contains("unchanged (409)") && !printed.contains('\u{1b}'), "{printed}");
     let unknown = server.cli(&["log", "show", "acme", &uuid::Uuid::nil().to_string()]).expect("it runs");
     assert_eq!(unknown.status.code(), Some(1), "{}", unknown.stderr);
+    let never = server.cli(&["log", "list", "acme", "--from", "yesterday"]).expect("it runs");
+    assert!(never.stderr.contains("a day such as 2027-01-31"), "{}", never.stderr);
 
     let exported = server.cli(&["log", "export", "acme"]).expect("it runs").stdout;
     let exported: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

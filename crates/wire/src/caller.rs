@@ -10,12 +10,12 @@ use crate::{
     identity::{
         AddSchemaRequest, ApproveHoldRequest, CreateAdminInviteRequest, CreateGroupRequest, CreateOrganizationRequest,
         CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetRequestRequest, GetUserRequest,
-        InviteToSetUpRequest, ListDeletedUsersRequest, ListGroupsOfUserRequest, ListGroupsRequest, ListHoldsRequest,
-        ListMembersRequest, ListRequestsRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest,
-        PatchGroupRequest, PatchUserRequest, RemoveAdminRequest, RemoveSignInProviderRequest, ReplaceGroupRequest,
-        ReplaceUserRequest, RestoreHoldRequest, RestoreUserRequest, RevokeSessionRequest, SetAccountPolicyRequest,
-        SetAdminRoleRequest, SetDeletionPolicyRequest, SetPlanRequest, SetProvisioningLogRequest,
-        SetRequestLimitRequest, SetScimEnabledRequest, SetSignInProviderRequest,
+        InviteToSetUpRequest, ListDeletedUsersRequest, ListGroupsOfUserRequest, ListGroupsRequest,
+        ListHoldUsersRequest, ListHoldsRequest, ListMembersRequest, ListRequestsRequest, ListResourcesRequest,
+        ListUsersRequest, LookUpUsersRequest, PatchGroupRequest, PatchUserRequest, RemoveAdminRequest,
+        RemoveSignInProviderRequest, ReplaceGroupRequest, ReplaceUserRequest, RestoreHoldRequest, RestoreUserRequest,
+        RevokeSessionRequest, SetAccountPolicyRequest, SetAdminRoleRequest, SetDeletionPolicyRequest, SetPlanRequest,
+        SetProvisioningLogRequest, SetRequestLimitRequest, SetScimEnabledRequest, SetSignInProviderRequest,
     },
     token::{
         CreateOAuthApprovalRequest, CreateOAuthClientRequest, CreateScimTokenRequest, CreateServiceCredentialRequest,
@@ -57,7 +57,7 @@ called! {
     ListUsersRequest LookUpUsersRequest PatchGroupRequest PatchUserRequest ReplaceGroupRequest ReplaceUserRequest
     SetPlanRequest SetRequestLimitRequest SetScimEnabledRequest
     ListDeletedUsersRequest RestoreUserRequest SetDeletionPolicyRequest
-    ApproveHoldRequest ListHoldsRequest RestoreHoldRequest
+    ApproveHoldRequest ListHoldsRequest ListHoldUsersRequest RestoreHoldRequest
     GetRequestRequest ListRequestsRequest SetProvisioningLogRequest
     InviteToSetUpRequest SetAccountPolicyRequest
     CreateAdminInviteRequest RemoveAdminRequest RemoveSignInProviderRequest RevokeSessionRequest SetAdminRoleRequest

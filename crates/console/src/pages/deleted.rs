@@ -47,7 +47,7 @@ struct Gone {
     deleted: Option<When>,
     by: String,
     erased: Option<When>,
-    /// Its days of grace are over: a hold keeps it.
+    /// A hold keeps it, however many days it has.
     held: bool,
 }
 
@@ -58,7 +58,8 @@ impl Gone {
             created: When::of(user.created_at.as_ref(), now),
             deleted: When::of(user.deleted_at.as_ref(), now),
             by: names.who(&user.deleted_by_json),
-            held: until.is_some_and(|until| until <= now),
+            // A service of before does not say so of one that has days left.
+            held: user.held || until.is_some_and(|until| until <= now),
             erased: until.map(|until| When::new(until, now)),
             active: user.active == Some(true),
             id: user.id,

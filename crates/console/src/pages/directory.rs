@@ -40,6 +40,9 @@ pub(super) const AT_ONCE: usize = 8;
 pub(crate) struct Asked {
     #[serde(default)]
     q: String,
+    /// Of users: `active`, `inactive` or all.
+    #[serde(default)]
+    state: String,
     #[serde(default)]
     cursor: String,
     /// From where on the history is shown.
@@ -76,6 +79,24 @@ pub(super) fn link(kind: &str, words: &str, cursor: &str) -> String {
     format!("{kind}?{}", query.append_pair("cursor", cursor).finish())
 }
 
+/// The same of users in a state.
+fn users_link(words: &str, state: &str, cursor: &str) -> String {
+    match link("users", words, cursor) {
+        link if link.is_empty() || state.is_empty() => link,
+        link => format!("{link}&state={state}"),
+    }
+}
+
+/// Those that a filter finds in a state. Who has none is to have no access.
+fn in_state(found: String, state: &str) -> String {
+    let condition = match state {
+        "active" => "active eq true",
+        "inactive" => "not (active eq true)",
+        _ => return found,
+    };
+    if found.is_empty() { condition.to_owned() } else { format!("({found}) and {condition}") }
+}
+
 /// `operator` on each attribute, with the words as a SCIM filter's string (RFC 7644 section 3.4.2.2: as in JSON).
 fn filter(attributes: &[&str], operator: &str, words: &str) -> String {
     if words.is_empty() {
@@ -98,6 +119,8 @@ struct UserRow {
 struct Users {
     shell: Shell,
     words: String,
+    /// `active`, `inactive` or nothing.
+    state: &'static str,
     /// Only beginnings were looked at.
     narrowed: bool,
     total: String,
@@ -109,12 +132,14 @@ struct Users {
 /// `GET users`
 pub(crate) async fn users(signed_in: SignedIn, Query(asked): Query<Asked>) -> Result<Response> {
     let words = asked.words();
+    let state = ["active", "inactive"].into_iter().find(|known| *known == asked.state).unwrap_or_default();
     let mut client = signed_in.visit.console.clients.identity.clone();
     let mut list = async |operator: &str| {
+        let filter = in_state(filter(&["userName", "displayName"], operator, &words), state);
         let request = ListUsersRequest {
             organization_id: signed_in.organization_id(),
             caller: signed_in.caller(),
-            query: Some(asked.query(filter(&["userName", "displayName"], operator, &words), "userName")),
+            query: Some(asked.query(filter, "userName")),
             mask: Some(UserMask { omit_groups: true }),
         };
         client.list_users(signed_in.call(request)).await
@@ -139,9 +164,10 @@ pub(crate) async fn users(signed_in: SignedIn, Query(asked): Query<Asked>) -> Re
         narrowed,
         total: grouped(u64::try_from(listed.total_results).unwrap_or_default()),
         users: listed.users.into_iter().map(row).collect(),
-        previous: link("users", &words, &listed.previous_cursor),
-        next: link("users", &words, &listed.next_cursor),
+        previous: users_link(&words, state, &listed.previous_cursor),
+        next: users_link(&words, state, &listed.next_cursor),
         words,
+        state,
     };
     page::html(StatusCode::OK, &page)
 }
@@ -435,6 +461,18 @@ mod tests {
                 "manager.value=u1",
                 "badge=7"
             ]
+        );
+    }
+
+    #[test]
+    fn a_state_narrows_what_is_found() {
+        assert_eq!(in_state(String::new(), ""), "");
+        assert_eq!(in_state(String::new(), "inactive"), "not (active eq true)");
+        assert_eq!(in_state("a or b".to_owned(), "active"), "(a or b) and active eq true");
+        assert_eq!(users_link("", "inactive", "x"), "users?cursor=x&state=inactive");
+        assert_eq!(
+            (users_link("", "inactive", ""), users_link("", "", "x")),
+            (String::new(), "users?cursor=x".to_owned())
         );
     }
 

@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 use futures::StreamExt as _;
 use serde_json::Value;
 use tonic::Code;
-use wire::identity::{Event, Hold, HoldState, ListEventsOfSubjectRequest};
+use wire::identity::{Event, ListEventsOfSubjectRequest};
 
 use super::{
     directory::{AT_ONCE, flatten, name_of},
-    holds,
     overview::grouped,
-    who::{Names, OURS},
+    who::Names,
 };
 use crate::{problem::Result, session::SignedIn, time::When};
 
@@ -101,15 +100,7 @@ pub(super) async fn of(signed_in: &SignedIn, id: &str, before: &str) -> Result<O
     events.truncate(PAGE);
     let older = events.last().filter(|_| more).map_or(0, |event| event.sequence);
     let names = Names::of(signed_in).await?;
-    let mut entries = entries(signed_in, &events, &names).await;
-    if events.iter().any(given_back) {
-        let holds = holds::all(signed_in).await?;
-        for (entry, event) in entries.iter_mut().zip(&events).filter(|(_, event)| given_back(event)) {
-            if let Some(decided_by) = decided_by(event, &holds) {
-                entry.who = format!("{}, as {} decided about held changes", entry.who, names.who(decided_by));
-            }
-        }
-    }
+    let entries = entries(signed_in, &events, &names).await;
     let made = |event: &&Event| matches!(event.r#type.as_str(), "user.created" | "group.created");
     let made_by = events.iter().find(made).map(|event| names.who(&event.actor_json));
     Ok(Some(History { entries, newest: before_sequence == 0, older, made_by }))
@@ -121,21 +112,6 @@ pub(super) async fn entries(signed_in: &SignedIn, events: &[Event], names: &Name
     let mut entries: Vec<_> = events.iter().map(|event| Entry::new(event, names, now)).collect();
     name_members(signed_in, &mut entries).await;
     entries
-}
-
-/// What somebody lost is given back by Rollcall alone where an administrator has decided that.
-fn given_back(event: &Event) -> bool {
-    let by_us = Names::default().who(&event.actor_json) == OURS;
-    by_us && matches!(event.r#type.as_str(), "user.restored" | "user.updated")
-}
-
-/// The last who had decided so by then.
-fn decided_by<'a>(event: &Event, holds: &'a [Hold]) -> Option<&'a [u8]> {
-    let at = |time: Option<&prost_types::Timestamp>| time.map(wire::from_timestamp);
-    let then = at(event.occurred_at.as_ref());
-    let restored = holds.iter().filter(|hold| matches!(hold.state(), HoldState::Restoring | HoldState::Restored));
-    let decided = restored.filter(|hold| hold.decided_at.is_some() && at(hold.decided_at.as_ref()) <= then);
-    decided.max_by_key(|hold| at(hold.decided_at.as_ref())).map(|hold| &*hold.decided_by_json)
 }
 
 impl Entry {
@@ -334,33 +310,6 @@ mod tests {
         assert_eq!(what("user.purged", json!({})), "Erased for good");
         assert_eq!(what("group.deleted", json!({"before": {"displayName": "Ops"}, "members": 3})), "Deleted");
         assert_eq!(what("group.moved", json!({})), "group.moved");
-    }
-
-    #[test]
-    fn who_decided_is_whoever_had_done_so_last() {
-        let at = |second: i64| Some(wire::to_timestamp(second * 1_000_000));
-        let hold = |second: i64, by: &'static str, state: HoldState| Hold {
-            decided_at: at(second),
-            decided_by_json: by.into(),
-            state: state.into(),
-            ..Hold::default()
-        };
-        let holds = [
-            hold(5, "ada", HoldState::Restored),
-            hold(7, "eve", HoldState::Approved),
-            hold(9, "bob", HoldState::Restoring),
-            Hold { state: HoldState::Open.into(), ..Hold::default() },
-        ];
-        let by = |second: i64| decided_by(&Event { occurred_at: at(second), ..Event::default() }, &holds);
-        assert_eq!((by(4), by(8), by(9)), (None, Some(&b"ada"[..]), Some(&b"bob"[..])));
-        let event = |kind: &str, actor: &'static str| Event {
-            r#type: kind.to_owned(),
-            actor_json: actor.into(),
-            ..Event::default()
-        };
-        let ours = r#"{"kind":"internal_service","name":"identity-service"}"#;
-        assert!(given_back(&event("user.restored", ours)) && !given_back(&event("user.purged", ours)));
-        assert!(!given_back(&event("user.restored", r#"{"kind":"administrator","name":"ada"}"#)));
     }
 
     #[test]

@@ -3,19 +3,26 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::{extract::Path, response::Response};
+use axum::{
+    extract::{Path, Query},
+    response::Response,
+};
 use futures::StreamExt as _;
 use http::StatusCode;
+use serde::Deserialize;
 use serde_json::Value;
 use tonic::Code;
 use wire::{
     Reason,
-    identity::{ApproveHoldRequest, Hold, HoldState, ListEventsOfSubjectRequest, ListHoldsRequest, RestoreHoldRequest},
+    identity::{
+        ApproveHoldRequest, HeldUser, Hold, HoldState, ListEventsOfSubjectRequest, ListHoldUsersRequest,
+        ListHoldsRequest, RestoreHoldRequest,
+    },
 };
 
 use super::{
     deleted,
-    directory::{AT_ONCE, name_of, uuid},
+    directory::{AT_ONCE, link, name_of, uuid},
     overview::grouped,
     see,
     who::Names,
@@ -32,6 +39,8 @@ const BACK: &str = "holds";
 const TOLD: usize = 10;
 /// Users that could not be restored whose names are looked up.
 const NAMED: usize = 200;
+/// Users of a hold on one page.
+const PEOPLE: u32 = 50;
 
 /// A hold as it is shown.
 pub(super) struct Held {
@@ -58,6 +67,21 @@ pub(super) struct Held {
     failures: Vec<Failure>,
     /// Failures that are not listed.
     others: String,
+    /// The first of those whom it is about, where that is shown.
+    people: Vec<Person>,
+    /// There are more of them.
+    more_people: bool,
+}
+
+/// Somebody whom a hold is about.
+struct Person {
+    /// Below the root; empty: it is there no more.
+    path: String,
+    /// The user name, else the id.
+    name: String,
+    display_name: String,
+    deleted: bool,
+    when: Option<When>,
 }
 
 /// Who could not be restored.
@@ -94,6 +118,8 @@ impl Held {
             any_failed: hold.failed > 0,
             failures: Vec::new(),
             others: hold.failed.checked_sub(listed).filter(|more| *more > 0).map(grouped).unwrap_or_default(),
+            people: Vec::new(),
+            more_people: false,
         }
     }
 
@@ -120,6 +146,7 @@ impl Held {
 fn what(deleted: u64, deactivated: u64) -> String {
     let users = |count: u64| if count == 1 { "1 user".to_owned() } else { format!("{} users", grouped(count)) };
     match (deleted, deactivated) {
+        (0, 0) => "Nobody any more: all have their access again".to_owned(),
         (deleted, 0) => format!("{} deleted", users(deleted)),
         (0, deactivated) => format!("{} deactivated", users(deactivated)),
         (deleted, deactivated) => format!("{} deleted and {} deactivated", users(deleted), grouped(deactivated)),
@@ -130,6 +157,36 @@ pub(super) async fn all(signed_in: &SignedIn) -> Result<Vec<Hold>> {
     let request = ListHoldsRequest { organization_id: signed_in.organization_id(), caller: signed_in.caller() };
     let mut client = signed_in.visit.console.clients.identity.clone();
     Ok(client.list_holds(signed_in.call(request)).await?.into_inner().holds)
+}
+
+/// A page of those whom a hold is about, and where the next begins. A service of before does not tell.
+async fn people(signed_in: &SignedIn, hold: &str, page_token: String) -> Result<(Vec<Person>, String)> {
+    let request = ListHoldUsersRequest {
+        organization_id: signed_in.organization_id(),
+        caller: signed_in.caller(),
+        id: hold.to_owned(),
+        page_size: PEOPLE,
+        page_token,
+    };
+    let mut client = signed_in.visit.console.clients.identity.clone();
+    let listed = match client.list_hold_users(signed_in.call(request)).await {
+        Ok(listed) => listed.into_inner(),
+        Err(status) if status.code() == Code::Unimplemented => return Ok(Default::default()),
+        Err(status) => return Err(status.into()),
+    };
+    let now = signed_in.visit.console.now();
+    let person = |user: HeldUser| Person {
+        path: match (user.user_name.is_empty(), user.deleted) {
+            (true, _) => String::new(),
+            (_, true) => format!("users/deleted/{}", user.user_id),
+            (_, false) => format!("users/{}", user.user_id),
+        },
+        name: if user.user_name.is_empty() { user.user_id } else { user.user_name },
+        display_name: user.display_name,
+        deleted: user.deleted,
+        when: When::of(user.lost_at.as_ref(), now),
+    };
+    Ok((listed.users.into_iter().map(person).collect(), listed.next_page_token))
 }
 
 /// Those that wait for a decision, for the overview.
@@ -207,20 +264,59 @@ pub(crate) async fn list(signed_in: SignedIn) -> Result<Response> {
         named.entry(hold).or_default().push(failure);
     }
     drop(looked);
-    let holds: Vec<_> = found
-        .iter()
-        .map(|hold| Held {
+    let mut holds = Vec::with_capacity(found.len());
+    for hold in &found {
+        // There is one at most, and whom it is about is what a decision is about.
+        let waits = hold.state() == HoldState::Open;
+        let (people, next) = if waits { people(who, &hold.id, String::new()).await? } else { Default::default() };
+        holds.push(Held {
             by: told.next().unwrap_or_default(),
             failures: named.remove(&hold.id).unwrap_or_default(),
+            people,
+            more_people: !next.is_empty(),
             ..Held::new(hold, &names, now)
-        })
-        .collect();
+        });
+    }
     let page = Holds {
         shell: Shell::new(&signed_in, Section::Holds, "Held changes"),
         again: holds.iter().any(Held::restoring),
         holds,
         may_change: signed_in.role >= Role::Admin,
         percent: signed_in.organization.hold_percent,
+    };
+    page::html(StatusCode::OK, &page)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Asked {
+    #[serde(default)]
+    cursor: String,
+}
+
+#[derive(Template)]
+#[template(path = "hold.html")]
+struct One {
+    shell: Shell,
+    hold: Held,
+    first: bool,
+    next: String,
+    may_change: bool,
+}
+
+/// `GET holds/{id}`: whom it is about.
+pub(crate) async fn one(signed_in: SignedIn, Path(id): Path<String>, Query(asked): Query<Asked>) -> Result<Response> {
+    let id = uuid(&id)?;
+    let (found, names) = futures::join!(all(&signed_in), Names::of(&signed_in));
+    let hold = found?.into_iter().find(|hold| hold.id == id).ok_or_else(Problem::not_found)?;
+    let first = asked.cursor.is_empty();
+    let (people, next) = people(&signed_in, &id, asked.cursor).await?;
+    let held = Held::new(&hold, &names?, signed_in.visit.console.now());
+    let page = One {
+        shell: Shell::new(&signed_in, Section::Holds, held.what.clone()),
+        hold: Held { people, ..held },
+        first,
+        next: link(&format!("holds/{id}"), "", &next),
+        may_change: signed_in.role >= Role::Admin,
     };
     page::html(StatusCode::OK, &page)
 }
@@ -252,9 +348,11 @@ async fn deciding(signed_in: &SignedIn, id: &str, decision: Decision) -> Result<
         Decision::Restore => "Restore all",
         Decision::Approve => "Approve",
     };
+    let (people, next) = people(signed_in, &id, String::new()).await?;
+    let held = Held::new(&hold, &Names::default(), signed_in.visit.console.now());
     let page = Decide {
         shell: Shell::new(signed_in, Section::Holds, title),
-        hold: Held::new(&hold, &Names::default(), signed_in.visit.console.now()),
+        hold: Held { people, more_people: !next.is_empty(), ..held },
         decision,
         may_change: signed_in.role >= Role::Admin,
         grace_days: signed_in.organization.deletion_grace_days,
@@ -311,6 +409,7 @@ mod tests {
             (1200, 0, "1,200 users deleted"),
             (0, 3, "3 users deactivated"),
             (12, 3, "12 users deleted and 3 deactivated"),
+            (0, 0, "Nobody any more: all have their access again"),
         ] {
             assert_eq!(what(deleted, deactivated), said);
         }

@@ -8,7 +8,7 @@ use axum::{
     extract::{Path, Query},
     response::{IntoResponse as _, Response},
 };
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::stream;
 use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_DISPOSITION, CONTENT_TYPE},
@@ -25,7 +25,7 @@ use wire::{
     },
 };
 
-use super::{directory::AT_ONCE, history, said, see, status, who::Names};
+use super::{history, said, see, status, who::Names};
 use crate::{
     busy::{Kind, Place},
     diagnosis::{self, ANY, Boxes, Finding},
@@ -37,7 +37,8 @@ use crate::{
 };
 
 const PAGE: u32 = 50;
-const EXPORTED_AT_ONCE: u32 = 500;
+/// With what each changed.
+const EXPORTED_AT_ONCE: u32 = 100;
 /// Whoever reads more slowly gets a part.
 const LONGEST_EXPORT: Duration = Duration::from_secs(15 * 60);
 /// How far back the page says that requests were left out.
@@ -53,9 +54,20 @@ pub(crate) struct Asked {
     /// A user's or group's id.
     #[serde(default)]
     subject: String,
+    /// The user name, or the id, of a user.
+    #[serde(default)]
+    user: String,
+    /// The name, or the id, of a group.
+    #[serde(default)]
+    group: String,
     /// How far back: `hour`, `day`, `week` or all.
     #[serde(default)]
     within: String,
+    /// Days in UTC, both of them inclusive; instead of `within`.
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    until: String,
     #[serde(default)]
     page: String,
 }
@@ -65,14 +77,40 @@ impl Asked {
         self.q.trim().chars().take(200).collect()
     }
 
-    fn request(&self, signed_in: &SignedIn, page_size: u32) -> ListRequestsRequest {
+    /// From when, inclusive, and until when, exclusive.
+    fn span(&self, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+        let (from, until) = (day(&self.from)?, day(&self.until)?);
+        if from.is_some() || until.is_some() {
+            let next = until.map(|until| until.saturating_add(SignedDuration::from_hours(24)).unwrap_or(until));
+            return Ok((from, next));
+        }
         let hours = match &*self.within {
             "hour" => Some(1),
             "day" => Some(24),
             "week" => Some(7 * 24),
             _ => None,
         };
-        let from = hours.map(|hours| signed_in.visit.console.now() - SignedDuration::from_hours(hours));
+        Ok((hours.map(|hours| now - SignedDuration::from_hours(hours)), None))
+    }
+
+    /// Whom it is about: an id, a user's name, a group's name; two of them are empty.
+    fn about(&self) -> Result<(String, String, String)> {
+        let [user, group, subject] = [&self.user, &self.group, &self.subject].map(|text| text.trim().to_owned());
+        let none = String::new;
+        match (user.is_empty(), group.is_empty()) {
+            (true, true) => Ok((subject, none(), none())),
+            (false, false) => Err(wrong("Look for a user or for a group, not for both at once.")),
+            _ if uuid::Uuid::try_parse(&[&*user, &*group].concat()).is_ok() => {
+                Ok(([user, group].concat().to_lowercase(), none(), none()))
+            }
+            _ => Ok((none(), user, group)),
+        }
+    }
+
+    fn request(&self, signed_in: &SignedIn, page_size: u32) -> Result<ListRequestsRequest> {
+        let (from, to) = self.span(signed_in.visit.console.now())?;
+        let (subject_id, user_name, group_name) = self.about()?;
+        let instant = |at: Timestamp| wire::to_timestamp(at.as_microsecond());
         let outcomes = match &*self.outcome {
             "problems" => vec![Outcome::Refused.into(), Outcome::Failed.into(), Outcome::Unchanged.into()],
             "changed" => vec![Outcome::Changed.into()],
@@ -81,18 +119,20 @@ impl Asked {
             "failed" => vec![Outcome::Failed.into()],
             _ => Vec::new(),
         };
-        ListRequestsRequest {
+        Ok(ListRequestsRequest {
             organization_id: signed_in.organization_id(),
             caller: signed_in.caller(),
             outcomes,
-            subject_id: self.subject.trim().to_owned(),
+            subject_id,
+            user_name,
+            group_name,
             words: self.words(),
-            from: from.map(|from| wire::to_timestamp(from.as_microsecond())),
-            to: None,
+            from: from.map(instant),
+            to: to.map(instant),
             page_size,
             page_token: self.page.clone(),
-            after_id: String::new(),
-        }
+            ..ListRequestsRequest::default()
+        })
     }
 
     /// The same search, as a query.
@@ -102,7 +142,11 @@ impl Asked {
             ("q", &*self.words()),
             ("outcome", &*self.outcome),
             ("subject", &*self.subject),
+            ("user", &*self.user),
+            ("group", &*self.group),
             ("within", &*self.within),
+            ("from", &*self.from),
+            ("until", &*self.until),
             ("page", page),
         ];
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
@@ -110,6 +154,29 @@ impl Asked {
         }
         query.finish()
     }
+}
+
+/// A day as browsers write it, from its beginning. Empty: none.
+fn day(text: &str) -> Result<Option<Timestamp>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day =
+        text.parse::<jiff::civil::Date>().ok().and_then(|day| day.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok());
+    day.map(|day| Some(day.timestamp())).ok_or_else(|| wrong("A day is written as 2026-11-26."))
+}
+
+fn wrong(text: &'static str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "This cannot be looked for", text).next("/log", "Provisioning log")
+}
+
+/// A page of another list, or of no list at all.
+fn lost(status: tonic::Status) -> Problem {
+    if wire::refusal(&status).reason != Reason::InvalidCursor {
+        return status.into();
+    }
+    let text = "The address of this page is not one that the log gave out. Begin with the newest requests.";
+    Problem::new(StatusCode::NOT_FOUND, "There is no such page", text).next("/log", "The newest requests")
 }
 
 /// One request in a list.
@@ -131,6 +198,10 @@ impl Row {
     pub(crate) fn new(request: &LoggedRequest, provider: &Boxes) -> Self {
         let at = instant(request.occurred_at.as_ref()).unwrap_or_default();
         let (outcome, tone) = outcome(request);
+        let mut title = diagnosis::of_request(request, provider).map(|finding| finding.title).unwrap_or_default();
+        if request.outcome() == Outcome::Changed && !request.ignored.is_empty() {
+            title = format!("{title}: {}", request.ignored.join(", "));
+        }
         Self {
             id: request.id.clone(),
             date: at.strftime("%Y-%m-%d").to_string(),
@@ -141,7 +212,7 @@ impl Row {
             subject: request.subject_name.clone(),
             outcome,
             tone,
-            title: diagnosis::of_request(request, provider).map(|finding| finding.title).unwrap_or_default(),
+            title,
         }
     }
 }
@@ -202,7 +273,7 @@ pub(crate) async fn list(signed_in: SignedIn, Query(asked): Query<Asked>) -> Res
 
 async fn shown(signed_in: &SignedIn, asked: Asked, days: Option<String>, error: Option<String>) -> Result<Response> {
     let clients = &signed_in.visit.console.clients;
-    let request = signed_in.call(asked.request(signed_in, PAGE));
+    let request = signed_in.call(asked.request(signed_in, PAGE)?);
     let settings = signed_in.call(GetProvisioningLogRequest { organization_id: signed_in.organization_id() });
     let day_ago = signed_in.visit.console.now() - SignedDuration::from_hours(LEFT_OUT_HOURS);
     let counts = signed_in.call(CountRequestsRequest {
@@ -211,12 +282,12 @@ async fn shown(signed_in: &SignedIn, asked: Asked, days: Option<String>, error: 
         to: None,
     });
     let (mut log, mut kept, mut counted) = (clients.log.clone(), clients.log.clone(), clients.log.clone());
-    let (listed, settings, counts) = tokio::try_join!(
+    let (listed, settings, counts) = tokio::join!(
         log.list_requests(request),
         kept.get_provisioning_log(settings),
         counted.count_requests(counts)
-    )?;
-    let listed = listed.into_inner();
+    );
+    let (listed, settings, counts) = (listed.map_err(lost)?.into_inner(), settings?, counts?);
     let page = LogPage {
         shell: Shell::new(signed_in, Section::Log, "Provisioning log"),
         outcomes: choices(
@@ -328,8 +399,7 @@ pub(crate) async fn entry(signed_in: SignedIn, Path(id): Path<String>) -> Result
         changes: history::entries(&signed_in, &found.events, &names).await,
         changed: request.outcome() == Outcome::Changed,
         ignored: each_once([request.ignored.clone(), told("ignored")].concat()),
-        coerced: [request.coerced.clone(), told("coerced")]
-            .concat()
+        coerced: each_once([request.coerced.clone(), told("coerced")].concat())
             .into_iter()
             .map(|rule| (rule.clone(), rule_means(&rule)))
             .collect(),
@@ -339,6 +409,7 @@ pub(crate) async fn entry(signed_in: SignedIn, Path(id): Path<String>) -> Result
     page::html(StatusCode::OK, &page)
 }
 
+/// A request of a gateway of before has none where something was changed; its events do.
 fn each_once(mut names: Vec<String>) -> Vec<String> {
     let mut seen = HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
@@ -389,7 +460,8 @@ struct Export {
 
 impl Export {
     async fn read(&self) -> Result<ListRequestsResponse> {
-        let request = self.asked.request(&self.signed_in, EXPORTED_AT_ONCE);
+        let request = self.asked.request(&self.signed_in, EXPORTED_AT_ONCE)?;
+        let request = ListRequestsRequest { with_events: true, ..request };
         let mut log = self.signed_in.visit.console.clients.log.clone();
         Ok(log.list_requests(self.signed_in.call(request)).await?.into_inner())
     }
@@ -412,7 +484,13 @@ impl Export {
             }
         };
         let page = listed.next_page_token;
-        let text = lines(&self.signed_in, listed.requests).await?;
+        let mut text = String::new();
+        let mut events = listed.events.into_iter();
+        for request in &listed.requests {
+            let events = events.next().unwrap_or_default().events;
+            text.push_str(&line(request, &events).to_string());
+            text.push('\n');
+        }
         let next = (!page.is_empty()).then(|| Self { asked: Asked { page, ..self.asked.clone() }, ..self });
         Ok((Bytes::from(text), next))
     }
@@ -436,39 +514,13 @@ pub(crate) async fn export(signed_in: SignedIn, Query(asked): Query<Asked>) -> R
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
-async fn lines(signed_in: &SignedIn, requests: Vec<LoggedRequest>) -> std::io::Result<String> {
-    let told = stream::iter(requests).map(|request| {
-        let signed_in = signed_in.clone();
-        async move {
-            let changes = changes(&signed_in, &request).await?;
-            Ok::<_, std::io::Error>(format!("{}\n", line(&request, changes)))
-        }
-    });
-    told.buffered(AT_ONCE).try_collect().await
+/// An event as the export has it.
+fn change(event: &Event) -> Value {
+    let delta: Value = serde_json::from_slice(&event.delta_json).unwrap_or_default();
+    json!({"type": event.r#type, "delta": delta})
 }
 
-/// What a request changed, as its events have it.
-async fn changes(signed_in: &SignedIn, request: &LoggedRequest) -> std::io::Result<Vec<Value>> {
-    if request.outcome() != Outcome::Changed || request.subject_id.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (organization_id, caller) = (signed_in.organization_id(), signed_in.caller());
-    let get = GetRequestRequest { organization_id, caller, id: request.id.clone() };
-    let mut log = signed_in.visit.console.clients.log.clone();
-    let events = match log.get_request(signed_in.call(get)).await {
-        Ok(found) => found.into_inner().events,
-        // It is older by now than is kept.
-        Err(status) if wire::refusal(&status).reason == Reason::RequestNotFound => Vec::new(),
-        Err(_) => return Err(std::io::Error::other("the log cannot be read")),
-    };
-    let change = |event: &Event| {
-        let delta: Value = serde_json::from_slice(&event.delta_json).unwrap_or_default();
-        json!({"type": event.r#type, "delta": delta})
-    };
-    Ok(events.iter().map(change).collect())
-}
-
-fn line(request: &LoggedRequest, changes: Vec<Value>) -> Value {
+fn line(request: &LoggedRequest, events: &[Event]) -> Value {
     let at = instant(request.occurred_at.as_ref()).unwrap_or(Timestamp::UNIX_EPOCH);
     let outcome = request.outcome().as_str_name().trim_start_matches("OUTCOME_").to_lowercase();
     json!({
@@ -478,7 +530,7 @@ fn line(request: &LoggedRequest, changes: Vec<Value>) -> Value {
         "reason": request.reason, "detail": request.detail, "resource_type": request.resource_type,
         "subject_id": request.subject_id, "subject_name": request.subject_name, "understood": request.understood,
         "coerced": request.coerced, "ignored": request.ignored, "body": request.body,
-        "changes": changes,
+        "changes": events.iter().map(change).collect::<Vec<_>>(),
     })
 }
 
@@ -495,7 +547,7 @@ mod tests {
             (row.outcome, row.tone, row.title)
         };
         assert_eq!(row(Outcome::Changed, &[]), ("changed", "good", String::new()));
-        let title = "A part of what was sent was ignored".to_owned();
+        let title = "A part of what was sent was ignored: shoeSize".to_owned();
         assert_eq!(row(Outcome::Changed, &["shoeSize"]), ("changed in part", "warn", title));
         let title = "A change was asked for that changes nothing here".to_owned();
         assert_eq!(row(Outcome::Unchanged, &["shoeSize"]), ("changed nothing", "warn", title));

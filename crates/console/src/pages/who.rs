@@ -11,7 +11,7 @@ use crate::{problem::Result, session::SignedIn};
 /// What Rollcall does by itself has this name in events.
 const OURSELVES: &str = "identity-service";
 /// And this one on pages.
-pub(super) const OURS: &str = "Rollcall";
+const OURS: &str = "Rollcall";
 /// So has what its command line does; no administrator is called that, since each has an address.
 const COMMANDS: &str = "command line";
 

@@ -460,13 +460,6 @@ async fn a_request_is_found_again_with_what_was_asked_understood_and_changed() {
 }
 
 #[tokio::test]
-async fn a_page_that_is_not_there_says_so() {
-    let mut bench = Bench::start("okta").await;
-    let page = bench.browser.get("/console/log?page=2").await.is(404).says("There is no such page");
-    assert!(!page.body.contains("page_token"), "{}", page.body);
-}
-
-#[tokio::test]
 async fn an_entry_shows_its_own_changes_whatever_its_client_calls_it() {
     let mut bench = Bench::start("okta").await;
     let user = bench.user("kit@example.com").await;
@@ -498,6 +491,70 @@ async fn an_entry_shows_its_own_changes_whatever_its_client_calls_it() {
         with_second.push(shown.body.contains("Second name"));
     }
     assert_eq!(with_second, [true, false], "the newest first");
+}
+
+#[tokio::test]
+async fn what_was_deleted_has_its_name_and_what_was_taken_in_part_says_so() {
+    let mut bench = Bench::start("okta").await;
+    let user = bench.user("kit@example.com").await;
+    let path = format!("{USERS}/{}", user["id"].as_str().expect("an id"));
+    let put = json!({"userName": "kit@example.com", "title": "Captain", "active": true, "shoeSize": 43});
+    assert_eq!(bench.send(Method::PUT, &path, Some(put)).await.0, 200);
+    let group = bench.post("/scim/v2/Groups", json!({"displayName": "Toys"})).await;
+    let group = format!("/scim/v2/Groups/{}", group["id"].as_str().expect("an id"));
+    let unknown = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "replace", "path": "shoeSize", "value": "43"}]});
+    assert_eq!(bench.send(Method::PATCH, &group, Some(unknown)).await.0, 400);
+    assert_eq!(bench.send(Method::DELETE, &group, None).await.0, 204);
+    assert_eq!(bench.send(Method::DELETE, &path, None).await.0, 204);
+    assert_eq!(bench.send(Method::GET, "/scim/v2/Me", None).await.0, 501);
+    bench.page = "/console/log".to_owned();
+    let listed = bench.shows("GET /scim/v2/Me").await;
+    let row = |mark: &str| {
+        let rows: Vec<&str> = listed.body.split("<tr>").filter(|row| row.contains(mark)).collect();
+        assert_eq!(rows.len(), 1, "{mark}: {}", listed.body);
+        rows[0].to_owned()
+    };
+    assert!(row("DELETE /scim/v2/Users").contains("kit@example.com"));
+    assert!(row("DELETE /scim/v2/Groups").contains(">Toys<"));
+    assert!(row("PATCH /scim/v2/Groups").contains(">Toys<"));
+    assert!(row("GET /scim/v2/Me").contains(">refused<"));
+    let part = row("PUT /scim/v2/Users");
+    assert!(part.contains(">changed in part<") && part.contains("shoeSize"), "{part}");
+    // Once, though its event says it as well.
+    let link = part.split("href=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a link");
+    let shown = bench.browser.get(link).await.is(200);
+    assert_eq!(shown.body.matches("<code>shoeSize</code>").count(), 1, "{}", shown.body);
+    // By whom it is about, and when.
+    let rows = async |bench: &mut Bench, query: &str| {
+        bench.browser.get(&format!("/console/log?{query}")).await.is(200).body.matches("<tr>").count().saturating_sub(1)
+    };
+    let id = user["id"].as_str().expect("an id");
+    for (query, found) in [
+        ("user=KIT%40example.com", 3),
+        (&*format!("user={id}"), 3),
+        ("group=toys", 3),
+        ("group=kit%40example.com", 0),
+        ("user=kit%40example.com&outcome=changed&q=delete", 1),
+        ("user=kit%40example.com&from=2020-01-01", 3),
+        ("user=kit%40example.com&until=2020-01-01", 0),
+        ("from=2020-01-01&until=2020-12-31", 0),
+        ("q=501+get", 1),
+    ] {
+        assert_eq!(rows(&mut bench, query).await, found, "{query}");
+    }
+    let page = bench.browser.get("/console/log?user=kit%40example.com&from=2020-01-01").await.is(200);
+    page.says("name=\"user\" maxlength=\"500\"").says("value=\"kit@example.com\"").says("value=\"2020-01-01\"");
+    for (query, said) in [
+        ("user=kit&group=toys", "not for both at once"),
+        ("from=yesterday", "A day is written as"),
+        ("until=2020-13-01", "A day is written as"),
+    ] {
+        bench.browser.get(&format!("/console/log?{query}")).await.is(422).says(said);
+        bench.browser.get(&format!("/console/log/export?{query}")).await.is(422);
+    }
+    let lost = bench.browser.get("/console/log?page=2").await.is(404).says("There is no such page");
+    assert!(!lost.body.contains("page_token"), "{}", lost.body);
 }
 
 #[tokio::test]

@@ -96,6 +96,20 @@ async fn users_are_found_by_parts_of_their_names_and_paged() {
     viewer.get(&format!("/console/groups/{ops}")).await.is(200).says(&format!("/console/users/{kit}"));
     viewer.get(&format!("/console/groups/{all}")).await.is(200).says(&format!("/console/groups/{ops}"));
     viewer.get("/console").await.is(200).says("<b id=\"users-total\">121</b>").says("<b id=\"groups-total\">2</b>");
+    world.deactivate(&kit).await;
+    for (query, found) in [
+        ("state=inactive", 1),
+        ("state=inactive&q=kit", 1),
+        ("state=active&q=kit", 0),
+        ("state=active&q=user00", 10),
+        ("state=made-up&q=kit", 1),
+    ] {
+        let page = viewer.get(&format!("/console/users?{query}")).await.is(200);
+        assert_eq!(rows(&page.body), found, "{query}");
+    }
+    let active = viewer.get("/console/users?state=active").await.is(200).says("120 found");
+    let second = viewer.get(&next(&active.body, "next-page").expect("next")).await.is(200).says("120 found");
+    assert_eq!(rows(&second.body), 50);
     viewer.get("/console/users/kit").await.is(404);
     viewer.get(&format!("/console/users/{ops}")).await.is(404);
     viewer.get("/console/users?cursor=made-up").await.is(404).says("There is no such page");

@@ -33,7 +33,7 @@ impl World {
         self.identity.clone().delete_user(request).await.expect("deleted");
     }
 
-    async fn deactivate(&self, id: &str) {
+    pub(crate) async fn deactivate(&self, id: &str) {
         let operation = PatchOperation {
             op: PatchOp::Replace.into(),
             path: "active".to_owned(),
@@ -263,6 +263,17 @@ async fn a_hold_is_told_of_and_all_of_it_is_restored() {
     assert_eq!(told.body.matches("8 users deleted and 3 deactivated").count(), 1, "{}", told.body);
     admin.get("/console/holds").await.is(200).says("waits for a decision").says("8 users deleted and 3 deactivated");
     let [restore, approve] = ["restore", "approve"].map(|word| format!("/console/holds/{}/{word}", hold.id));
+    // Whom it is about stands where it is decided.
+    let one = format!("/console/holds/{}", hold.id);
+    for path in ["/console/holds", &one, &restore, &approve] {
+        let page = admin.get(path).await.is(200).says(&format!("href=\"/console/users/{}\">user0</a>", users[0]));
+        let page = page.says(&format!("href=\"/console/users/deleted/{}\">user10</a>", users[10]));
+        assert!(!page.body.contains(">user11</a>"), "{path}");
+    }
+    admin.get("/console/users/deleted").await.is(200).says(">held</span>");
+    viewer.get(&one).await.is(200).says("8 users deleted and 3 deactivated");
+    viewer.get("/console/holds/made-up").await.is(404);
+    viewer.get("/console").await.is(200);
     let looked = viewer.get("/console/holds").await.is(200).says("id=\"role-hint\"");
     assert!(!looked.body.contains(&restore));
     for path in [&restore, &approve] {
@@ -272,6 +283,8 @@ async fn a_hold_is_told_of_and_all_of_it_is_restored() {
     }
     let other = world.enroll("other", "Other", "enterprise").await;
     let mut stranger = world.signed_in_to(&other, "owner@other.example", AdminRole::Owner).await;
+    stranger.get("/console").await.is(200);
+    stranger.get(&one).await.is(404);
     stranger.get("/console").await.is(200);
     for path in [&restore, &approve] {
         stranger.get(path).await.is(404);
@@ -291,10 +304,9 @@ async fn a_hold_is_told_of_and_all_of_it_is_restored() {
     for (number, id) in users.iter().enumerate() {
         assert_eq!(world.active(id).await, (number != 5).then_some(true), "{number}");
     }
-    // In the end somebody had decided it.
-    for (user, what) in [(0, "<b>Activated</b>"), (4, "<b>Restored as &#34;user4&#34;</b>")] {
-        let decided = format!("{what} by Rollcall, as admin@example.com decided about held changes");
-        seen(&mut admin, &format!("/console/users/{}", users[user]), &decided).await;
+    for (id, what) in [(&users[0], "Activated"), (&users[10], "Restored as &#34;user10&#34;")] {
+        let said = format!("<b>{what}</b> by admin@example.com");
+        seen(&mut admin, &format!("/console/users/{id}"), &said).await;
     }
     let failed = format!("href=\"/console/users/deleted/{}\">user5</a>", users[5]);
     let page = admin.get("/console/holds").await.is(200).says("restored in part").says("Could not be restored");

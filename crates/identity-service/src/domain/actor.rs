@@ -1,6 +1,6 @@
 //! Who asks.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The caller of an rpc, as an authenticated service named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,22 @@ impl Actor {
         }
     }
 
+    /// Of the form that events keep.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let kept: Value = serde_json::from_str(text).ok()?;
+        let field = |name: &str| kept[name].as_str().map(str::to_owned);
+        let kind = match kept["kind"].as_str()? {
+            "scim_client" => {
+                ActorKind::ScimClient { token_id: field("token_id")?, entry_id: field("entry_id").unwrap_or_default() }
+            }
+            "administrator" => ActorKind::Administrator { name: field("name")? },
+            "internal_service" => ActorKind::InternalService { name: field("name")? },
+            "member" => ActorKind::Member { user: field("user_id")? },
+            _ => return None,
+        };
+        Some(Self { kind, request_id: field("request_id").unwrap_or_default() })
+    }
+
     /// The form that events keep.
     pub(crate) fn to_json(&self) -> String {
         let request_id = &self.request_id;
@@ -72,5 +88,26 @@ impl Actor {
             ActorKind::Member { user } => json!({"kind": "member", "user_id": user, "request_id": request_id}),
         };
         value.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_events_keep_is_read_back() {
+        let name = || "ada".to_owned();
+        for kind in [
+            ActorKind::ScimClient { token_id: name(), entry_id: String::new() },
+            ActorKind::ScimClient { token_id: name(), entry_id: name() },
+            ActorKind::Administrator { name: name() },
+            ActorKind::InternalService { name: name() },
+            ActorKind::Member { user: name() },
+        ] {
+            let actor = Actor { kind, request_id: "r-1".to_owned() };
+            assert_eq!(Actor::parse(&actor.to_json()), Some(actor));
+        }
+        assert_eq!(Actor::parse("{}"), None);
     }
 }

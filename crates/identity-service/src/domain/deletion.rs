@@ -25,6 +25,8 @@ pub(crate) struct Deleted {
     pub(crate) purge_at: Instant,
     /// Who did it, as events keep it.
     pub(crate) deleted_by: String,
+    /// A hold keeps it, whether it can be restored for its days or not.
+    pub(crate) held: bool,
 }
 
 /// Which deleted users are looked for.

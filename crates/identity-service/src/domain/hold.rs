@@ -107,9 +107,10 @@ pub(crate) struct Hold {
     pub(crate) decided_by: Option<String>,
 }
 
-/// How many a hold is about: counted while it is open or worked on, then as they were at the end.
+/// How many users a hold is about, each once: counted while it is open or worked on, then as they were at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
+    /// And not deleted as well.
     pub(crate) deactivated: i64,
     pub(crate) deleted: i64,
     /// That could not be restored.
@@ -127,6 +128,15 @@ pub(crate) struct Lost {
     pub(crate) occurred: Instant,
 }
 
+/// Somebody whom a hold is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) lost: Lost,
+    /// Empty: it is not there any more.
+    pub(crate) user_name: String,
+    pub(crate) display_name: String,
+}
+
 /// Who could not be restored, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failed {
@@ -141,6 +151,14 @@ pub(crate) fn check_percent(percent: u32) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(Reason::InvalidArgument, "hold_percent must be 0 to 100; 0 switches holds off."))
+}
+
+/// The answer to looking at a hold that is not there.
+pub(crate) fn hold_not_found() -> Refusal {
+    Refusal::new(
+        Reason::InvalidArgument,
+        "There is no hold with this id in the organization. Look at the list of holds.",
+    )
 }
 
 /// The answer to deciding about a hold that is not there, or was decided about.

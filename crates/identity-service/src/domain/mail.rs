@@ -76,8 +76,13 @@ pub(crate) enum Notice {
     TokenExpiring { token: Uuid, description: String, expires: String, days: u32 },
     /// Many users lost their access at once, and what cannot be undone waits.
     HoldOpened { hold: Uuid, since: String, until: String, deactivated: i64, deleted: i64, users: i64 },
-    /// An identity provider has been refused for an hour and more.
-    ProvisioningFailing { since: String, refused: i64 },
+    /// An identity provider has been refused for an hour and more; for so many whole days.
+    ProvisioningFailing {
+        since: String,
+        refused: i64,
+        #[serde(default)]
+        days: i64,
+    },
     /// A user may set its account up. For that user as it is called then; `hour`: it is told once in it.
     SetUpInvited { user: Uuid, user_name: String, url: String, hour: String },
 }
@@ -101,9 +106,9 @@ impl Notice {
         match self {
             Self::TokenExpiring { token, days, .. } => format!("token_expiring:{token}:{days}"),
             Self::HoldOpened { hold, .. } => format!("hold_opened:{hold}"),
-            // Once a day.
-            Self::ProvisioningFailing { since, .. } => {
-                format!("provisioning_failing:{}", since.split('T').next().unwrap_or_default())
+            // Once a day. What began within the same day is no other news, and a report may come late.
+            Self::ProvisioningFailing { since, days, .. } => {
+                format!("provisioning_failing:{}:{days}", since.split('T').next().unwrap_or_default())
             }
             Self::SetUpInvited { user, user_name, hour, .. } => format!("set_up_invited:{user}:{user_name}:{hour}"),
         }
@@ -158,13 +163,14 @@ impl Notice {
                     deactivated + deleted
                 ),
             ),
-            Self::ProvisioningFailing { since, refused } => (
+            Self::ProvisioningFailing { since, refused, .. } => (
                 format!("{name}: provisioning is failing"),
                 format!(
-                    "Since {since} nothing that the identity provider of {name} sent was taken: {refused} requests were \
-                     refused or failed. Until that is put right, who joins does not arrive, and who leaves may keep access.\n\n\
+                    "Since {since} nothing that the identity provider of {name} sent was taken: {} refused or failed. \
+                     Until that is put right, who joins does not arrive, and who leaves may keep access.\n\n\
                      The provisioning log says of each request why, and what to do:\n\n  {console}/log?outcome=problems\n\n\
-                     by command: rollcall log list {slug} --outcome refused\n"
+                     by command: rollcall log list {slug} --outcome refused\n",
+                    if *refused == 1 { "1 request was".to_owned() } else { format!("{refused} requests were") },
                 ),
             ),
             Self::SetUpInvited { user_name, url, .. } => (
@@ -252,7 +258,7 @@ mod tests {
                 deleted: 9,
                 users: 40,
             },
-            Notice::ProvisioningFailing { since: "2027-01-01T08:00:00Z".to_owned(), refused: 17 },
+            Notice::ProvisioningFailing { since: "2027-01-01T08:00:00Z".to_owned(), refused: 17, days: 0 },
             Notice::SetUpInvited {
                 user: Uuid::from_u128(3),
                 user_name: "kit".to_owned(),
@@ -289,10 +295,25 @@ mod tests {
         assert_eq!(expiring.subject, "Acme: the SCIM token \"Okta\" expires within 7 days");
         assert!(expiring.body.contains("expires at 2027-01-31 00:00 UTC."), "{}", expiring.body);
         assert!(held.body.contains("Between 2027-01-01 08:00 UTC and 2027-01-01 08:10 UTC"), "{}", held.body);
-        assert!(failing.body.contains("17 requests") && failing.subject == "Acme: provisioning is failing");
+        assert!(
+            failing.body.contains("17 requests were refused") && failing.subject == "Acme: provisioning is failing"
+        );
         assert_eq!(invited.subject, "Acme: finish setting up your account");
         assert!(invited.body.contains("you, kit,") && !invited.body.contains("owners"), "{}", invited.body);
         assert!(held.body.contains("12 of 40 users") && held.body.contains("3 were deactivated and 9 deleted"));
+    }
+
+    #[test]
+    fn a_failing_is_told_again_after_a_day_and_one_is_no_plural() {
+        let of = |since: &str, days| Notice::ProvisioningFailing { since: since.to_owned(), refused: 1, days };
+        let first = of("2027-01-01T08:00:00Z", 0);
+        assert_eq!(first.dedupe(), of("2027-01-01T07:59:58Z", 0).dedupe());
+        assert_ne!(first.dedupe(), of("2027-01-01T08:00:00Z", 1).dedupe());
+        let to = Addressee { name: "Acme", slug: "acme", console: "https://example.com/console" };
+        assert!(first.letter(&to).body.contains("1 request was refused or failed"));
+        // One that was put down before days were counted.
+        let old = Notice::parse("provisioning_failing", r#"{"since":"2027-01-01T08:00:00Z","refused":1}"#);
+        assert_eq!(old, Some(first));
     }
 
     #[test]

@@ -135,15 +135,30 @@ impl Logged {
 
     /// About what it takes in the database.
     fn bytes(&self) -> i64 {
-        let texts = self.document.to_json().len() + self.search().len() + self.request_id.len();
+        let name_key = self.name_key().map_or(0, |key| key.len());
+        let texts = self.document.to_json().len() + self.search().len() + self.request_id.len() + name_key;
         i64::try_from(texts + ROW_BYTES).unwrap_or(i64::MAX)
     }
 
-    /// What words are looked for in.
+    /// What words are looked for in: what is shown of it, but for its body. A request id is looked for as a whole.
     pub(crate) fn search(&self) -> String {
-        let Document { subject_name, path, reason, detail, .. } = &self.document;
-        scim::fold(&[subject_name.as_str(), path, reason, detail].join("\n"))
+        let of = &self.document;
+        let status = self.status.to_string();
+        let mut lines = vec![of.subject_name.as_str(), &of.method, &of.path, &status, &of.reason, &of.detail];
+        lines.extend([of.address.as_str(), &of.user_agent]);
+        lines.extend(of.ignored.iter().chain(&of.coerced).map(String::as_str));
+        scim::fold(&lines.join("\n"))
     }
+
+    /// What it is found by of whom it is about.
+    pub(crate) fn name_key(&self) -> Option<String> {
+        let Document { resource_type, subject_name, .. } = &self.document;
+        (!resource_type.is_empty() && !subject_name.is_empty()).then(|| name_key(resource_type, subject_name))
+    }
+}
+
+fn name_key(resource_type: &str, name: &str) -> String {
+    format!("{resource_type}:{}", scim::fold(name))
 }
 
 impl Document {
@@ -223,24 +238,31 @@ impl Taken {
     }
 }
 
-const HOUR_MICROS: i64 = 60 * 60 * 1_000_000;
-/// So many refusals in an hour in which nothing was changed are no accident, although reads went well.
+/// Fewer are no failing of everything.
+const SEVERAL: i64 = 3;
+/// So many refusals in each hour in which nothing was changed are no accident, although reads went well.
 const MANY: i64 = 10;
+/// Who has not been refused for so long is not there any more, or has nothing to ask for.
+pub(crate) const QUIET_MICROS: i64 = 2 * MICROS_PER_HOUR;
 
-/// Since when nothing that was asked for was done, and how many requests were refused or failed since: where that is an hour
-/// and more, and still so.
-pub(crate) fn failing(hours: &Hours, now: Instant) -> Option<(Instant, i64)> {
-    let bad = |counts: &Counts| {
-        let refused = counts.refused + counts.failed;
-        refused > 0 && counts.changed + counts.unchanged == 0 && (counts.read == 0 || refused >= MANY)
-    };
-    let stretch: Vec<_> = hours.iter().rev().take_while(|(_, counts)| bad(counts)).collect();
-    let ((last, _), (first, _)) = (stretch.first()?, stretch.last()?);
-    let (last, first) = (last.as_micros(), first.as_micros());
-    // The last hour with a request is this one or the one before, and the first is over.
-    let holds = now.as_micros() - last < 2 * HOUR_MICROS && now.as_micros() - first >= HOUR_MICROS;
-    let refused = stretch.iter().map(|(_, counts)| counts.refused + counts.failed).sum();
-    holds.then_some((Instant::from_micros(first), refused))
+/// What was refused or failed since something that was asked for was last done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failures {
+    pub(crate) first: Instant,
+    pub(crate) last: Instant,
+    pub(crate) refused: i64,
+    /// In hours that began after the first.
+    pub(crate) read: i64,
+}
+
+impl Failures {
+    /// Whether provisioning fails: for an hour and more, and still so.
+    pub(crate) fn is_failing(&self, now: Instant) -> bool {
+        let lasted = self.last.as_micros() - self.first.as_micros();
+        let hours = lasted / MICROS_PER_HOUR;
+        let enough = if self.read == 0 { SEVERAL } else { MANY.saturating_mul(hours) };
+        hours >= 1 && self.refused >= enough && now.as_micros() - self.last.as_micros() < QUIET_MICROS
+    }
 }
 
 impl Counts {
@@ -293,11 +315,33 @@ pub(crate) struct Range {
 pub(crate) struct Search {
     /// Each once.
     pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) subject: Option<Uuid>,
+    pub(crate) subject: Option<Subject>,
     /// Folded; all of them.
     pub(crate) words: Vec<String>,
     pub(crate) range: Range,
     pub(crate) start: Start,
+}
+
+/// Whom requests are about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Id(Uuid),
+    /// As [`Logged::name_key`] has it: who had this name then, whether there is such a one or not.
+    Name(String),
+}
+
+impl Subject {
+    pub(crate) fn user(name: &str) -> Self {
+        Self::named("User", name)
+    }
+
+    pub(crate) fn group(name: &str) -> Self {
+        Self::named("Group", name)
+    }
+
+    fn named(resource_type: &str, name: &str) -> Self {
+        Self::Name(name_key(resource_type, &cut(name.trim().to_owned(), NAME)))
+    }
 }
 
 /// Where a page begins, and which way it goes from there.
@@ -361,7 +405,9 @@ impl Start {
 /// [`Reason::InvalidValue`]: more than is looked for.
 pub(crate) fn words(text: &str) -> Result<Vec<String>, Refusal> {
     let folded = scim::fold(&text.replace('\0', "\u{fffd}"));
-    let words: Vec<String> = folded.split_whitespace().map(str::to_owned).collect();
+    // In quotes, as other searches take them.
+    let words = folded.split_whitespace().map(|word| word.trim_matches('"')).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(str::to_owned).collect();
     if folded.len() > WORDS_BYTES || words.len() > WORDS {
         let message = format!("words must be {WORDS} words and {WORDS_BYTES} bytes at most. Look for fewer.");
         return Err(Refusal::new(Reason::InvalidValue, message));
@@ -426,24 +472,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn provisioning_fails_where_nothing_was_done_for_an_hour() {
-        let hour = |n: i64| Instant::from_micros(n * HOUR_MICROS);
-        let counts = |read, changed, refused| Counts { read, changed, refused, ..Counts::default() };
-        let of = |rows: &[(i64, Counts)], now: i64| {
-            failing(
-                &rows.iter().map(|(n, counts)| (hour(*n), *counts)).collect(),
-                Instant::from_micros(now * HOUR_MICROS / 60),
-            )
+    fn provisioning_fails_where_several_were_refused_over_an_hour() {
+        let minute = |n: i64| Instant::from_micros(n * MICROS_PER_HOUR / 60);
+        let failing = |(first, last): (i64, i64), refused, read, now| {
+            Failures { first: minute(first), last: minute(last), refused, read }.is_failing(minute(now))
         };
-        let (good, bad) = (counts(5, 1, 3), counts(0, 0, 4));
-        assert_eq!(of(&[(1, good), (2, bad)], 3 * 60), Some((hour(2), 4)));
-        assert_eq!(of(&[(1, bad), (2, bad)], 2 * 60 + 10), Some((hour(1), 8)));
-        assert_eq!(of(&[(2, bad)], 2 * 60 + 59), None, "not yet an hour");
-        assert_eq!(of(&[(2, bad)], 5 * 60), None, "nobody has come since");
-        assert_eq!(of(&[(2, bad), (3, good)], 3 * 60 + 5), None, "it works again");
-        assert_eq!(of(&[(2, counts(9, 0, 1))], 3 * 60), None, "one refusal among reads");
-        assert_eq!(of(&[(2, counts(9, 0, 10))], 3 * 60), Some((hour(2), 10)));
-        assert_eq!(of(&[], 60), None);
+        assert!(failing((59, 119), 3, 0, 120));
+        assert!(!failing((59, 118), 9, 0, 120), "not yet an hour");
+        assert!(!failing((59, 59), 1, 0, 120), "one refusal at the end of an hour");
+        assert!(!failing((0, 600), 2, 0, 600), "two are not several");
+        assert!(failing((0, 60), 3, 0, 179) && !failing((0, 60), 3, 0, 180), "nobody has come since");
+        assert!(!failing((0, 60), 9, 5, 60) && failing((0, 60), 10, 5, 60), "among reads");
+        assert!(!failing((0, 600), 36, 90, 600), "one user again and again, the others are as they should be");
     }
 
     fn logged() -> Logged {
@@ -532,6 +572,7 @@ mod tests {
         assert!(check_days(0).is_err() && check_days(1).is_ok() && check_days(365).is_ok() && check_days(366).is_err());
         assert!(check_watch(0).is_ok() && check_watch(3600).is_ok() && check_watch(3601).is_err());
         assert_eq!(words(" Straße  409\t"), Ok(vec!["strasse".to_owned(), "409".to_owned()]));
+        assert_eq!(words("\"base URL\" \""), Ok(vec!["base".to_owned(), "url".to_owned()]));
         assert!(words(&"a ".repeat(11)).is_err() && words(&"a".repeat(201)).is_err());
         let hour = Instant::from_micros(MICROS_PER_HOUR * 20_000);
         let inside = hour.saturating_add_micros(5);

@@ -122,7 +122,7 @@ fn value(json: &[u8]) -> Result<Value, Refusal> {
 }
 
 pub(super) fn user(shown: ShownUser) -> proto::User {
-    let ShownUser { user, groups, changed } = shown;
+    let ShownUser { user, groups, changed, notes } = shown;
     proto::User {
         id: user.id.to_string(),
         user_name: user.user_name,
@@ -136,6 +136,8 @@ pub(super) fn user(shown: ShownUser) -> proto::User {
         resource_json: user.resource.into_bytes().into(),
         groups: groups.into_iter().map(group_reference).collect(),
         changed,
+        ignored: notes.ignored,
+        coerced: notes.coerced.into_iter().map(str::to_owned).collect(),
     }
 }
 
@@ -144,7 +146,7 @@ pub(super) fn group_reference(this: GroupOfUser) -> proto::GroupReference {
 }
 
 pub(super) fn group(shown: ShownGroup) -> proto::Group {
-    let ShownGroup { group, members, changed } = shown;
+    let ShownGroup { group, members, changed, notes } = shown;
     proto::Group {
         id: group.id.to_string(),
         display_name: group.display_name,
@@ -156,6 +158,8 @@ pub(super) fn group(shown: ShownGroup) -> proto::Group {
         next_member_page_token: next_page(&members.members, members.more),
         members: members.members.into_iter().map(member).collect(),
         changed,
+        ignored: notes.ignored,
+        coerced: notes.coerced.into_iter().map(str::to_owned).collect(),
     }
 }
 

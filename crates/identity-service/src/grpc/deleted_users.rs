@@ -69,5 +69,6 @@ fn deleted(this: Deleted) -> Result<proto::DeletedUser, Refusal> {
         deleted_at: Some(instant(this.deleted_at)),
         restorable_until: Some(instant(this.purge_at)),
         deleted_by_json: this.deleted_by.into_bytes().into(),
+        held: this.held,
     })
 }

@@ -89,8 +89,8 @@ pub(super) async fn delete(
 ) -> Result<proto::DeleteGroupResponse, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
     let id = core.checked(&scope, known_group(group_id(&request.id))).await?;
-    urgently_if(true, core.group_delete(scope, id, precondition(request.if_match))).await?;
-    Ok(proto::DeleteGroupResponse {})
+    let display_name = urgently_if(true, core.group_delete(scope, id, precondition(request.if_match))).await?;
+    Ok(proto::DeleteGroupResponse { display_name })
 }
 
 pub(super) async fn members(

@@ -2,14 +2,18 @@
 
 use wire::{Refusal, identity as proto};
 
-use super::convert::{instant, scope};
+use super::convert::{instant, invalid, scope};
 use crate::{
     domain::{
-        hold::{HoldId, State, not_open},
+        hold::{Held, HoldId, Loss, State, hold_not_found, not_open},
+        list::page_size,
         parse_id,
     },
     operations::{Core, ShownHold},
 };
+
+/// The page of users where none is asked for.
+const DEFAULT_PAGE: u32 = 50;
 
 pub(super) async fn list(core: &Core, request: proto::ListHoldsRequest) -> Result<proto::ListHoldsResponse, Refusal> {
     let scope = scope(&request.organization_id, request.caller)?;
@@ -27,6 +31,33 @@ pub(super) async fn restore(core: &Core, request: proto::RestoreHoldRequest) -> 
     let scope = scope(&request.organization_id, request.caller)?;
     let id = core.checked(&scope, hold_id(&request.id)).await?;
     core.hold_decide(scope, id, State::Restoring).await.map(hold)
+}
+
+pub(super) async fn users(
+    core: &Core,
+    request: proto::ListHoldUsersRequest,
+) -> Result<proto::ListHoldUsersResponse, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    let id = core.checked(&scope, parse_id(&request.id).ok_or_else(hold_not_found)).await?;
+    let after = match request.page_token.as_str() {
+        "" => Ok(0),
+        token => {
+            token.parse().map_err(|_| invalid("page_token is not one that was given out. Begin again without one."))
+        }
+    };
+    let after = core.checked(&scope, after).await?;
+    let (users, last) = core.hold_users(scope, id, after, page_size(request.page_size, DEFAULT_PAGE)).await?;
+    let held = |Held { lost, user_name, display_name }: Held| proto::HeldUser {
+        user_id: lost.user.to_string(),
+        user_name,
+        display_name,
+        deleted: lost.loss == Loss::Deleted,
+        lost_at: Some(instant(lost.occurred)),
+    };
+    Ok(proto::ListHoldUsersResponse {
+        users: users.into_iter().map(held).collect(),
+        next_page_token: last.map(|last| last.to_string()).unwrap_or_default(),
+    })
 }
 
 /// An id that is none is one that no hold has.

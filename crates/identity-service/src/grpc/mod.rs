@@ -84,6 +84,13 @@ impl IdentityService for Identity {
         reply(holds::list(&self.0, received(request)?).await)
     }
 
+    async fn list_hold_users(
+        &self,
+        request: Request<proto::ListHoldUsersRequest>,
+    ) -> Reply<proto::ListHoldUsersResponse> {
+        reply(holds::users(&self.0, received(request)?).await)
+    }
+
     async fn approve_hold(&self, request: Request<proto::ApproveHoldRequest>) -> Reply<proto::Hold> {
         reply(holds::approve(&self.0, received(request)?).await)
     }

@@ -22,16 +22,18 @@ use crate::{
         list::page_size,
         parse_id,
         request_log::{
-            Counts, Document, LARGEST_REPORT, Logged, Outcome, Range, Search, Start, first_id, id_after,
+            Counts, Document, LARGEST_REPORT, Logged, Outcome, Range, Search, Start, Subject, first_id, id_after,
             request_not_found, words,
         },
     },
     operations::{Core, Report, ShownOrganization},
-    store::request_log::Page,
+    store::{event::EventRow, request_log::Page},
 };
 
 /// The page where none is asked for.
 const DEFAULT_PAGE: u32 = 50;
+/// Events are looked up for each.
+const LARGEST_WITH_EVENTS: u32 = 100;
 
 /// `rollcall.identity.v1.ProvisioningLogService`.
 pub(crate) struct ProvisioningLog(pub(crate) Core);
@@ -183,11 +185,17 @@ fn counts(this: &proto::RequestCount) -> Counts {
 async fn list(core: &Core, request: proto::ListRequestsRequest) -> Result<proto::ListRequestsResponse, Refusal> {
     let scope = scope(&request.organization_id, request.caller.clone())?;
     let search = core.checked(&scope, search(&request)).await?;
-    let (org, start) = (scope.org, search.start);
-    let Page { requests, last } = core.request_page(scope, search, page_size(request.page_size, DEFAULT_PAGE)).await?;
+    let (org, start, size) = (scope.org, search.start, page_size(request.page_size, DEFAULT_PAGE));
+    let (Page { requests, last }, events) = if request.with_events {
+        core.request_page_with_events(scope, search, size.min(LARGEST_WITH_EVENTS)).await?
+    } else {
+        (core.request_page(scope, search, size).await?, Vec::new())
+    };
+    let of_one = |events: Vec<EventRow>| proto::RequestEvents { events: events.into_iter().map(event).collect() };
     Ok(proto::ListRequestsResponse {
         requests: requests.into_iter().map(|request| shown(org, request)).collect(),
         next_page_token: last.map(|last| start.after(last).token()).unwrap_or_default(),
+        events: events.into_iter().map(of_one).collect(),
     })
 }
 
@@ -202,9 +210,12 @@ fn search(request: &proto::ListRequestsRequest) -> Result<Search, Refusal> {
     }
     outcomes.sort_unstable();
     outcomes.dedup();
-    let subject = match request.subject_id.as_str() {
-        "" => None,
-        id => Some(subject(id)?),
+    let subject = match [&*request.subject_id, &*request.user_name, &*request.group_name] {
+        ["", "", ""] => None,
+        [id, "", ""] => Some(Subject::Id(subject(id)?)),
+        ["", name, ""] => Some(Subject::user(name)),
+        ["", "", name] => Some(Subject::group(name)),
+        _ => return Err(value("subject_id, user_name and group_name exclude each other. Give one of them.")),
     };
     let start = match (request.page_token.as_str(), request.after_id.as_str()) {
         ("", "") => Start::Newest,

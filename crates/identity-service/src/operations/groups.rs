@@ -43,6 +43,8 @@ pub(crate) struct ShownGroup {
     pub(crate) members: MemberPage,
     /// The call changed the group or its members.
     pub(crate) changed: bool,
+    /// Of the call that did so, or asked for it.
+    pub(crate) notes: Notes,
 }
 
 /// A change that is ready to be run.
@@ -71,6 +73,13 @@ struct Change {
     id: GroupId,
     precondition: Option<Precondition>,
     steps: Vec<Step>,
+}
+
+/// What came of a change.
+struct Applied {
+    group: Group,
+    changed: bool,
+    notes: Notes,
 }
 
 /// A group as the steps leave it.
@@ -111,7 +120,7 @@ impl Core {
             if let Some(made) = replayed {
                 let found = group::group_find(conn, scope.org, GroupId(made), None, show_members)?;
                 let (group, members) = found.group.ok_or(Refused::Refused(spent()))?;
-                return Ok(ShownGroup { group, members, changed: false });
+                return Ok(ShownGroup { group, members, changed: false, notes: notes.clone() });
             }
             access.to_change().map_err(Refused::Refused)?;
             let group = group::group_insert(conn, scope.org, id, &content, now).map_err(|e| taken(e, &content))?;
@@ -121,7 +130,7 @@ impl Core {
             let mut events = vec![NewEvent { kind: Kind::GroupCreated, subject: id.0, delta }];
             events.extend(members_delta.events(id, group.version, &Notes::default()));
             core.record(conn, &scope, now, &events)?;
-            show(conn, &scope, group, show_members, true)
+            show(conn, &scope, group, show_members, true, notes.clone())
         })
         .await
     }
@@ -131,7 +140,7 @@ impl Core {
         let (now, org) = (self.clock.now(), scope.org);
         let get = move |conn: &mut AnyConnection| {
             let (_, group, members) = find(conn, &scope, now, id, None, show_members)?;
-            Ok(ShownGroup { group, members, changed: false })
+            Ok(ShownGroup { group, members, changed: false, notes: Notes::default() })
         };
         match self.db.backend() {
             _ if show_members == 0 => self.seek(org, get).await,
@@ -197,7 +206,7 @@ impl Core {
         // SQLite's writer has no round trips to save.
         let single = self.db.backend() == Backend::Postgres && show_members == 0;
         let mut changed_before = false;
-        if single && let Some(membership) = membership(&change) {
+        if single && let Some((membership, notes)) = membership(&change) {
             let (core, hurried) = (self.clone(), Arc::clone(&change));
             let done = self.write(org, move |conn| {
                 let author = core.author(&hurried.scope, hurried.now);
@@ -206,7 +215,7 @@ impl Core {
             if let Some(done) = done.await? {
                 if !done.again {
                     let members = MemberPage::default();
-                    return Ok(ShownGroup { group: done.group, members, changed: done.changed });
+                    return Ok(ShownGroup { group: done.group, members, changed: done.changed, notes });
                 }
                 changed_before = done.changed;
             }
@@ -224,15 +233,16 @@ impl Core {
                 }
                 Ok(None)
             });
-            if let Some((group, changed)) = done.await? {
-                return Ok(ShownGroup { group, members: MemberPage::default(), changed });
+            if let Some(Applied { group, changed, notes }) = done.await? {
+                return Ok(ShownGroup { group, members: MemberPage::default(), changed, notes });
             }
         }
         let core = self.clone();
         self.write(org, move |conn| {
             let (access, seen) = lock(conn, &change.scope, change.now, change.id)?;
-            let (group, changed) = core.apply(conn, &change, &types, access, seen)?.ok_or_else(contended)?;
-            show(conn, &change.scope, group, show_members, changed || changed_before)
+            let applied = core.apply(conn, &change, &types, access, seen)?.ok_or_else(contended)?;
+            let changed = applied.changed || changed_before;
+            show(conn, &change.scope, applied.group, show_members, changed, applied.notes)
         })
         .await
     }
@@ -246,7 +256,7 @@ impl Core {
         types: &Arc<Types>,
         access: Access,
         seen: Group,
-    ) -> Result<Option<(Group, bool)>, Refused> {
+    ) -> Result<Option<Applied>, Refused> {
         let Change { scope, now, id, precondition, steps } = change;
         Precondition::check(precondition.as_ref(), seen.version).map_err(Refused::Refused)?;
         let (before, types) = if steps.iter().any(Step::is_attribute) {
@@ -264,11 +274,11 @@ impl Core {
         members.check(access).map_err(Refused::Refused)?;
         if resource == before {
             if members.is_empty() {
-                return Ok(Some((seen, false)));
+                return Ok(Some(Applied { group: seen, changed: false, notes }));
             }
             let group = group::group_touch(conn, scope.org, seen, *now)?;
             self.record(conn, scope, *now, &members.events(group.id, group.version, &notes))?;
-            return Ok(Some((group, true)));
+            return Ok(Some(Applied { group, changed: true, notes }));
         }
         // A PUT that takes members out also clears what it leaves out; that is no reason to keep them in.
         let same_name = resource.get("displayName") == before.get("displayName");
@@ -283,15 +293,16 @@ impl Core {
         let written = group::group_update(conn, scope.org, &self.author(scope, *now), &update);
         let Some(group) = written.map_err(|error| taken(error, &content))? else { return Ok(None) };
         self.record(conn, scope, *now, &members.events(group.id, group.version, &Notes::default()))?;
-        Ok(Some((group, true)))
+        Ok(Some(Applied { group, changed: true, notes }))
     }
 
+    /// What it was called.
     pub(crate) async fn group_delete(
         &self,
         scope: Scope,
         id: GroupId,
         precondition: Option<Precondition>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<String, Refusal> {
         let lock = move |conn: &mut AnyConnection, org: OrgId, lock: Lock| {
             let seen = group::group_lock(conn, org, id, lock)?.ok_or_else(not_found)?;
             Precondition::check(precondition.as_ref(), seen.version).map_err(Refused::Refused)?;
@@ -310,17 +321,18 @@ impl Core {
             if let Some(delta) = delta.as_object_mut().filter(|_| all) {
                 delta.insert("members".to_owned(), members.into());
             }
-            Ok((all, NewEvent { kind: Kind::GroupDeleted, subject: id.0, delta }))
+            Ok(((all, seen.display_name), NewEvent { kind: Kind::GroupDeleted, subject: id.0, delta }))
         };
-        if !self.leave_and_delete(scope, id.0, lock, delete).await? {
+        let (all, display_name) = self.leave_and_delete(scope, id.0, lock, delete).await?;
+        if !all {
             self.expiry.poke();
         }
-        Ok(())
+        Ok(display_name)
     }
 }
 
 /// The change as one of members only, if it is one and small enough for one event.
-fn membership(change: &Change) -> Option<Membership> {
+fn membership(change: &Change) -> Option<(Membership, Notes)> {
     let mut membership = Membership::default();
     let mut notes = Notes::default();
     for step in &change.steps {
@@ -360,7 +372,7 @@ fn membership(change: &Change) -> Option<Membership> {
         let text = serde_json::to_string(&delta).ok()?;
         membership.notes = format!(",{}", text.strip_prefix('{')?.strip_suffix('}')?);
     }
-    (small && apart).then_some(membership)
+    (small && apart).then_some((membership, notes))
 }
 
 fn step(compiler: Compiler<'_>, change: GroupChange) -> Result<Step, Refusal> {
@@ -477,12 +489,13 @@ fn show(
     group: Group,
     show_members: u32,
     changed: bool,
+    notes: Notes,
 ) -> Result<ShownGroup, Refused> {
     let members = match show_members {
         0 => MemberPage::default(),
         limit => member::member_page(conn, scope.org, group.id, None, limit)?,
     };
-    Ok(ShownGroup { group, members, changed })
+    Ok(ShownGroup { group, members, changed, notes })
 }
 
 /// In ascending order.

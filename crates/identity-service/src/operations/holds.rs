@@ -11,6 +11,7 @@ use scim::{
     schema::Types,
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 use wire::Refusal;
 
 use super::{
@@ -24,7 +25,9 @@ use crate::{
         OrgId, UserId,
         deletion::not_restorable,
         event::{Kind, NewEvent},
-        hold::{Counts, Failed, Hold, HoldId, Loss, Lost, State, WINDOW_MICROS, not_open, too_many},
+        hold::{
+            Counts, Failed, Held, Hold, HoldId, Loss, Lost, State, WINDOW_MICROS, hold_not_found, not_open, too_many,
+        },
         list::Target,
         mail::Notice,
         user::{Notes, User, UserContent, delta, email_keys, parse_stored},
@@ -35,6 +38,7 @@ use crate::{
         event::{Author, events_append},
         hold, org_key, organization, rank,
         statement::Lock,
+        subject::{self, Named},
         user::{self, UserChange},
     },
 };
@@ -62,6 +66,34 @@ impl Core {
         .await
     }
 
+    /// Whom a hold is about, those after a place; and the place after which there are more.
+    pub(crate) async fn hold_users(
+        &self,
+        scope: Scope,
+        id: HoldId,
+        after: i64,
+        limit: u32,
+    ) -> Result<(Vec<Held>, Option<i64>), Refusal> {
+        not_a_client(&scope.actor)?;
+        let now = self.clock.now();
+        self.read(scope.org, move |conn| {
+            scope.enter(conn, now)?;
+            let found = hold::hold_get(conn, scope.org, id)?.ok_or_else(|| Refused::Refused(hold_not_found()))?;
+            let mut lost = hold::hold_losses(conn, scope.org, &found, after, i64::from(limit) + 1)?;
+            let more = lost.len() > limit as usize;
+            lost.truncate(limit as usize);
+            let last = lost.last().filter(|_| more).map(|lost| lost.seq);
+            let ids: Vec<Uuid> = lost.iter().map(|lost| lost.user.0).collect();
+            let mut names = subject::names(conn, scope.org, &ids)?;
+            let held = lost.into_iter().map(|lost| {
+                let Named { name: user_name, display_name } = names.remove(&lost.user.0).unwrap_or_default();
+                Held { lost, user_name, display_name }
+            });
+            Ok((held.collect(), last))
+        })
+        .await
+    }
+
     /// Lets what is held go on, or has all of it undone in the background.
     pub(crate) async fn hold_decide(&self, scope: Scope, id: HoldId, decision: State) -> Result<ShownHold, Refusal> {
         not_a_client(&scope.actor)?;
@@ -71,6 +103,9 @@ impl Core {
             let held = hold::hold_lock(conn, scope.org, id)?.filter(|hold| hold.state == State::Open);
             let mut held = held.ok_or_else(|| Refused::Refused(not_open()))?;
             held.counts = hold::hold_counts(conn, scope.org, &held)?;
+            if decision == State::Restoring {
+                hold::losses_over_delete(conn, scope.org, &held)?;
+            }
             (held.state, held.decided, held.decided_by) = (decision, Some(now), Some(scope.actor.to_json()));
             hold::hold_write(conn, scope.org, &held)?;
             let kind = if decision == State::Approved { Kind::HoldApproved } else { Kind::HoldRestoring };
@@ -190,7 +225,9 @@ fn judge(
     let begin = decided.map_or(begin, |decided| begin.max(decided));
     let lost = hold::lost_between(conn, org, begin, to)?;
     let users = rank::rank_total(conn, org, Target::User)? + hold::deleted_between(conn, org, begin, to)?;
-    if !too_many(lost, users, organization.hold_percent) {
+    let percent = organization.hold_percent;
+    // Who has its access again is looked up one by one, so only where it decides.
+    if !too_many(lost, users, percent) || !too_many(hold::still_lost_between(conn, org, begin, to)?, users, percent) {
         return Ok(None);
     }
     let first = hold::first_loss(conn, org, begin)?.unwrap_or(from);

@@ -13,6 +13,7 @@ use crate::{
         cursor::{Cursor, CursorKey},
         group::{Group, MemberPage},
         list::{Cursors, Edge, Ends, ListDigest, ListQuery, Page, Start, Target},
+        user::Notes,
     },
     error::{Refused, internal},
     store::{cursor_key, joint::Joint, list::Listing, member, user::Nesting},
@@ -209,7 +210,7 @@ fn show_groups(
         member::member_pages(conn, scope.org, &ids, show_members)?.into_iter().collect();
     let shown = groups.into_iter().map(|group| {
         let members = pages.remove(&group.id).unwrap_or_default();
-        ShownGroup { group, members, changed: false }
+        ShownGroup { group, members, changed: false, notes: Notes::default() }
     });
     Ok(shown.collect())
 }

@@ -2,7 +2,10 @@
 //!
 //! Not here: what is forgotten, and when (`expiry`), and how much of a request is kept (`domain`).
 
-use std::collections::BTreeMap;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+};
 
 use ::store::{AnyConnection, Error, Instant};
 use serde_json::json;
@@ -19,8 +22,8 @@ use crate::{
         event::{Kind, NewEvent},
         organization::Organization,
         request_log::{
-            Counts, Hours, Logged, Search, Taken, check_days, check_watch, days_before, first_id, hour_of, hours,
-            is_of_request, request_not_found,
+            Counts, Hours, Logged, Outcome, Search, Taken, check_days, check_watch, days_before, first_id, hour_of,
+            hours, is_of_request, request_not_found,
         },
     },
     error::{Refused, refusal},
@@ -28,6 +31,7 @@ use crate::{
         event::{self, EventRow},
         organization,
         request_log::{self, Page},
+        subject,
     },
 };
 
@@ -38,6 +42,10 @@ const EVENTS: i64 = 1000;
 const SHOWN: usize = 100;
 /// Requests that are deleted in one transaction.
 const OVER: i64 = 1000;
+/// Of the events that are shown with a page.
+const EVENT_BYTES: usize = 4 << 20;
+/// Requests that ended in one of these are looked up together.
+const SLOT_MICROS: i64 = APART_MICROS;
 
 /// What gateways tell of some organizations.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +67,7 @@ impl Core {
         for (org, (requests, hours)) in report.0 {
             let add = move |conn: &mut AnyConnection| -> Result<(), Refused> {
                 if organization::organization_gate(conn, org)?.is_some() {
+                    let requests = named(conn, org, &requests)?;
                     add_requests(conn, org, &requests, &hours)?;
                 }
                 Ok(())
@@ -71,11 +80,34 @@ impl Core {
     pub(crate) async fn request_page(&self, scope: Scope, search: Search, limit: u32) -> Result<Page, Refusal> {
         not_a_client(&scope.actor)?;
         let now = self.clock.now();
+        self.read(scope.org, move |conn| page(conn, scope.org, search.clone(), limit, now)).await
+    }
+
+    /// The same with the events of each, the oldest first. It ends before there are too many.
+    pub(crate) async fn request_page_with_events(
+        &self,
+        scope: Scope,
+        search: Search,
+        limit: u32,
+    ) -> Result<(Page, Vec<Vec<EventRow>>), Refusal> {
+        not_a_client(&scope.actor)?;
+        let now = self.clock.now();
         self.read(scope.org, move |conn| {
-            let kept = kept_from(&organization_of(conn, scope.org)?, now);
-            let mut search = search.clone();
-            search.range.from = search.range.from.max(kept);
-            Ok(request_log::requests_page(conn, scope.org, &search, limit)?)
+            let mut page = page(conn, scope.org, search.clone(), limit, now)?;
+            let (mut events, mut bytes, mut seen) = (Vec::new(), 0, Seen::default());
+            for request in &page.requests {
+                let of_it = seen.events_of(conn, scope.org, request)?;
+                bytes += of_it.iter().map(|event| event.delta.len() + event.actor.len()).sum::<usize>();
+                if bytes > EVENT_BYTES && !events.is_empty() {
+                    break;
+                }
+                events.push(of_it);
+            }
+            if events.len() < page.requests.len() {
+                page.requests.truncate(events.len());
+                page.last = page.requests.last().map(|request| request.id);
+            }
+            Ok((page, events))
         })
         .await
     }
@@ -88,7 +120,7 @@ impl Core {
             let kept = kept_from(&organization_of(conn, scope.org)?, now);
             let found = request_log::request_get(conn, scope.org, id, kept)?;
             let found = found.ok_or_else(|| Refused::Refused(request_not_found()))?;
-            let events = events_of(conn, scope.org, &found)?;
+            let events = Seen::default().events_of(conn, scope.org, &found)?;
             Ok((found, events))
         })
         .await
@@ -205,18 +237,85 @@ fn add_requests(conn: &mut AnyConnection, org: OrgId, requests: &[Logged], hours
     request_log::counts_add(conn, org, &hours, &added)
 }
 
+/// With the name of whom each is about, where neither the request nor its answer said it: what was deleted, or refused.
+fn named<'a>(conn: &mut AnyConnection, org: OrgId, requests: &'a [Logged]) -> Result<Cow<'a, [Logged]>, Error> {
+    let nameless = |request: &Logged| request.subject.filter(|_| request.document.subject_name.is_empty());
+    let mut ids: Vec<Uuid> = requests.iter().filter_map(nameless).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(Cow::Borrowed(requests));
+    }
+    // A group may be gone by now, whose deletion names it.
+    let mut names: HashMap<Uuid, String> = requests
+        .iter()
+        .filter(|request| !request.document.subject_name.is_empty())
+        .filter_map(|request| Some((request.subject?, request.document.subject_name.clone())))
+        .collect();
+    names.extend(subject::names(conn, org, &ids)?.into_iter().map(|(id, named)| (id, named.name)));
+    let mut requests = requests.to_vec();
+    for request in &mut requests {
+        if let Some(name) = nameless(request).and_then(|id| names.get(&id)) {
+            request.document.subject_name.clone_from(name);
+        }
+    }
+    Ok(Cow::Owned(requests.into_iter().map(Logged::cut).collect()))
+}
+
 /// What is older is not shown, whether it was deleted by now or not.
 fn kept_from(organization: &Organization, now: Instant) -> LogId {
     first_id(days_before(now, organization.request_log_days))
 }
 
-/// Events of the request's subject that have its request id, among those of about its time.
-fn events_of(conn: &mut AnyConnection, org: OrgId, request: &Logged) -> Result<Vec<EventRow>, Error> {
-    let Some(subject) = request.subject.filter(|_| !request.request_id.is_empty()) else { return Ok(Vec::new()) };
-    let began = request.occurred.saturating_add_micros(-request.document.duration_us);
-    let from = event::event_number_at(conn, org, began.saturating_add_micros(-APART_MICROS))?;
-    let before = event::event_number_at(conn, org, request.occurred.saturating_add_micros(APART_MICROS))?;
-    let events = event::events_of_subject_between(conn, org, subject, (from, before), EVENTS)?;
-    let of_it = events.into_iter().rev().filter(|event| is_of_request(&event.actor, request));
-    Ok(of_it.take(SHOWN).collect())
+fn page(conn: &mut AnyConnection, org: OrgId, mut search: Search, limit: u32, now: Instant) -> Result<Page, Refused> {
+    let kept = kept_from(&organization_of(conn, org)?, now);
+    search.range.from = search.range.from.max(kept);
+    Ok(request_log::requests_page(conn, org, &search, limit)?)
+}
+
+/// What was read of events for one request, which the next one is likely to need as well.
+#[derive(Default)]
+struct Seen {
+    numbers: HashMap<Instant, i64>,
+    between: (i64, i64),
+    of_subjects: HashMap<Uuid, Vec<EventRow>>,
+}
+
+impl Seen {
+    /// Events of the request's subject that have its request id, among those of about its time.
+    fn events_of(&mut self, conn: &mut AnyConnection, org: OrgId, request: &Logged) -> Result<Vec<EventRow>, Error> {
+        // What was read, refused or nothing has no event. Of what failed nobody knows.
+        let may = matches!(request.outcome, Outcome::Changed | Outcome::Failed) && !request.request_id.is_empty();
+        let Some(subject) = request.subject.filter(|_| may) else { return Ok(Vec::new()) };
+        let began = request.occurred.saturating_add_micros(-request.document.duration_us);
+        let from = self.number_at(conn, org, slot(began.saturating_add_micros(-APART_MICROS)))?;
+        let end = request.occurred.saturating_add_micros(APART_MICROS + SLOT_MICROS);
+        let before = self.number_at(conn, org, slot(end))?;
+        if self.between != (from, before) {
+            self.between = (from, before);
+            self.of_subjects.clear();
+        }
+        let events = match self.of_subjects.entry(subject) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(event::events_of_subject_between(conn, org, subject, (from, before), EVENTS)?)
+            }
+        };
+        let of_it = events.iter().rev().filter(|event| is_of_request(&event.actor, request));
+        Ok(of_it.take(SHOWN).cloned().collect())
+    }
+
+    fn number_at(&mut self, conn: &mut AnyConnection, org: OrgId, at: Instant) -> Result<i64, Error> {
+        if let Some(known) = self.numbers.get(&at) {
+            return Ok(*known);
+        }
+        let number = event::event_number_at(conn, org, at)?;
+        self.numbers.insert(at, number);
+        Ok(number)
+    }
+}
+
+/// The beginning of the slot that an instant is in.
+fn slot(at: Instant) -> Instant {
+    Instant::from_micros(at.as_micros().div_euclid(SLOT_MICROS).saturating_mul(SLOT_MICROS))
 }

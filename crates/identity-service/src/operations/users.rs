@@ -40,6 +40,18 @@ pub(crate) struct ShownUser {
     pub(crate) groups: Vec<GroupOfUser>,
     /// The call changed the row.
     pub(crate) changed: bool,
+    /// Of the call that did so, or asked for it.
+    pub(crate) notes: Notes,
+}
+
+impl ShownUser {
+    fn read(user: User, groups: Vec<GroupOfUser>) -> Self {
+        Self { user, groups, changed: false, notes: Notes::default() }
+    }
+
+    fn created(user: User, notes: &Notes) -> Self {
+        Self { user, groups: Vec::new(), changed: true, notes: notes.clone() }
+    }
 }
 
 /// What a PUT or PATCH makes of a stored form.
@@ -86,7 +98,7 @@ impl Core {
                         };
                         return Err(Refused::Refused(why));
                     }
-                    Ok(ShownUser { user: content.created(id, now), groups: Vec::new(), changed: true })
+                    Ok(ShownUser::created(content.created(id, now), &notes))
                 })
                 .await;
         };
@@ -97,7 +109,8 @@ impl Core {
             if let Some(made) = Self::replayed(conn, &scope, &key, id.0, &digest, now)? {
                 let made = UserKey::Id(UserId(made));
                 let users = find(conn, &scope, &made, true, 1, now)?.1;
-                return users.into_iter().next().ok_or(Refused::Refused(spent()));
+                let made = users.into_iter().next().ok_or(Refused::Refused(spent()))?;
+                return Ok(ShownUser { notes: notes.clone(), ..made });
             }
             access.to_change().map_err(Refused::Refused)?;
             if !user::plan_has_room(conn, scope.org, &gate)? {
@@ -105,7 +118,7 @@ impl Core {
             }
             user::user_insert(conn, scope.org, id, &content, now).map_err(|error| taken(error, &content))?;
             core.record(conn, &scope, now, std::slice::from_ref(&event))?;
-            Ok(ShownUser { user: content.created(id, now), groups: Vec::new(), changed: true })
+            Ok(ShownUser::created(content.created(id, now), &notes))
         })
         .await
     }
@@ -238,7 +251,7 @@ impl Core {
         let content = UserContent::new(&types.user, after).map_err(Refused::Refused)?;
         content.check(access).map_err(Refused::Refused)?;
         if content.resource == before {
-            return Ok(Some(ShownUser { user: seen, groups, changed: false }));
+            return Ok(Some(ShownUser { user: seen, groups, changed: false, notes }));
         }
         let delta = delta(Some(&before), Some(&content.resource), &notes);
         let change = UserChange {
@@ -250,7 +263,7 @@ impl Core {
         };
         let written = user::user_update(conn, scope.org, &self.author(scope, now), &change);
         let written = written.map_err(|error| taken(error, &content))?;
-        Ok(written.map(|user| ShownUser { user, groups, changed: true }))
+        Ok(written.map(|user| ShownUser { user, groups, changed: true, notes }))
     }
 
     /// Direct groups first, then those reached through nesting.
@@ -299,7 +312,7 @@ fn find(
         let users = users.into_iter().map(|(user, _)| user).collect();
         return Ok((access, show_all(conn, scope, users, Some(Nesting::Searched))?));
     }
-    Ok((access, users.into_iter().map(|(user, groups)| ShownUser { user, groups, changed: false }).collect()))
+    Ok((access, users.into_iter().map(|(user, groups)| ShownUser::read(user, groups)).collect()))
 }
 
 /// Users with the groups they are in; `None`: without.
@@ -310,8 +323,7 @@ pub(super) fn show_all(
     groups: Option<Nesting>,
 ) -> Result<Vec<ShownUser>, Refused> {
     let ids: Vec<Uuid> = users.iter().map(|user| user.id.0).collect();
-    let mut shown: Vec<ShownUser> =
-        users.into_iter().map(|user| ShownUser { user, groups: Vec::new(), changed: false }).collect();
+    let mut shown: Vec<ShownUser> = users.into_iter().map(|user| ShownUser::read(user, Vec::new())).collect();
     let Some(nesting) = groups else { return Ok(shown) };
     let places: std::collections::HashMap<UserId, usize> =
         shown.iter().enumerate().map(|(place, shown)| (shown.user.id, place)).collect();

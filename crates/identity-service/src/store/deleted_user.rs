@@ -40,17 +40,24 @@ struct DeletedRow {
     purge_at: Instant,
     #[diesel(sql_type = Text)]
     deleted_by: String,
+    #[diesel(sql_type = BigInt)]
+    held: i64,
 }
 
 impl From<DeletedRow> for Deleted {
     fn from(row: DeletedRow) -> Self {
-        let DeletedRow { id, version, created, modified, resource, deleted_at, purge_at, deleted_by } = row;
-        Self { id, version, created, modified, resource, deleted_at, purge_at, deleted_by }
+        let DeletedRow { id, version, created, modified, resource, deleted_at, purge_at, deleted_by, held } = row;
+        Self { id, version, created, modified, resource, deleted_at, purge_at, deleted_by, held: held > 0 }
     }
 }
 
 /// The columns of [`DeletedRow`], for a table alias `d`.
-const COLUMNS: &str = "d.id, d.version, d.created, d.modified, d.resource, d.deleted_at, d.purge_at, d.deleted_by";
+fn columns() -> String {
+    format!(
+        "d.id, d.version, d.created, d.modified, d.resource, d.deleted_at, d.purge_at, d.deleted_by, \
+         CAST(CASE WHEN {NOT_HELD} THEN 0 ELSE 1 END AS bigint) AS held"
+    )
+}
 
 /// Moves a user, with its keys already gone, from the users that there are to these.
 pub(crate) fn user_set_aside(
@@ -85,7 +92,7 @@ pub(crate) fn user_set_aside(
 /// Reads a deleted user and keeps others from restoring or erasing it until the transaction ends.
 pub(crate) fn deleted_lock(conn: &mut AnyConnection, org: OrgId, id: UserId) -> Result<Option<Deleted>, store::Error> {
     let lock = locking(conn.backend(), Lock::Delete);
-    let text = format!("SELECT {COLUMNS} FROM deleted_user d WHERE d.org = ? AND d.id = ?{lock}");
+    let text = format!("SELECT {} FROM deleted_user d WHERE d.org = ? AND d.id = ?{lock}", columns());
     let row: Option<DeletedRow> = Statement::new(text, [Value::id(org), Value::id(id)]).row(conn)?;
     Ok(row.map(Deleted::from))
 }
@@ -110,7 +117,8 @@ pub(crate) fn deleted_page(
     now: Instant,
     limit: i64,
 ) -> Result<Vec<Deleted>, store::Error> {
-    let text = format!("SELECT {COLUMNS} FROM deleted_user d WHERE d.org = ? AND (d.purge_at > ? OR NOT {NOT_HELD})");
+    let text =
+        format!("SELECT {} FROM deleted_user d WHERE d.org = ? AND (d.purge_at > ? OR NOT {NOT_HELD})", columns());
     let mut page = Statement::new(text, [Value::id(org), Value::Instant(now)]);
     match wanted {
         Wanted::Before(None) => {}

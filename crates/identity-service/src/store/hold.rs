@@ -130,6 +130,37 @@ pub(crate) fn loss_insert(conn: &mut AnyConnection, org: OrgId, lost: &Lost, by:
     Ok(())
 }
 
+/// A condition on the loss `l`: the user has not got its access back. Who is there was not deleted, or was restored; whether it
+/// is active again is another matter.
+const STILL_LOST: &str = "NOT EXISTS (SELECT 1 FROM scim_user u WHERE u.org = l.org AND u.id = l.user_id AND \
+                          (l.kind = 2 OR u.active))";
+
+/// How many of those who lost their access from one instant to another have not got it back, each once.
+pub(crate) fn still_lost_between(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    from: Instant,
+    to: Instant,
+) -> Result<i64, store::Error> {
+    let text = format!(
+        "SELECT count(DISTINCT l.user_id) AS n FROM access_loss l WHERE l.org = ? AND l.occurred >= ? AND l.occurred <= ? \
+         AND {STILL_LOST}"
+    );
+    let values = [Value::id(org), Value::Instant(from), Value::Instant(to)];
+    Ok(Statement::new(text, values).row::<Count>(conn)?.map_or(0, |row| row.n))
+}
+
+/// Forgets what those lost of a hold who have it again: there is nothing to give back to them.
+pub(crate) fn losses_over_delete(conn: &mut AnyConnection, org: OrgId, hold: &Hold) -> Result<(), store::Error> {
+    let text = format!(
+        "DELETE FROM access_loss WHERE org = ? AND seq IN (SELECT l.seq FROM access_loss l WHERE l.org = ? AND \
+         l.occurred >= ? AND l.occurred <= ? AND NOT {STILL_LOST})"
+    );
+    let values = [Value::id(org), Value::id(org), Value::Instant(hold.first), Value::Instant(hold.last)];
+    Statement::new(text, values).run(conn)?;
+    Ok(())
+}
+
 /// How many users lost their access from one instant to another, each once.
 pub(crate) fn lost_between(
     conn: &mut AnyConnection,
@@ -149,15 +180,17 @@ struct InstantRow {
     at: Option<Instant>,
 }
 
-/// How many users were deleted from one instant to another.
+/// How many users were deleted from one instant to another, and are not there again.
 pub(crate) fn deleted_between(
     conn: &mut AnyConnection,
     org: OrgId,
     from: Instant,
     to: Instant,
 ) -> Result<i64, store::Error> {
-    let text = "SELECT count(DISTINCT l.user_id) AS n FROM access_loss l WHERE l.org = ? AND l.kind = 2 AND \
-                l.occurred >= ? AND l.occurred <= ?";
+    let text = format!(
+        "SELECT count(DISTINCT l.user_id) AS n FROM access_loss l WHERE l.org = ? AND l.kind = 2 AND l.occurred >= ? AND \
+         l.occurred <= ? AND {STILL_LOST}"
+    );
     let values = [Value::id(org), Value::Instant(from), Value::Instant(to)];
     Ok(Statement::new(text, values).row::<Count>(conn)?.map_or(0, |row| row.n))
 }
@@ -344,14 +377,57 @@ pub(crate) fn hold_organization_after(
     Ok(row.map(|row| row.org))
 }
 
-/// How many a hold is about.
+/// How many users a hold is about. While nobody has decided: those who have their access again are left out. Later they are
+/// forgotten, and who has it again was given it.
 pub(crate) fn hold_counts(conn: &mut AnyConnection, org: OrgId, hold: &Hold) -> Result<Counts, store::Error> {
-    let text = "SELECT count(CASE l.kind WHEN 1 THEN 1 END) AS deactivated, count(CASE l.kind WHEN 2 THEN 1 END) AS deleted, \
-                count(CASE l.state WHEN 2 THEN 1 END) AS failed, count(CASE l.state WHEN 1 THEN 1 END) AS restored \
-                FROM access_loss l WHERE l.org = ? AND l.occurred >= ? AND l.occurred <= ?";
+    let text = format!(
+        "SELECT c.n - c.deleted AS deactivated, c.deleted, c.failed, c.n - c.waiting AS restored FROM (\
+         SELECT count(DISTINCT l.user_id) AS n, count(DISTINCT CASE l.kind WHEN 2 THEN l.user_id END) AS deleted, \
+         count(DISTINCT CASE l.state WHEN 2 THEN l.user_id END) AS failed, \
+         count(DISTINCT CASE l.state WHEN 1 THEN NULL ELSE l.user_id END) AS waiting FROM access_loss l \
+         WHERE l.org = ? AND l.occurred >= ? AND l.occurred <= ?{}) c",
+        if hold.state == State::Open { format!(" AND {STILL_LOST}") } else { String::new() }
+    );
     let values = [Value::id(org), Value::Instant(hold.first), Value::Instant(hold.last)];
     let row: Option<CountsRow> = Statement::new(text, values).row(conn)?;
     Ok(row.map_or(Counts::default(), Counts::from))
+}
+
+/// Whom a hold is about, each once, with the last that it lost, in their order after the given one.
+pub(crate) fn hold_losses(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    hold: &Hold,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Lost>, store::Error> {
+    let mut next = Statement::new(
+        format!(
+            "SELECT l.seq, l.user_id, l.kind, l.occurred FROM access_loss l WHERE l.org = ? AND l.seq > ? AND l.occurred >= ? \
+             AND l.occurred <= ?{} AND NOT EXISTS (SELECT 1 FROM access_loss n WHERE n.org = l.org AND \
+             n.user_id = l.user_id AND n.seq > l.seq AND n.occurred <= ?{}) ORDER BY l.seq",
+            if hold.state == State::Open { format!(" AND {STILL_LOST}") } else { String::new() },
+            // Who was deleted and restored is still the one who was deactivated before.
+            if hold.state == State::Open { format!(" AND {}", STILL_LOST.replace("l.", "n.")) } else { String::new() },
+        ),
+        [
+            Value::id(org),
+            Value::Integer(after),
+            Value::Instant(hold.first),
+            Value::Instant(hold.last),
+            Value::Instant(hold.last),
+        ],
+    );
+    next.append(limit_to(conn.backend(), limit));
+    let rows: Vec<LostRow> = next.rows(conn)?;
+    Ok(rows.into_iter().map(Lost::from).collect())
+}
+
+/// One hold.
+pub(crate) fn hold_get(conn: &mut AnyConnection, org: OrgId, id: HoldId) -> Result<Option<Hold>, store::Error> {
+    let text = format!("SELECT {COLUMNS} FROM hold h WHERE h.org = ? AND h.id = ?");
+    let row: Option<HoldRow> = Statement::new(text, [Value::id(org), Value::id(id)]).row(conn)?;
+    Ok(row.map(Hold::from))
 }
 
 #[derive(QueryableByName)]
@@ -364,6 +440,12 @@ struct LostRow {
     kind: i16,
     #[diesel(sql_type = InstantType)]
     occurred: Instant,
+}
+
+impl From<LostRow> for Lost {
+    fn from(row: LostRow) -> Self {
+        Self { seq: row.seq, user: row.user_id, loss: Loss::of(row.kind), occurred: row.occurred }
+    }
 }
 
 /// The next users of a hold that are to be restored, in the order in which they lost their access.
@@ -380,9 +462,7 @@ pub(crate) fn losses_pending(
     );
     next.append(limit_to(conn.backend(), limit));
     let rows: Vec<LostRow> = next.rows(conn)?;
-    let lost =
-        |row: LostRow| Lost { seq: row.seq, user: row.user_id, loss: Loss::of(row.kind), occurred: row.occurred };
-    Ok(rows.into_iter().map(lost).collect())
+    Ok(rows.into_iter().map(Lost::from).collect())
 }
 
 /// A user was dealt with; `why` it could not be restored, if so. What another process said of it first stays: this one may have
@@ -397,7 +477,7 @@ pub(crate) fn loss_done(conn: &mut AnyConnection, org: OrgId, seq: i64, why: Opt
     Ok(())
 }
 
-/// The first who could not be restored.
+/// The first who could not be restored, each once.
 pub(crate) fn losses_failed(
     conn: &mut AnyConnection,
     org: OrgId,
@@ -413,8 +493,9 @@ pub(crate) fn losses_failed(
     }
     let mut failed = Statement::new(
         "SELECT l.user_id, coalesce(l.why, '') AS why FROM access_loss l WHERE l.org = ? AND l.occurred >= ? AND \
-         l.occurred <= ? AND l.state = 2 ORDER BY l.seq",
-        [Value::id(org), Value::Instant(hold.first), Value::Instant(hold.last)],
+         l.occurred <= ? AND l.state = 2 AND NOT EXISTS (SELECT 1 FROM access_loss n WHERE n.org = l.org AND \
+         n.user_id = l.user_id AND n.seq > l.seq AND n.occurred <= ? AND n.state = 2) ORDER BY l.seq",
+        [Value::id(org), Value::Instant(hold.first), Value::Instant(hold.last), Value::Instant(hold.last)],
     );
     failed.append(limit_to(conn.backend(), limit));
     let rows: Vec<FailedRow> = failed.rows(conn)?;

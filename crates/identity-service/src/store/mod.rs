@@ -32,6 +32,7 @@ pub(crate) mod schema_extension;
 pub(crate) mod session;
 pub(crate) mod sign_in;
 pub(crate) mod statement;
+pub(crate) mod subject;
 pub(crate) mod tombstone;
 #[cfg(test)]
 mod twins;

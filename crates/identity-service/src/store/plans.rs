@@ -23,7 +23,7 @@ use crate::domain::{
     list::{Edge, ListQuery, Position, Start, Target},
     organization::{Gate, Organization},
     plan::{Plan, Terms},
-    request_log::{Outcome, Range, Search, Start as LogStart},
+    request_log::{Outcome, Range, Search, Start as LogStart, Subject},
     secret::Hash,
 };
 
@@ -493,8 +493,9 @@ async fn pages_of_the_log_read_along_an_index() {
             };
             let numbers = format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {USERS})");
             let requests = format!(
-                "{numbers} INSERT INTO request_log (org, id, occurred, outcome, status, subject, request_id, search, document) \
-                 SELECT ?, {id}, {instant}, CASE WHEN i = 5 THEN 4 ELSE 2 END, 200, {id}, 'r', 's', '{{}}' FROM n"
+                "{numbers} INSERT INTO request_log (org, id, occurred, outcome, status, subject, name_key, request_id, search, \
+                 document) SELECT ?, {id}, {instant}, CASE WHEN i = 5 THEN 4 ELSE 2 END, 200, {id}, 'User:' || i, 'r', 's', \
+                 '{{}}' FROM n"
             );
             let events = format!(
                 "{numbers} INSERT INTO event (org, seq, id, occurred, kind, subject, actor, delta, hash) SELECT ?, i, {id}, \
@@ -522,7 +523,12 @@ async fn pages_of_the_log_read_along_an_index() {
             for (subject, sqlite, words) in [
                 (None, "request_log_outcome (org=? AND outcome=? AND id>? AND id<?)", vec!["s".to_owned()]),
                 (None, "request_log_outcome (org=? AND outcome=? AND id>? AND id<?)", Vec::new()),
-                (Some(Uuid::from_u128(77)), "request_log_subject (org=? AND subject=? AND id>? AND id<?)", Vec::new()),
+                (
+                    Some(Subject::Id(Uuid::from_u128(77))),
+                    "request_log_subject (org=? AND subject=? AND id>? AND id<?)",
+                    Vec::new(),
+                ),
+                (Some(Subject::user("77")), "request_log_name (org=? AND name_key=? AND id>? AND id<?)", Vec::new()),
             ] {
                 let search = Search { outcomes: outcomes.clone(), subject, words, range, start };
                 for statement in [
@@ -532,7 +538,7 @@ async fn pages_of_the_log_read_along_an_index() {
                     let plan = plan_of(statement).await;
                     match backend {
                         Backend::Sqlite => {
-                            let each = if subject.is_some() { 1 } else { outcomes.len() };
+                            let each = if search.subject.is_some() { 1 } else { outcomes.len() };
                             assert_eq!(plan.matches(sqlite).count(), each, "{plan}");
                             assert!(!plan.contains("SCAN l"), "{plan}");
                         }

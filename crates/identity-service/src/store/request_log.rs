@@ -15,15 +15,19 @@ use store::{
 use uuid::Uuid;
 
 use super::{
+    Count,
     filter_sql::escaped,
     statement::{AnyId, Statement, Value, for_each, limit_to},
 };
 use crate::domain::{
     LogId, OrgId,
-    request_log::{Counts, Document, Hours, Logged, Outcome, Range, Search, Taken},
+    request_log::{
+        Counts, Document, Failures, Hours, Logged, Outcome, QUIET_MICROS, Range, Search, Start, Subject, Taken,
+        first_id, hour_of,
+    },
 };
 
-/// Rows of one INSERT, nine values each.
+/// Rows of one INSERT, ten values each.
 const ROWS_PER_INSERT: usize = 500;
 /// Requests that one page looks at where no index tells whether they are meant.
 const LOOKED_AT: i64 = 20_000;
@@ -66,7 +70,8 @@ const COLUMNS: &str = "l.id, l.occurred, l.outcome, l.status, l.subject, l.reque
 /// Adds requests, but for those that are there already.
 pub(crate) fn requests_insert(conn: &mut AnyConnection, org: OrgId, requests: &[Logged]) -> Result<(), store::Error> {
     for chunk in requests.chunks(ROWS_PER_INSERT) {
-        let text = "INSERT INTO request_log (org, id, occurred, outcome, status, subject, request_id, search, document) VALUES ";
+        let text = "INSERT INTO request_log (org, id, occurred, outcome, status, subject, name_key, request_id, search, document) \
+                    VALUES ";
         let mut insert = Statement::new(text, []);
         for (request, comma) in chunk.iter().zip(std::iter::once("").chain(std::iter::repeat(", "))) {
             let values = [
@@ -76,11 +81,12 @@ pub(crate) fn requests_insert(conn: &mut AnyConnection, org: OrgId, requests: &[
                 Value::Integer(request.outcome.code().into()),
                 Value::Integer(request.status.into()),
                 Value::OptionalId(request.subject.map(AnyId)),
+                Value::OptionalText(request.name_key()),
                 Value::text(&*request.request_id),
                 Value::text(request.search()),
                 Value::text(request.document.to_json()),
             ];
-            insert.push(comma, []).push("(?, ?, ?, ?, ?, ?, ?, ?, ?)", values);
+            insert.push(comma, []).push("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values);
         }
         insert.push(" ON CONFLICT DO NOTHING", []);
         insert.shaped().run(conn)?;
@@ -244,7 +250,8 @@ fn way(search: &Search) -> &'static str {
     if search.start.ascending() { "" } else { " DESC" }
 }
 
-/// The first ids of each index that is read along: that of the subject, or one part of that by outcome for each outcome.
+/// The first ids of each index that is read along: that of the subject or its name, or one part of that by outcome for each
+/// outcome.
 fn candidates(
     backend: Backend,
     org: OrgId,
@@ -255,13 +262,15 @@ fn candidates(
 ) -> Statement {
     let way = way(search);
     // SQLite goes without statistics, and takes a range of ids for narrower than it is.
-    let by = match (backend, search.subject) {
+    let by = match (backend, &search.subject) {
         (Backend::Postgres, _) => "",
-        (Backend::Sqlite, Some(_)) => " INDEXED BY request_log_subject",
+        (Backend::Sqlite, Some(Subject::Id(_))) => " INDEXED BY request_log_subject",
+        (Backend::Sqlite, Some(Subject::Name(_))) => " INDEXED BY request_log_name",
         (Backend::Sqlite, None) => " INDEXED BY request_log_outcome",
     };
-    let keys: Vec<(&str, Value)> = match search.subject {
-        Some(subject) => vec![("l.subject", Value::id(subject))],
+    let keys: Vec<(&str, Value)> = match &search.subject {
+        Some(Subject::Id(id)) => vec![("l.subject", Value::id(*id))],
+        Some(Subject::Name(name)) => vec![("l.name_key", Value::text(&**name))],
         None => search.outcomes.iter().map(|outcome| ("l.outcome", Value::Integer(outcome.code().into()))).collect(),
     };
     let mut all = Statement::default();
@@ -292,7 +301,11 @@ fn meant(search: &Search) -> Option<Statement> {
         meant.push(&format!(" AND l.outcome IN ({marks})"), codes);
     }
     for word in &search.words {
-        meant.push(" AND l.search LIKE ? ESCAPE '\\'", [Value::text(format!("%{}%", escaped(word)))]);
+        // Part of an id is nothing that anybody looks for, and digits would be in many.
+        meant.push(
+            " AND (l.search LIKE ? ESCAPE '\\' OR lower(l.request_id) = ?)",
+            [Value::text(format!("%{}%", escaped(word))), Value::text(&**word)],
+        );
     }
     (!meant.is_empty()).then_some(meant)
 }
@@ -344,6 +357,39 @@ pub(crate) fn counts_between(
     };
     // Where only the size of entries is known, nothing was counted.
     Ok(rows.into_iter().map(counts).filter(|(_, counts)| *counts != Counts::default()).collect())
+}
+
+/// Failures that are counted, refused ones and others apart.
+const COUNTED: i64 = 10_000;
+
+/// What was refused or failed since the last change, or request for one that was taken, if anything was lately: a few
+/// seeks. `refused` is twice [`COUNTED`] at the most.
+pub(crate) fn failures(conn: &mut AnyConnection, org: OrgId, now: Instant) -> Result<Option<Failures>, store::Error> {
+    let find = |outcomes: [Outcome; 2], from: LogId, start| Search {
+        outcomes: outcomes.to_vec(),
+        subject: None,
+        words: Vec::new(),
+        range: Range { from, before: None },
+        start,
+    };
+    let (bad, all) = ([Outcome::Refused, Outcome::Failed], LogId(Uuid::nil()));
+    let lately = first_id(now.saturating_add_micros(-QUIET_MICROS));
+    let Some(last) = first(conn, org, &find(bad, lately, Start::Newest))? else { return Ok(None) };
+    let good = first(conn, org, &find([Outcome::Changed, Outcome::Unchanged], all, Start::Newest))?;
+    let since = good.map_or(all, |good| LogId(next(good.id.0)));
+    let search = find(bad, since, Start::After(all));
+    let Some(begin) = first(conn, org, &search)? else { return Ok(None) };
+    let mut count = Statement::new("SELECT count(*) AS n FROM (", []);
+    count.append(candidates(conn.backend(), org, &search, search.range, None, COUNTED)).push(") c", []);
+    let refused = count.row::<Count>(conn)?.map_or(0, |row| row.n);
+    let after = hour_of(begin.occurred).saturating_add_micros(1);
+    let read = counts_between(conn, org, after, last.occurred)?.values().map(|counts| counts.read).sum();
+    Ok(Some(Failures { first: begin.occurred, last: last.occurred, refused, read }))
+}
+
+/// The first that a search finds.
+fn first(conn: &mut AnyConnection, org: OrgId, search: &Search) -> Result<Option<Logged>, store::Error> {
+    Ok(requests_page(conn, org, search, 1)?.requests.pop())
 }
 
 #[derive(QueryableByName)]

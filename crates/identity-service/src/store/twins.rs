@@ -18,12 +18,13 @@ use super::{
     deleted_user::{deleted_purge, is_held, move_delete, move_lock, move_of, purgeable_lock, saved_groups_purge},
     event::{blocks_split_alone, events_number},
     hold::{
-        decided_until, deleted_between, events_after, first_loss, hold_counts, hold_in, hold_lock, hold_write, holds,
-        loss_done, losses_by, losses_failed, losses_pending, losses_purge, lost_between, watch_lock, watch_write,
-        watched_until,
+        decided_until, deleted_between, events_after, first_loss, hold_counts, hold_get, hold_in, hold_lock,
+        hold_losses, hold_write, holds, loss_done, losses_by, losses_failed, losses_over_delete, losses_pending,
+        losses_purge, lost_between, still_lost_between, watch_lock, watch_write, watched_until,
     },
     idempotency::keys_purge,
     statement::{Lock, Statement},
+    subject::names,
     tombstone::{tombstone_delete, tombstone_lock},
     user::user_lock,
     user_name::{name_key_update, names_page},
@@ -32,7 +33,7 @@ use crate::{
     domain::{
         GroupId, OrgId, UserId,
         deletion::Direction,
-        hold::{HoldId, State},
+        hold::{Hold, HoldId, Lost, State},
         idempotency::KEPT_MICROS,
     },
     store::Count,
@@ -124,8 +125,14 @@ fn rows(database: &TestDatabase) -> String {
         loss(&theirs, 3, 3, 1, second, 2),
         loss(&theirs, 4, 4, 1, second, 0),
         loss(&theirs, 5, 4, 1, second, 0),
+        // Of users that theirs has and ours has not, and after ours.
+        loss(&theirs, 6, 7, 2, second, 0),
+        loss(&theirs, 8, 5, 2, second, 0),
+        loss(&theirs, 9, 6, 1, second, 2),
         loss(&ours, 5, 5, 2, second, 0),
         loss(&ours, 6, 6, 1, second, 2),
+        // Who is there again.
+        loss(&ours, 7, 8, 2, second, 0),
     ];
     add("access_loss (org, seq, user_id, kind, occurred, actor, state)", losses.join(","));
     let event = |org: &str, seq: i64, at: &str| {
@@ -156,9 +163,10 @@ fn held(conn: &mut AnyConnection) -> Result<(), store::Error> {
     let seen: Vec<i64> = events_after(conn, OURS, 0, 10)?.iter().map(|event| event.seq).collect();
     assert_eq!(seen, [5]);
     watch_write(conn, OURS, 4)?;
-    assert_eq!((lost_between(conn, OURS, from, to)?, deleted_between(conn, OURS, from, to)?), (2, 1));
+    assert_eq!((lost_between(conn, OURS, from, to)?, deleted_between(conn, OURS, from, to)?), (3, 1));
+    assert_eq!(still_lost_between(conn, OURS, from, to)?, 2);
     assert_eq!(first_loss(conn, OURS, from)?, Some(to));
-    assert_eq!(losses_by(conn, OURS, from, to)?, [("{}".to_owned(), 2)]);
+    assert_eq!(losses_by(conn, OURS, from, to)?, [("{}".to_owned(), 3)]);
     assert_eq!(decided_until(conn, OURS)?, Some(to));
     assert_eq!(hold_in(conn, OURS, State::Open)?, None, "one of theirs");
     assert_eq!(hold_in(conn, OURS, State::Approved)?, None, "one of theirs");
@@ -166,9 +174,17 @@ fn held(conn: &mut AnyConnection) -> Result<(), store::Error> {
     assert_eq!(hold_lock(conn, OURS, HoldId(Uuid::from_u128(9)))?, None, "one of theirs");
     let mut hold = hold_lock(conn, OURS, HoldId(Uuid::from_u128(1)))?.expect("one of ours");
     assert_eq!(hold.state, State::Restoring);
+    assert_eq!(hold_get(conn, OURS, HoldId(Uuid::from_u128(9)))?, None, "one of theirs");
+    let seqs = |losses: Vec<Lost>| losses.iter().map(|lost| lost.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(hold_losses(conn, OURS, &hold, 0, 10)?), [5, 6, 7]);
+    let open = Hold { state: State::Open, ..hold.clone() };
+    assert_eq!(seqs(hold_losses(conn, OURS, &open, 0, 10)?), [5, 6], "less who is there again");
+    let counts = hold_counts(conn, OURS, &open)?;
+    assert_eq!((counts.deactivated, counts.deleted), (1, 1));
+    losses_over_delete(conn, OURS, &hold)?;
     let counts = hold_counts(conn, OURS, &hold)?;
     assert_eq!((counts.deactivated, counts.deleted, counts.failed, counts.restored), (1, 1, 1, 0));
-    let pending: Vec<i64> = losses_pending(conn, OURS, &hold, 10)?.iter().map(|lost| lost.seq).collect();
+    let pending = seqs(losses_pending(conn, OURS, &hold, 10)?);
     loss_done(conn, OURS, 6, Some("later"))?;
     assert_eq!(losses_failed(conn, OURS, &hold, 10)?[0].why, "", "what was said first stays");
     assert_eq!((pending, losses_failed(conn, OURS, &hold, 10)?.len()), (vec![5], 1));
@@ -197,6 +213,8 @@ fn work(conn: &mut AnyConnection) -> Result<(), store::Error> {
     assert!(!move_lock(conn, OURS, UserId(STRANGER), Direction::Out)?, "one of theirs that leaves");
     move_delete(conn, OURS, UserId(STRANGER))?;
     held(conn)?;
+    let called = names(conn, OURS, &[user(1), STRANGER, Uuid::from_u128(3)])?;
+    assert_eq!((called[&user(1)].name.as_str(), called[&STRANGER].name.as_str(), called.len()), ("u1", "", 2));
     assert!(!is_held(conn, OURS, UserId(STRANGER))?, "by a hold of theirs");
     assert_eq!(purgeable_lock(conn, OURS, now, 1)?, [STRANGER], "ours, though one of theirs is first");
     assert_eq!(saved_groups_purge(conn, OURS, &[STRANGER], 1)?, 1, "ours, though one of theirs is first");

@@ -31,6 +31,33 @@ impl World {
         Ok(self.identity.clone().restore_hold(request).await?.into_inner())
     }
 
+    async fn hold_users(&self, org: &str, id: &str, page_size: u32) -> Result<Vec<proto::HeldUser>, Status> {
+        let (mut users, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = proto::ListHoldUsersRequest {
+                organization_id: org.to_owned(),
+                caller: administrator(),
+                id: id.to_owned(),
+                page_size,
+                page_token,
+            };
+            let page = self.identity.clone().list_hold_users(request).await?.into_inner();
+            users.extend(page.users);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(users);
+            }
+        }
+    }
+
+    /// Whether each deleted user is held.
+    async fn kept(&self, org: &str) -> Vec<bool> {
+        let (organization_id, caller) = (org.to_owned(), administrator());
+        let request = proto::ListDeletedUsersRequest { organization_id, caller, ..Default::default() };
+        let listed = self.identity.clone().list_deleted_users(request).await.expect("list").into_inner();
+        listed.users.into_iter().map(|user| user.held).collect()
+    }
+
     /// Has the background task look at once, as it does when it starts, until all that happened was looked at.
     pub(crate) async fn look(&self, org: &str) {
         let second = self.reopen().await;
@@ -116,6 +143,9 @@ async fn what_is_held_is_not_erased_before_it_is_approved() {
         assert_eq!((hold.state(), hold.deactivated, hold.deleted, hold.users), (HoldState::Open, 0, 10, 40));
         let told = world.told(&org, "hold.opened", 1).await;
         assert_eq!((&told[0]["deleted"], &told[0]["users"]), (&json!(10), &json!(40)));
+        // At once, and not only when their days of grace are over; the early one is none of them.
+        let mut kept = world.kept(&org).await;
+        assert_eq!((kept.pop(), kept), (Some(false), vec![true; 10]));
         assert_eq!(told[0]["by"][0]["actor"]["token_id"], "01890a5d-ac96-774b-bcce-b302099a8057");
         assert_eq!(told[0]["by"][0]["losses"], 10);
         // It goes on: the same hold.
@@ -139,7 +169,7 @@ async fn what_is_held_is_not_erased_before_it_is_approved() {
         assert_eq!(reason(world.approve(&other, &holds[0].id).await), Reason::InvalidArgument);
 
         let approved = world.approve(&org, &holds[0].id).await.expect("approve");
-        assert_eq!((approved.state(), approved.deleted, approved.restored), (HoldState::Approved, 10, 0));
+        assert_eq!((approved.state(), approved.deleted, approved.restored), (HoldState::Approved, 9, 0));
         assert_eq!(json_of(&approved.decided_by_json)["name"], "ada");
         assert_eq!(world.told(&org, "user.purged", 10).await.len(), 10);
         assert_eq!(world.told(&org, "hold.approved", 1).await.len(), 1);
@@ -169,7 +199,8 @@ async fn all_that_is_held_is_restored_also_after_a_restart() {
         }
         world.look(&org).await;
         let hold = world.holds(&org).await.remove(0);
-        assert_eq!((hold.state(), hold.deactivated, hold.deleted), (HoldState::Open, 8, 8));
+        // Each once.
+        assert_eq!((hold.state(), hold.deactivated, hold.deleted), (HoldState::Open, 4, 8));
         // The name of one is taken by now.
         let taker = world.user(&org, "user10@x").await.id;
 
@@ -195,7 +226,7 @@ async fn all_that_is_held_is_restored_also_after_a_restart() {
         second.shutdown().await;
         let holds = world.holds(&org).await;
         assert_eq!((holds.len(), holds[0].state(), holds[0].failed), (1, HoldState::Restored, 1));
-        assert_eq!(holds[0].restored, 15);
+        assert_eq!(holds[0].restored, 11);
         assert_eq!(holds[0].failures[0].user_id, users[10]);
         assert!(holds[0].failures[0].why.contains("user10@x"), "{:?}", holds[0].failures);
         for (n, id) in users.iter().enumerate() {
@@ -210,8 +241,127 @@ async fn all_that_is_held_is_restored_also_after_a_restart() {
         assert_eq!(world.get(&org, &long_gone).await.expect("get").active, Some(false));
         assert_eq!(world.get(&org, &taker).await.expect("get").user_name, "user10@x");
         assert_eq!(world.deleted(&org).await, [users[10].clone()]);
+        // It is the doing of who decided.
+        let back = world.events(&org, 0).await.into_iter().filter(|event| event.r#type == "user.restored");
+        let by: Vec<_> = back.map(|event| json_of(&event.actor_json)["name"].clone()).collect();
+        assert_eq!(by, vec![json!("ada"); 7]);
         let told = world.told(&org, "hold.restored", 1).await;
         assert_eq!((&told[0]["failed"], &told[0]["failures"][0]["user"]), (&json!(1), &json!(users[10])));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_has_access_again_is_not_held() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let users = users(&world, &org, 40).await;
+        // Nothing looks before it is told to.
+        world.service.shutdown().await;
+        let activate = async |id: &str| {
+            world.patch(&org, id, vec![replace("active", &json!(true))]).await.expect("activate");
+        };
+        // Twelve of forty are too many, and eight of them are back at once.
+        for id in &users[..12] {
+            world.deactivate(&org, id).await;
+        }
+        for id in &users[4..12] {
+            activate(id).await;
+        }
+        world.look(&org).await;
+        assert_eq!(world.holds(&org).await, []);
+
+        // So are four, and who was deleted and restored; fourteen are not.
+        for id in &users[4..24] {
+            world.deactivate(&org, id).await;
+        }
+        for id in &users[24..28] {
+            world.delete(&org, id).await.expect("delete");
+        }
+        for id in &users[4..8] {
+            activate(id).await;
+        }
+        for id in &users[24..26] {
+            world.restore(&org, id).await.expect("restore");
+        }
+        world.look(&org).await;
+        let hold = world.holds(&org).await.remove(0);
+        assert_eq!((hold.deactivated, hold.deleted, hold.users), (20, 2, 40));
+        let told = world.told(&org, "hold.opened", 1).await;
+        assert_eq!((&told[0]["deactivated"], &told[0]["deleted"]), (&json!(20), &json!(2)));
+
+        // Also while it waits for a decision. Who was deactivated, deleted and restored is inactive as before.
+        activate(&users[8]).await;
+        world.delete(&org, &users[9]).await.expect("delete");
+        world.delete(&org, &users[10]).await.expect("delete");
+        world.restore(&org, &users[10]).await.expect("restore");
+        world.look(&org).await;
+        let hold = world.holds(&org).await.remove(0);
+        assert_eq!((hold.deactivated, hold.deleted), (18, 3));
+        let lost = world.hold_users(&org, &hold.id, 0).await.expect("users");
+        let mut still: Vec<&String> = users[..4].iter().chain(&users[9..24]).chain(&users[26..28]).collect();
+        still.sort();
+        let mut listed: Vec<&String> = lost.iter().map(|user| &user.user_id).collect();
+        listed.sort();
+        assert_eq!(listed, still);
+
+        // Restoring is about these.
+        let restoring = world.restore_all(&org, &hold.id).await.expect("restore");
+        assert_eq!((restoring.deactivated, restoring.deleted, restoring.restored), (18, 3, 0));
+        assert_eq!(world.holds(&org).await[0], proto::Hold { failures: Vec::new(), ..restoring });
+        let second = world.reopen().await;
+        for _ in 0..1000 {
+            if world.holds(&org).await[0].state() == HoldState::Restored {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        second.shutdown().await;
+        let hold = world.holds(&org).await.remove(0);
+        assert_eq!((hold.state(), hold.restored, hold.failed), (HoldState::Restored, 21, 0));
+        for id in &users {
+            assert_eq!(world.get(&org, id).await.expect("there").active, Some(true));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whom_a_hold_is_about_is_listed_with_names() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let users = users(&world, &org, 40).await;
+        world.service.shutdown().await;
+        for id in &users[..3] {
+            world.deactivate(&org, id).await;
+        }
+        for id in &users[2..12] {
+            world.delete(&org, id).await.expect("delete");
+        }
+        world.look(&org).await;
+        let hold = world.holds(&org).await.remove(0);
+        let expected: Vec<(String, String, bool)> =
+            (0..12).map(|n| (users[n].clone(), format!("user{n}@x"), n >= 2)).collect();
+        for page_size in [0, 1, 5, 12, 1000] {
+            let listed = world.hold_users(&org, &hold.id, page_size).await.expect("users");
+            assert!(listed.iter().all(|user| user.display_name == "Kit Moor" && user.lost_at.is_some()), "{listed:?}");
+            let listed: Vec<_> = listed.into_iter().map(|user| (user.user_id, user.user_name, user.deleted)).collect();
+            assert_eq!(listed, expected, "{page_size}");
+        }
+        let other = world.organization("other").await;
+        for (org, id) in [(&other, hold.id.as_str()), (&org, &*users[0]), (&org, "x")] {
+            assert_eq!(reason(world.hold_users(org, id, 0).await), Reason::InvalidArgument);
+        }
+        let request = |caller, page_token: &str| proto::ListHoldUsersRequest {
+            organization_id: org.clone(),
+            caller,
+            id: hold.id.clone(),
+            page_size: 0,
+            page_token: page_token.to_owned(),
+        };
+        let asked = async |request| world.identity.clone().list_hold_users(request).await;
+        assert_eq!(reason(asked(request(client(), "")).await), Reason::InvalidArgument);
+        assert_eq!(reason(asked(request(administrator(), "x")).await), Reason::InvalidArgument);
     })
     .await;
 }

@@ -6,12 +6,13 @@ use identity_service::{Mailing, Smtp, SmtpConfig};
 use testkit::smtp::{Received, SmtpServer};
 use wire::{
     Transport,
-    identity::{AdminRole, RequestCount},
+    identity::{AdminRole, Outcome, RequestCount},
     token::{CreateScimTokenRequest, token_service_client::TokenServiceClient},
 };
 
 use crate::{
     admins::HOUR,
+    request_log::request,
     world::{World, administrator},
 };
 
@@ -128,28 +129,50 @@ async fn provisioning_that_fails_for_an_hour_is_told_once_a_day() {
         let (org, other) = (world.organization("acme").await, world.organization("other").await);
         world.joined(&org, "ada@x", AdminRole::Owner).await;
         world.joined(&other, "eve@x", AdminRole::Owner).await;
-        let now = world.clock().now().as_micros();
-        let hour = |ago: i64| Some(wire::to_timestamp(now - now.rem_euclid(HOUR) - ago * HOUR));
-        let count = |org: &str, ago, refused, changed| RequestCount {
-            organization_id: org.to_owned(),
-            hour: hour(ago),
-            refused,
-            changed,
-            ..RequestCount::default()
+        let minute = HOUR / 60;
+        let at = |org: &str, ago: i64, outcome| {
+            request(org, world.now() - ago * minute, u32::try_from(ago).expect("few"), outcome)
         };
-        let counts = vec![count(&org, 2, 9, 1), count(&org, 1, 7, 0), count(&other, 1, 7, 1)];
-        world.report(Vec::new(), counts).await.expect("reported");
-        world.send(&["ada@x 1 1 "]).await;
-        world.send(&["ada@x 1 1 "]).await;
-        let mails = server.mails();
-        assert_eq!(recipients(&mails), ["ada@x"]);
-        for said in ["Subject: acme: provisioning is failing", "7 requests", "/console/log?outcome=3Dproblems"] {
-            assert!(
-                mails[0].text.contains(said) || mails[0].text.contains(&said.replace("=3D", "=")),
-                "{}",
-                mails[0].text
-            );
+        let requests = vec![
+            at(&org, 110, Outcome::Refused),
+            at(&org, 100, Outcome::Changed),
+            at(&org, 90, Outcome::Refused),
+            at(&org, 60, Outcome::Failed),
+            at(&org, 29, Outcome::Refused),
+            // One alone, at the end of an hour, is none.
+            at(&other, 61, Outcome::Refused),
+        ];
+        world.report(requests, Vec::new()).await.expect("reported");
+        // Nor are several where reads go well and most is as it should be.
+        let among_reads = world.organization("reads").await;
+        world.joined(&among_reads, "rob@x", AdminRole::Owner).await;
+        let several = [110, 80, 50, 20].map(|ago| at(&among_reads, ago, Outcome::Refused));
+        let hour = Some(wire::to_timestamp(world.now() - world.now().rem_euclid(HOUR) - HOUR));
+        let read = RequestCount { organization_id: among_reads, hour, read: 40, ..RequestCount::default() };
+        world.report(several.into(), vec![read]).await.expect("reported");
+        for _ in 0..2 {
+            world.send(&["ada@x 1 1 "]).await;
         }
+        let told = |n: usize| server.mails()[n].text.replace("=\r\n", "").replace("=\n", "").replace("=3D", "=");
+        assert_eq!(recipients(&server.mails()), ["ada@x"]);
+        let since = store::Instant::from_micros(world.now() - 90 * minute).to_string();
+        // As people write it.
+        let since = format!("{} {} UTC", &since[..10], &since[11..16]);
+        for said in [
+            "Subject: acme: provisioning is failing",
+            &*format!("Since {since}"),
+            "3 requests were refused or failed",
+            "/console/log?outcome=problems",
+        ] {
+            assert!(told(0).contains(said), "{said}: {}", told(0));
+        }
+        // It goes on: the same day that is no news, the next day it is.
+        world.report(vec![at(&org, 1, Outcome::Refused)], Vec::new()).await.expect("reported");
+        world.send(&["ada@x 1 1 "]).await;
+        world.later(DAY);
+        world.report(vec![at(&org, 2, Outcome::Refused)], Vec::new()).await.expect("reported");
+        world.send(&["ada@x 1 1 ", "ada@x 1 1 "]).await;
+        assert!(told(1).contains(&format!("Since {since}")) && told(1).contains("5 requests"), "{}", told(1));
     })
     .await;
 }

@@ -26,7 +26,7 @@ fn id_at(micros: i64, n: u32) -> String {
     uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid().to_string()
 }
 
-fn request(org: &str, micros: i64, n: u32, outcome: Outcome) -> proto::LoggedRequest {
+pub(crate) fn request(org: &str, micros: i64, n: u32, outcome: Outcome) -> proto::LoggedRequest {
     proto::LoggedRequest {
         id: id_at(micros, n),
         organization_id: org.to_owned(),
@@ -222,6 +222,7 @@ async fn words_are_looked_for_as_they_are() {
         let requests = texts.iter().zip(1..).map(|(text, n)| proto::LoggedRequest {
             detail: (*text).to_owned(),
             subject_name: "Kit".to_owned(),
+            coerced: Vec::new(),
             ..request(&org, NOW, n, Outcome::Refused)
         });
         world.report(requests.collect(), Vec::new()).await.expect("report");
@@ -247,6 +248,209 @@ async fn words_are_looked_for_as_they_are() {
             assert_eq!(reason(world.log_page(&org, request).await), Reason::InvalidValue);
         }
         assert_eq!(found("a\0b").await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_shown_of_a_request_is_found() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let wanted = proto::LoggedRequest {
+            reason: "base_url_version".to_owned(),
+            method: "PATCH".to_owned(),
+            status: 422,
+            ..request(&org, NOW, 7, Outcome::Refused)
+        };
+        let another = proto::LoggedRequest {
+            user_agent: "curl".to_owned(),
+            address: "198.51.100.7".to_owned(),
+            // With digits of the other's status in it.
+            request_id: "a422b".to_owned(),
+            ignored: Vec::new(),
+            coerced: Vec::new(),
+            reason: String::new(),
+            ..request(&org, NOW, 8, Outcome::Refused)
+        };
+        world.report(vec![wanted.clone(), another.clone()], Vec::new()).await.expect("report");
+        let found = async |words: &str| {
+            let request = proto::ListRequestsRequest { words: words.to_owned(), ..Default::default() };
+            world.logged_ids(&org, request).await
+        };
+        for words in [
+            "422",
+            "patch",
+            "Okta SCIM",
+            "NickName",
+            "192.0.2.1",
+            "req-7",
+            "REQ-7",
+            "base URL",
+            "\"base URL\"",
+            "booleans_as_text",
+            "422 patch /scim/v2/users",
+        ] {
+            assert_eq!(found(words).await, std::slice::from_ref(&wanted.id), "{words}");
+        }
+        assert_eq!(found("a422b").await, std::slice::from_ref(&another.id));
+        // Nor is a part of an id looked for.
+        for words in ["req-", "22b", "422 curl"] {
+            assert_eq!(found(words).await, Vec::<String>::new(), "{words}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_are_found_by_the_name_of_whom_they_are_about() {
+    on_both(async |world| {
+        let (org, other) = (world.organization("acme").await, world.organization("other").await);
+        let about = |org: &str, n, kind: &str, name: &str| proto::LoggedRequest {
+            resource_type: kind.to_owned(),
+            subject_name: name.to_owned(),
+            ..request(org, NOW + i64::from(n) * 1000, n, if n % 2 == 0 { Outcome::Refused } else { Outcome::Changed })
+        };
+        let requests = vec![
+            about(&org, 1, "User", "Kit@x"),
+            about(&org, 2, "User", "kit@X"),
+            about(&org, 3, "User", "kit@x.example"),
+            about(&org, 4, "Group", "kit@x"),
+            about(&org, 5, "User", ""),
+            about(&other, 6, "User", "kit@x"),
+        ];
+        let ids = of(&requests);
+        world.report(requests, Vec::new()).await.expect("report");
+        let found = async |request| world.logged_ids(&org, request).await;
+        let user = |name: &str| proto::ListRequestsRequest { user_name: name.to_owned(), ..Default::default() };
+        assert_eq!(found(user("KIT@x")).await, [ids[1].clone(), ids[0].clone()]);
+        assert_eq!(found(user(" kit@x ")).await, [ids[1].clone(), ids[0].clone()]);
+        assert_eq!(found(user("kit")).await, Vec::<String>::new(), "the whole name");
+        let group = proto::ListRequestsRequest { group_name: "kit@x".to_owned(), ..Default::default() };
+        assert_eq!(found(group).await, std::slice::from_ref(&ids[3]));
+        let refused = proto::ListRequestsRequest { outcomes: vec![Outcome::Refused.into()], ..user("kit@x") };
+        assert_eq!(found(refused).await, std::slice::from_ref(&ids[1]));
+        let worded = proto::ListRequestsRequest { words: "user2@x".to_owned(), ..user("kit@x") };
+        assert_eq!(found(worded).await, std::slice::from_ref(&ids[1]));
+        let pages = proto::ListRequestsRequest { page_size: 1, ..user("kit@x") };
+        assert_eq!(found(pages).await, [ids[1].clone(), ids[0].clone()]);
+        let oldest = proto::ListRequestsRequest { after_id: Uuid::nil().to_string(), ..user("kit@x") };
+        assert_eq!(found(oldest).await, ids[..2]);
+        let late = proto::ListRequestsRequest { from: Some(to_timestamp(NOW + 2000)), ..user("kit@x") };
+        assert_eq!(found(late).await, std::slice::from_ref(&ids[1]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_deleted_or_refused_has_the_name_that_it_had() {
+    on_both(async |world| {
+        let (org, other) = (world.organization("acme").await, world.organization("other").await);
+        let (there, gone) = (world.user(&org, "there@x").await.id, world.user(&org, "gone@x").await.id);
+        let group = world.group(&org, "Ops", &[&there]).await.id;
+        let theirs = world.user(&other, "theirs@x").await.id;
+        world.delete(&org, &gone).await.expect("delete");
+        let nameless = |n, id: &str, outcome| proto::LoggedRequest {
+            subject_id: id.to_owned(),
+            subject_name: String::new(),
+            detail: String::new(),
+            ..request(&org, NOW, n, outcome)
+        };
+        let named =
+            proto::LoggedRequest { subject_name: "Renamed".to_owned(), ..nameless(5, &there, Outcome::Refused) };
+        let requests = vec![
+            nameless(1, &there, Outcome::Refused),
+            nameless(2, &gone, Outcome::Changed),
+            nameless(3, &group, Outcome::Refused),
+            nameless(4, &theirs, Outcome::Refused),
+            named,
+            nameless(6, &Uuid::from_u128(6).to_string(), Outcome::Refused),
+        ];
+        world.report(requests, Vec::new()).await.expect("report");
+        let (mut found, _) = world.logged(&org, Default::default()).await;
+        found.reverse();
+        let names: Vec<&str> = found.iter().map(|request| request.subject_name.as_str()).collect();
+        assert_eq!(names, ["there@x", "gone@x", "Ops", "", "Renamed", ""]);
+        // By which they are found.
+        for request in [
+            proto::ListRequestsRequest { words: "GONE".to_owned(), ..Default::default() },
+            proto::ListRequestsRequest { user_name: "gone@x".to_owned(), ..Default::default() },
+        ] {
+            assert_eq!(world.logged_ids(&org, request).await, [id_at(NOW, 2)]);
+        }
+        // What was refused of a group right before its deletion is named by that.
+        let vanished = Uuid::from_u128(9).to_string();
+        let deletion =
+            proto::LoggedRequest { subject_name: "Old".to_owned(), ..nameless(12, &vanished, Outcome::Changed) };
+        world.report(vec![nameless(11, &vanished, Outcome::Refused), deletion], Vec::new()).await.expect("report");
+        assert_eq!(
+            world.logged_one(&org, &id_at(NOW, 11)).await.expect("there").request.expect("a request").subject_name,
+            "Old"
+        );
+        // What a group was called its deletion says itself.
+        let delete =
+            proto::DeleteGroupRequest { organization_id: org.clone(), caller: client(), id: group, if_match: None };
+        let deleted = world.identity.clone().delete_group(delete).await.expect("deleted").into_inner();
+        assert_eq!(deleted.display_name, "Ops");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_has_the_events_of_each_if_they_are_asked_for() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let user = world.user(&org, "kit@x").await;
+        let mut requests = Vec::new();
+        // Some close to each other, some far apart.
+        for (n, apart) in [0, 1000, HOUR / 60, HOUR, 2 * HOUR, DAY].into_iter().enumerate() {
+            world.later(apart);
+            // Without an id of the gateway's own it is found by the client's, and by its token.
+            let token_id = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
+            let kind = Kind::ScimClient(ScimClient { token_id, entry_id: String::new() });
+            let patch = proto::PatchUserRequest {
+                organization_id: org.clone(),
+                caller: Some(Caller { kind: Some(kind), request_id: format!("req-{n}") }),
+                id: user.id.clone(),
+                operations: vec![replace("displayName", &json!(format!("Name {n}")))],
+                ..Default::default()
+            };
+            world.identity.clone().patch_user(patch).await.expect("patch");
+            let n = u32::try_from(n).expect("few");
+            let outcome = if n == 1 { Outcome::Refused } else { Outcome::Changed };
+            requests
+                .push(proto::LoggedRequest { subject_id: user.id.clone(), ..request(&org, world.now(), n, outcome) });
+        }
+        // Two of the organization, one of the creation.
+        world.events(&org, 9).await;
+        world.report(requests.clone(), Vec::new()).await.expect("report");
+        let asked =
+            |with_events, page_size| proto::ListRequestsRequest { with_events, page_size, ..Default::default() };
+        assert_eq!(world.log_page(&org, asked(false, 0)).await.expect("page").events, []);
+        for page_size in [1, 4, 1000] {
+            let (mut request, mut names, mut ids) = (asked(true, page_size), Vec::new(), Vec::new());
+            loop {
+                let page = world.log_page(&org, request.clone()).await.expect("page");
+                assert_eq!(page.events.len(), page.requests.len());
+                ids.extend(of(&page.requests));
+                names.extend(page.events.iter().map(|of_it| {
+                    let names =
+                        of_it.events.iter().map(|event| json_of(&event.delta_json)["after"]["displayName"].clone());
+                    names.collect::<Vec<_>>()
+                }));
+                if page.next_page_token.is_empty() {
+                    break;
+                }
+                request.page_token = page.next_page_token;
+            }
+            assert_eq!(ids, of(&requests).into_iter().rev().collect::<Vec<_>>());
+            let expected: Vec<_> =
+                (0..6).rev().map(|n| if n == 1 { Vec::new() } else { vec![json!(format!("Name {n}"))] }).collect();
+            assert_eq!(names, expected, "{page_size}");
+        }
+        // A page has no more than are looked up.
+        let many = (0..150).map(|n| request(&org, world.now(), 1000 + n, Outcome::Changed)).collect();
+        world.report(many, Vec::new()).await.expect("report");
+        assert_eq!(world.log_page(&org, asked(true, 1000)).await.expect("page").requests.len(), 100);
     })
     .await;
 }
@@ -291,6 +495,8 @@ async fn pages_have_each_request_once_both_ways() {
             proto::ListRequestsRequest { page_token: id(), after_id: id(), ..Default::default() },
             proto::ListRequestsRequest { after_id: "x".to_owned(), ..Default::default() },
             proto::ListRequestsRequest { subject_id: "x".to_owned(), ..Default::default() },
+            proto::ListRequestsRequest { user_name: "x".to_owned(), group_name: "x".to_owned(), ..Default::default() },
+            proto::ListRequestsRequest { subject_id: id(), user_name: "x".to_owned(), ..Default::default() },
             proto::ListRequestsRequest { outcomes: vec![0], ..Default::default() },
             proto::ListRequestsRequest { outcomes: vec![6], ..Default::default() },
         ] {

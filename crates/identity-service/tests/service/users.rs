@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 use wire::{
     Reason,
-    identity::{self as proto, PatchOp, look_up_users_request::Key},
+    identity::{self as proto, PatchOp, group_change::Change, look_up_users_request::Key},
 };
 
-use crate::world::{World, administrator, bytes, client, json_of, kit, on_both, operation, reason, refused, replace};
+use crate::world::{
+    World, administrator, bytes, client, ids, json_of, kit, on_both, operation, reason, refused, replace,
+};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
@@ -341,6 +343,44 @@ async fn on_a_lapsed_plan_access_can_still_be_taken_away() {
         body["active"] = json!(false);
         assert_eq!(world.put(&org, &other.id, &body).await.expect("put").active, Some(false));
         world.delete(&org, &other.id).await.expect("delete");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_ignored_and_read_leniently_is_in_the_answer() {
+    on_both(async |world| {
+        let org = world.organization("acme").await;
+        let mut body = kit("kit@x");
+        body["shoeSize"] = json!(43);
+        body["active"] = json!("True");
+        let made = world.create(&org, &body).await.expect("create");
+        assert_eq!((made.ignored, made.coerced), (vec!["shoeSize".to_owned()], vec!["booleanAsString".to_owned()]));
+        // Of what changes something and of what changes nothing.
+        for (title, changed) in [("Captain", true), ("Captain", false)] {
+            let some = vec![replace("", &json!({"title": title, "shoeSize": 43}))];
+            let patched = world.patch(&org, &made.id, some).await.expect("patch");
+            assert_eq!((patched.changed, patched.ignored), (changed, vec!["shoeSize".to_owned()]));
+        }
+        let read = world.get(&org, &made.id).await.expect("get");
+        assert!(read.ignored.is_empty() && read.coerced.is_empty());
+        let put = world.put(&org, &made.id, &kit("kit@x")).await.expect("put");
+        assert!(put.changed && put.ignored.is_empty() && put.coerced.is_empty());
+
+        let group = world.group(&org, "Ops", &[]).await;
+        let name = |name: &str| Change::Attribute(replace("", &json!({"displayName": name, "shoeSize": 43})));
+        for (group, changed) in [
+            (world.patch_group(&org, &group.id, vec![name("Operations")]).await, true),
+            (world.patch_silently(&org, &group.id, vec![name("Ops")]).await, true),
+            (
+                world.patch_silently(&org, &group.id, vec![name("Ops"), Change::AddMembers(ids(&[&made.id]))]).await,
+                true,
+            ),
+            (world.patch_silently(&org, &group.id, vec![name("Ops")]).await, false),
+        ] {
+            let group = group.expect("patch");
+            assert_eq!((group.changed, group.ignored), (changed, vec!["shoeSize".to_owned()]));
+        }
     })
     .await;
 }

@@ -159,6 +159,7 @@ const TABLE: [(&str, Rpcs); 8] = [
             ("ListDeletedUsers", Scope::Administer),
             ("RestoreUser", Scope::Administer),
             ("ListHolds", Scope::Administer),
+            ("ListHoldUsers", Scope::Administer),
             ("ApproveHold", Scope::Administer),
             ("RestoreHold", Scope::Administer),
             ("CreateGroup", Scope::Administer),

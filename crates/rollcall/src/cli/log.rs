@@ -16,7 +16,14 @@ pub(crate) enum LogCommand {
         /// Only those about the user or group with this id
         #[arg(long, env = "ROLLCALL_SUBJECT", value_name = "ID", value_parser = super::an_id)]
         subject: Option<uuid::Uuid>,
-        /// Words that are all in the name, the path, the reason or the answer
+        /// Only those about a user of this name
+        #[arg(long, env = "ROLLCALL_USER", value_name = "USERNAME", conflicts_with_all = ["subject", "group"])]
+        user: Option<String>,
+        /// Only those about a group of this name
+        #[arg(long, env = "ROLLCALL_GROUP", value_name = "NAME", conflicts_with = "subject")]
+        group: Option<String>,
+        /// Words that are all in the name, the method, the path, the status, the reason, the answer, the address or the client; or
+        /// a request id
         #[arg(long, env = "ROLLCALL_WORDS", value_name = "TEXT")]
         words: Option<String>,
         /// Only those from then on: an instant such as 2027-01-31T08:00:00Z, a day in UTC, or how long ago, such as 36h or 7d
@@ -37,7 +44,8 @@ pub(crate) enum LogCommand {
         #[arg(value_parser = super::an_id)]
         id: uuid::Uuid,
     },
-    /// Writes all requests to standard output, oldest first: one JSON document on each line, whatever --output says
+    /// Writes all requests with what they changed to standard output, oldest first: one JSON document on each line, whatever
+    /// --output says
     Export {
         /// Slug or id
         org: String,

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use wire::{
     Transport,
     identity::{
-        ApproveHoldRequest, Hold, HoldState, ListHoldsRequest, Organization, RestoreHoldRequest,
-        identity_service_client::IdentityServiceClient,
+        ApproveHoldRequest, HeldUser, Hold, HoldState, ListHoldUsersRequest, ListHoldsRequest, Organization,
+        RestoreHoldRequest, identity_service_client::IdentityServiceClient,
     },
 };
 
@@ -16,8 +16,10 @@ use crate::{cli::HoldCommand, connect::Connection, output, settings::Settings};
 pub(crate) async fn run(settings: &Settings, command: HoldCommand) -> anyhow::Result<()> {
     let mut connection = Connection::new(settings);
     let result = async {
-        let (HoldCommand::List { org } | HoldCommand::Approve { org, .. } | HoldCommand::Restore { org, .. }) =
-            &command;
+        let (HoldCommand::List { org }
+        | HoldCommand::Show { org, .. }
+        | HoldCommand::Approve { org, .. }
+        | HoldCommand::Restore { org, .. }) = &command;
         let organization = organization(settings, &mut connection.organizations(false).await?, org).await?;
         let mut client = connection.identities().await?;
         answer(settings, &mut client, organization, command).await
@@ -40,6 +42,25 @@ async fn answer(
             let request = ListHoldsRequest { caller: caller()?, organization_id };
             let holds = client.list_holds(request).await.map_err(|status| refused(&status))?.into_inner().holds;
             return Ok(list(settings, &slug, &holds));
+        }
+        HoldCommand::Show { id, .. } => {
+            let mut request = ListHoldUsersRequest {
+                caller: caller()?,
+                organization_id,
+                id: id.to_string(),
+                page_size: 1000,
+                page_token: String::new(),
+            };
+            let mut users = Vec::new();
+            loop {
+                let page =
+                    client.list_hold_users(request.clone()).await.map_err(|status| refused(&status))?.into_inner();
+                users.extend(page.users);
+                if page.next_page_token.is_empty() {
+                    return Ok(show(settings, &slug, &users));
+                }
+                request.page_token = page.next_page_token;
+            }
         }
         HoldCommand::Approve { id, .. } => {
             let request = ApproveHoldRequest { caller: caller()?, organization_id, id: id.to_string() };
@@ -88,10 +109,38 @@ fn list(settings: &Settings, slug: &str, holds: &[Hold]) -> (Value, String) {
         text.push_str(&format!("Not restored: {}: {}\n", failure.user_id, failure.why));
     }
     if holds.iter().any(|hold| hold.state() == HoldState::Open) {
-        let [approve, restore] = ["approve", "restore"].map(|word| settings.command(&format!("hold {word} {slug} ID")));
-        text.push_str(&format!("As it should be: {approve}\nA mistake: {restore}\n"));
+        let [show, approve, restore] =
+            ["show", "approve", "restore"].map(|word| settings.command(&format!("hold {word} {slug} ID")));
+        text.push_str(&format!("Who it is about: {show}\nAs it should be: {approve}\nA mistake: {restore}\n"));
     }
     (json, text)
+}
+
+fn show(settings: &Settings, slug: &str, users: &[HeldUser]) -> (Value, String) {
+    let lost = |user: &HeldUser| if user.deleted { "deleted" } else { "deactivated" };
+    let one = |user: &HeldUser| {
+        json!({
+            "user_id": user.user_id,
+            "user_name": user.user_name,
+            "display_name": user.display_name,
+            "lost": lost(user),
+            "lost_at": instant(user.lost_at.as_ref()),
+        })
+    };
+    let json = json!({ "users": users.iter().map(one).collect::<Vec<_>>() });
+    if users.is_empty() {
+        let list = settings.command(&format!("hold list {slug}"));
+        return (
+            json,
+            format!("Nobody: all have their access again, or it was decided some time ago. All holds: {list}"),
+        );
+    }
+    let row = |user: &HeldUser| {
+        let at = instant(user.lost_at.as_ref()).unwrap_or_default();
+        vec![user.user_name.clone(), user.user_id.clone(), lost(user).to_owned(), at, user.display_name.clone()]
+    };
+    let rows: Vec<Vec<String>> = users.iter().map(row).collect();
+    (json, output::table(&["USERNAME", "ID", "ACCESS", "SINCE", "DISPLAY NAME"], &rows))
 }
 
 fn state(hold: &Hold) -> &'static str {

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write as _};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 use wire::{
-    Reason, Transport,
+    Transport,
     identity::{
         Event, GetRequestRequest, GetRequestResponse, ListRequestsRequest, LoggedRequest, Organization,
-        Outcome as Happened, SetProvisioningLogRequest, provisioning_log_service_client::ProvisioningLogServiceClient,
+        Outcome as Happened, RequestEvents, SetProvisioningLogRequest,
+        provisioning_log_service_client::ProvisioningLogServiceClient,
     },
 };
 
@@ -22,8 +22,6 @@ use crate::{
 
 /// Requests of a page.
 const PAGE: u32 = 500;
-/// Requests whose events are asked for at once.
-const AT_ONCE: usize = 8;
 
 /// Runs one.
 pub(crate) async fn run(settings: &Settings, command: LogCommand) -> anyhow::Result<()> {
@@ -54,13 +52,15 @@ async fn answer(
 ) -> anyhow::Result<Option<(Value, String)>> {
     let (organization_id, slug) = (organization.id, organization.slug);
     match command {
-        LogCommand::List { outcome, subject, words, from, to, limit, .. } => {
+        LogCommand::List { outcome, subject, user, group, words, from, to, limit, .. } => {
             let at = |moment: Moment| wire::to_timestamp(moment.before(now()).as_microsecond());
             let request = ListRequestsRequest {
                 organization_id,
                 caller: caller()?,
                 outcomes: outcome.into_iter().map(|outcome| happened(outcome).into()).collect(),
                 subject_id: subject.map(|id| id.to_string()).unwrap_or_default(),
+                user_name: user.unwrap_or_default(),
+                group_name: group.unwrap_or_default(),
                 words: words.unwrap_or_default(),
                 from: from.map(at),
                 to: to.map(at),
@@ -129,13 +129,13 @@ async fn export(client: &mut ProvisioningLogServiceClient<Transport>, organizati
         caller: caller()?,
         outcomes: all.map(i32::from).into(),
         page_size: PAGE,
+        with_events: true,
         after_id: uuid::Uuid::nil().to_string(),
         ..ListRequestsRequest::default()
     };
     loop {
         let page = client.list_requests(request.clone()).await.map_err(|status| refused(&status))?.into_inner();
-        let lines = stream::iter(page.requests).map(|request| with_changes(client.clone(), request));
-        write(&lines.buffered(AT_ONCE).try_collect::<Vec<_>>().await?)?;
+        write(&page.requests, &page.events)?;
         if page.next_page_token.is_empty() {
             return Ok(());
         }
@@ -143,31 +143,12 @@ async fn export(client: &mut ProvisioningLogServiceClient<Transport>, organizati
     }
 }
 
-/// What a request changed, as its events have it.
-async fn with_changes(
-    mut client: ProvisioningLogServiceClient<Transport>,
-    request: LoggedRequest,
-) -> anyhow::Result<Value> {
-    let mut json = request_json(&request);
-    json["changes"] = json!([]);
-    if request.outcome() == Happened::Changed && !request.subject_id.is_empty() {
-        let organization_id = request.organization_id;
-        let get = GetRequestRequest { organization_id, caller: caller()?, id: request.id };
-        let events = match client.get_request(get).await {
-            Ok(found) => found.into_inner().events,
-            // It is older by now than is kept.
-            Err(status) if wire::refusal(&status).reason == Reason::RequestNotFound => Vec::new(),
-            Err(status) => return Err(refused(&status)),
-        };
-        json["changes"] =
-            events.iter().map(|event| json!({"type": event.r#type, "delta": parsed(&event.delta_json)})).collect();
-    }
-    Ok(json)
-}
-
-fn write(lines: &[Value]) -> io::Result<()> {
+fn write(requests: &[LoggedRequest], events: &[RequestEvents]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for line in lines {
+    for (n, request) in requests.iter().enumerate() {
+        let mut line = request_json(request);
+        let change = |event: &Event| json!({"type": event.r#type, "delta": parsed(&event.delta_json)});
+        line["changes"] = events.get(n).map(|of_it| of_it.events.iter().map(change).collect()).unwrap_or_default();
         writeln!(out, "{line}")?;
     }
     out.flush()
@@ -182,11 +163,15 @@ fn list(settings: &Settings, slug: &str, found: &[LoggedRequest]) -> (Value, Str
         vec![
             instant(request.occurred_at.as_ref()).unwrap_or_default(),
             request.id.clone(),
-            outcome(request).to_owned(),
+            if in_part(request) { "in part" } else { outcome(request) }.to_owned(),
             request.status.to_string(),
             format!("{} {}", request.method, request.path),
             request.subject_name.clone(),
-            if request.detail.is_empty() { request.reason.clone() } else { request.detail.clone() },
+            match request.detail.as_str() {
+                _ if in_part(request) => format!("ignored: {}", request.ignored.join(", ")),
+                "" => request.reason.clone(),
+                detail => detail.to_owned(),
+            },
         ]
     };
     let rows: Vec<Vec<String>> = found.iter().map(row).collect();
@@ -234,6 +219,11 @@ fn about(request: &LoggedRequest) -> String {
         .cloned()
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// The client was told that all is well.
+fn in_part(request: &LoggedRequest) -> bool {
+    request.outcome() == Happened::Changed && !request.ignored.is_empty()
 }
 
 fn outcome(request: &LoggedRequest) -> &'static str {

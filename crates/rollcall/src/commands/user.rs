@@ -70,7 +70,7 @@ async fn deleted(
             user.user_name.clone(),
             user.id.clone(),
             instant(user.deleted_at.as_ref()).unwrap_or_default(),
-            instant(user.restorable_until.as_ref()).unwrap_or_default(),
+            if user.held { "held".to_owned() } else { instant(user.restorable_until.as_ref()).unwrap_or_default() },
         ]
     };
     let rows: Vec<Vec<String>> = all.iter().map(row).collect();
@@ -89,6 +89,7 @@ fn deleted_json(user: &DeletedUser) -> Value {
         "created_at": instant(user.created_at.as_ref()),
         "deleted_at": instant(user.deleted_at.as_ref()),
         "restorable_until": instant(user.restorable_until.as_ref()),
+        "held": user.held,
         "deleted_by": serde_json::from_slice::<Value>(&user.deleted_by_json).unwrap_or_default(),
     })
 }

@@ -54,6 +54,9 @@ struct Noted {
     body: Option<Bytes>,
     /// As it is stored, where nothing was changed.
     unchanged: Option<Bytes>,
+    /// What the change took no notice of, and what it read leniently.
+    ignored: Vec<String>,
+    coerced: Vec<String>,
     /// Of a bulk request: how many operations, and how many of them were refused.
     bulk: Option<(usize, usize)>,
 }
@@ -97,11 +100,13 @@ impl Trail {
     /// The answer of a change.
     pub(crate) fn user(&self, user: &User) {
         self.changed(user.changed, &user.id, &user.user_name, &user.resource_json);
+        self.notes(&user.ignored, &user.coerced);
     }
 
     /// The answer of a change.
     pub(crate) fn group(&self, group: &Group) {
         self.changed(group.changed, &group.id, &group.display_name, &group.resource_json);
+        self.notes(&group.ignored, &group.coerced);
     }
 
     fn changed(&self, changed: bool, id: &str, name: &str, resource: &Bytes) {
@@ -112,14 +117,22 @@ impl Trail {
         noted.unchanged = (!changed).then(|| resource.clone());
     }
 
+    fn notes(&self, ignored: &[String], coerced: &[String]) {
+        let mut noted = self.noted();
+        noted.ignored = ignored.iter().map(|name| plain::name(name)).collect();
+        noted.coerced = coerced.to_vec();
+    }
+
     /// Many operations were run.
     pub(crate) fn bulk(&self, operations: usize, refused: usize) {
         self.noted().bulk = Some((operations, refused));
     }
 
-    /// Something was deleted.
-    pub(crate) fn removed(&self) {
-        self.noted().changed = true;
+    /// Something was deleted. `name`: what it was called, if that will not be known any more.
+    pub(crate) fn removed(&self, name: &str) {
+        let mut noted = self.noted();
+        noted.changed = true;
+        name.clone_into(&mut noted.subject_name);
     }
 }
 
@@ -251,11 +264,12 @@ fn row(arrived: &Arrived, ended: &Ended<'_>, id: Uuid) -> (Outcome, Option<Logge
     if missed && let Some(word) = misplaced(path) {
         reason = word;
     }
-    // A change is told by its event; what it took no notice of is there as well.
+    // A change is told by its event. What it took no notice of is told here as well, so that lists can say so.
     let body = noted.body.as_ref().filter(|_| outcome != Outcome::Changed && outcome != Outcome::Read);
     let kept = body.map(|body| kept::body(body, types)).unwrap_or_default();
     let (ignored, coerced) = match (body, &noted.unchanged) {
         (Some(body), Some(resource)) => kept::notes(rt, body, resource),
+        _ if outcome == Outcome::Changed && noted.bulk.is_none() => (noted.ignored.clone(), noted.coerced.clone()),
         _ => Default::default(),
     };
     let named = || body.and_then(|body| kept::name(body)).unwrap_or_default();
@@ -332,6 +346,19 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, "Bearer eyJabc".parse().expect("a header value"));
         assert!(secrets(&headers).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_there_at_all_is_refused_and_has_not_failed() {
+        for (status, of_it) in [
+            (StatusCode::NOT_IMPLEMENTED, Outcome::Refused),
+            (StatusCode::CONFLICT, Outcome::Refused),
+            (StatusCode::INTERNAL_SERVER_ERROR, Outcome::Failed),
+            (StatusCode::SERVICE_UNAVAILABLE, Outcome::Failed),
+            (StatusCode::OK, Outcome::Read),
+        ] {
+            assert_eq!(outcome(&Method::GET, "/scim/v2/Me", status, false), of_it, "{status}");
+        }
     }
 
     #[test]

@@ -234,8 +234,8 @@ async fn removed(session: &Session, id: Uuid, if_match: Option<Precondition>) ->
         id: id.to_string(),
         if_match,
     };
-    session.gateway.clients.identity.clone().delete_group(session.call(message)).await?;
-    session.trail.removed();
+    let deleted = session.gateway.clients.identity.clone().delete_group(session.call(message)).await?.into_inner();
+    session.trail.removed(&deleted.display_name);
     Ok(())
 }
 

@@ -208,7 +208,8 @@ async fn removed(session: &Session, id: Uuid, if_match: Option<Precondition>) ->
         if_match,
     };
     session.gateway.clients.identity.clone().delete_user(session.call(message)).await?;
-    session.trail.removed();
+    // What it was called identity-service still knows.
+    session.trail.removed("");
     Ok(())
 }
 

@@ -271,6 +271,15 @@ fn cases() -> Vec<(&'static str, Case)> {
                 })
                 .into()
         }),
+        ("ListHoldUsers", |server, ours, of| {
+            let request = proto::ListHoldUsersRequest {
+                organization_id: ours.organization.clone(),
+                caller: administrator(),
+                id: of.former.clone(),
+                ..Default::default()
+            };
+            vec![call!(server.identity, list_hold_users, request)]
+        }),
         ("ApproveHold", |server, ours, of| {
             let organization_id = ours.organization.clone();
             let request = proto::ApproveHoldRequest { organization_id, caller: administrator(), id: of.former.clone() };

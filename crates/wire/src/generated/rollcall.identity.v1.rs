@@ -4533,6 +4533,12 @@ pub struct User {
     /// True when the call changed the row.
     #[prost(bool, tag = "12")]
     pub changed: bool,
+    /// Of the call that made or changed it, or would have: names of attributes that
+    /// were ignored, and of the dialect rules that were used.
+    #[prost(string, repeated, tag = "13")]
+    pub ignored: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "14")]
+    pub coerced: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GroupReference {
@@ -4751,12 +4757,15 @@ pub struct DeletedUser {
     pub created_at: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(message, optional, tag = "7")]
     pub deleted_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// From then on it is erased.
+    /// From then on it is erased, unless it is held.
     #[prost(message, optional, tag = "8")]
     pub restorable_until: ::core::option::Option<::prost_types::Timestamp>,
     /// JSON: who deleted it, as in Event.actor_json.
     #[prost(bytes = "bytes", tag = "9")]
     pub deleted_by_json: ::prost::bytes::Bytes,
+    /// A hold keeps it from being erased, whatever `restorable_until` says.
+    #[prost(bool, tag = "10")]
+    pub held: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDeletedUsersRequest {
@@ -4819,9 +4828,11 @@ pub struct Hold {
     /// ...until then.
     #[prost(message, optional, tag = "5")]
     pub last_at: ::core::option::Option<::prost_types::Timestamp>,
-    /// How often a user was deactivated.
+    /// Users that were deactivated, each once. While the hold waits for a decision
+    /// those who have their access again are left out; after it, it is as it was then.
     #[prost(uint64, tag = "6")]
     pub deactivated: u64,
+    /// Users that were deleted, deactivated before or not.
     #[prost(uint64, tag = "7")]
     pub deleted: u64,
     /// How many users there were.
@@ -4837,7 +4848,7 @@ pub struct Hold {
     pub failed: u64,
     #[prost(message, repeated, tag = "12")]
     pub failures: ::prost::alloc::vec::Vec<HoldFailure>,
-    /// How often somebody was restored or reactivated so far.
+    /// Users that were restored or reactivated so far.
     #[prost(uint64, tag = "13")]
     pub restored: u64,
 }
@@ -4861,6 +4872,46 @@ pub struct ListHoldsResponse {
     /// Newest first.
     #[prost(message, repeated, tag = "1")]
     pub holds: ::prost::alloc::vec::Vec<Hold>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListHoldUsersRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    /// Of the hold.
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+    /// 1 to 1000; 0: 50.
+    #[prost(uint32, tag = "4")]
+    pub page_size: u32,
+    #[prost(string, tag = "5")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListHoldUsersResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<HeldUser>,
+    /// Empty: the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Somebody who lost access, each once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct HeldUser {
+    /// UUID.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// As it is or was last. Empty: the user is not there any more.
+    #[prost(string, tag = "2")]
+    pub user_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub display_name: ::prost::alloc::string::String,
+    /// False: deactivated.
+    #[prost(bool, tag = "4")]
+    pub deleted: bool,
+    #[prost(message, optional, tag = "5")]
+    pub lost_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ApproveHoldRequest {
@@ -4907,6 +4958,11 @@ pub struct Group {
     /// True when the call changed the group or its members.
     #[prost(bool, tag = "10")]
     pub changed: bool,
+    /// As of a user.
+    #[prost(string, repeated, tag = "11")]
+    pub ignored: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "12")]
+    pub coerced: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Member {
@@ -5084,8 +5140,12 @@ pub struct DeleteGroupRequest {
     #[prost(message, optional, tag = "4")]
     pub if_match: ::core::option::Option<Precondition>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct DeleteGroupResponse {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteGroupResponse {
+    /// As it was.
+    #[prost(string, tag = "1")]
+    pub display_name: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMembersRequest {
     #[prost(string, tag = "1")]
@@ -5710,6 +5770,37 @@ pub mod identity_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Whom a hold is about, in the order in which they lost their access. Not for
+        /// SCIM clients. Nobody, once a decided hold is forgotten but for its numbers.
+        pub async fn list_hold_users(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListHoldUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldUsersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.IdentityService/ListHoldUsers",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.IdentityService",
+                        "ListHoldUsers",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         pub async fn create_group(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateGroupRequest>,
@@ -6049,6 +6140,15 @@ pub mod identity_service_server {
             &self,
             request: tonic::Request<super::RestoreHoldRequest>,
         ) -> std::result::Result<tonic::Response<super::Hold>, tonic::Status>;
+        /// Whom a hold is about, in the order in which they lost their access. Not for
+        /// SCIM clients. Nobody, once a decided hold is forgotten but for its numbers.
+        async fn list_hold_users(
+            &self,
+            request: tonic::Request<super::ListHoldUsersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListHoldUsersResponse>,
+            tonic::Status,
+        >;
         async fn create_group(
             &self,
             request: tonic::Request<super::CreateGroupRequest>,
@@ -6774,6 +6874,52 @@ pub mod identity_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/rollcall.identity.v1.IdentityService/ListHoldUsers" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListHoldUsersSvc<T: IdentityService>(pub Arc<T>);
+                    impl<
+                        T: IdentityService,
+                    > tonic::server::UnaryService<super::ListHoldUsersRequest>
+                    for ListHoldUsersSvc<T> {
+                        type Response = super::ListHoldUsersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListHoldUsersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as IdentityService>::list_hold_users(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListHoldUsersSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/rollcall.identity.v1.IdentityService/CreateGroup" => {
                     #[allow(non_camel_case_types)]
                     struct CreateGroupSvc<T: IdentityService>(pub Arc<T>);
@@ -7264,7 +7410,7 @@ pub struct LoggedRequest {
     /// UUID; empty: it is about none, or about none that there is.
     #[prost(string, tag = "16")]
     pub subject_id: ::prost::alloc::string::String,
-    /// Its user name or display name, as far as the request or the answer says it.
+    /// Its user name or display name. Where a report has none the service looks it up.
     #[prost(string, tag = "17")]
     pub subject_name: ::prost::alloc::string::String,
     /// One line for each thing that was understood of the body.
@@ -7273,7 +7419,7 @@ pub struct LoggedRequest {
     /// Dialect rules that were used, by name.
     #[prost(string, repeated, tag = "19")]
     pub coerced: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Names of attributes that were ignored.
+    /// Names of attributes that were ignored, whether something else was changed or not.
     #[prost(string, repeated, tag = "20")]
     pub ignored: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The body as far as it is kept: JSON without secrets, cut to 4,096 bytes. Empty: none.
@@ -7327,7 +7473,9 @@ pub struct ListRequestsRequest {
     /// UUID of a user or group; empty: of any.
     #[prost(string, tag = "4")]
     pub subject_id: ::prost::alloc::string::String,
-    /// Folded words that are in the subject's name, path, reason or detail. Empty: no search.
+    /// Words that are all in what is shown of a request: the subject's name, method, path,
+    /// status, reason, detail, address, user agent, what was ignored or read leniently.
+    /// Without regard to case. A word that is a request id finds that request. Empty: no search.
     #[prost(string, tag = "5")]
     pub words: ::prost::alloc::string::String,
     /// From, inclusive, and to, exclusive; absent: from the first, to the last.
@@ -7344,6 +7492,15 @@ pub struct ListRequestsRequest {
     /// Instead of a page token: what came after this id. UUID.
     #[prost(string, tag = "10")]
     pub after_id: ::prost::alloc::string::String,
+    /// Instead of a subject_id: what was about a user, or a group, that had this name then,
+    /// without regard to case. What was refused to be made has one as well. Empty: of any.
+    #[prost(string, tag = "11")]
+    pub user_name: ::prost::alloc::string::String,
+    #[prost(string, tag = "12")]
+    pub group_name: ::prost::alloc::string::String,
+    /// With the events of each. A page has 100 requests at the most then.
+    #[prost(bool, tag = "13")]
+    pub with_events: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListRequestsResponse {
@@ -7353,6 +7510,15 @@ pub struct ListRequestsResponse {
     /// each page, so that a page may be short, or empty, and not the last.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+    /// Those of each request, in the same order, if they were asked for.
+    #[prost(message, repeated, tag = "3")]
+    pub events: ::prost::alloc::vec::Vec<RequestEvents>,
+}
+/// As in GetRequestResponse.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RequestEvents {
+    #[prost(message, repeated, tag = "1")]
+    pub events: ::prost::alloc::vec::Vec<Event>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRequestRequest {
@@ -7440,9 +7606,9 @@ pub enum Outcome {
     Changed = 2,
     /// It asked for a change and changed nothing.
     Unchanged = 3,
-    /// 4xx.
+    /// 4xx, and 501: there is no such thing here.
     Refused = 4,
-    /// 5xx.
+    /// 5xx but 501.
     Failed = 5,
 }
 impl Outcome {

@@ -10,13 +10,13 @@ use super::{OURS, STRANGER, THEIRS};
 use crate::{
     domain::{
         LogId, OrgId,
-        request_log::{Counts, Document, Hours, Logged, Outcome, Range, Search, Start, Taken},
+        request_log::{Counts, Document, Failures, Hours, Logged, Outcome, Range, Search, Start, Subject, Taken},
     },
     store::{
         event::{event_number_at, events_of_subject, events_of_subject_between},
         request_log::{
-            counts_add, counts_between, counts_purge, hour_without_room, request_get, requests_insert, requests_page,
-            requests_purge, taken_between,
+            counts_add, counts_between, counts_purge, failures, hour_without_room, request_get, requests_insert,
+            requests_page, requests_purge, taken_between,
         },
     },
 };
@@ -41,9 +41,10 @@ pub(super) fn rows(database: &TestDatabase) -> String {
     let mut add = |table: &str, values: &[String]| {
         let _ = write!(sql, "INSERT INTO {table} VALUES {};", values.join(","));
     };
-    let request =
-        |org: &str, n: u128| format!("({org}, {}, {}, 4, 409, {stranger}, 'r', 'kit', '{{}}')", uuid(id(n).0), at(1));
-    let requests = "request_log (org, id, occurred, outcome, status, subject, request_id, search, document)";
+    let request = |org: &str, n: u128| {
+        format!("({org}, {}, {}, 4, 409, {stranger}, 'User:kit', 'r', 'kit', '{{}}')", uuid(id(n).0), at(1))
+    };
+    let requests = "request_log (org, id, occurred, outcome, status, subject, name_key, request_id, search, document)";
     // Theirs are before ours and after it, and one is the same.
     let of_theirs = [1, 2, 3, 7, 8, 9].map(|n| request(&theirs, n));
     add(requests, &[&of_theirs[..], &[request(&ours, 3)]].concat());
@@ -79,15 +80,17 @@ pub(super) fn work(conn: &mut AnyConnection, org: OrgId) -> Result<(), store::Er
     };
     requests_insert(conn, OURS, std::slice::from_ref(&ours))?;
     let range = Range { from: id(0), before: None };
-    for subject in [None, Some(STRANGER)] {
+    for subject in [None, Some(Subject::Id(STRANGER)), Some(Subject::user("Kit"))] {
         for start in [Start::Newest, Start::After(id(0))] {
-            let search =
-                Search { outcomes: vec![Outcome::Refused], subject, words: vec!["kit".to_owned()], range, start };
+            let (outcomes, words, subject) = (vec![Outcome::Refused], vec!["kit".to_owned()], subject.clone());
+            let search = Search { outcomes, subject, words, range, start };
             let page = requests_page(conn, OURS, &search, 1)?;
             assert_eq!((page.requests, page.last), (vec![ours.clone()], None), "though there are more of theirs");
         }
     }
     assert_eq!(request_get(conn, OURS, id(9), id(0))?, None, "one of theirs");
+    let failing = Failures { first: second, last: second, refused: 1, read: 0 };
+    assert_eq!(failures(conn, OURS, second)?, Some(failing));
     let hour = Instant::from_micros(3_600_000_000);
     let one = Counts { read: 1, changed: 1, unchanged: 1, refused: 1, failed: 1, left_out: 1 };
     let taken = Taken { in_vain: 1, in_vain_bytes: 1, bytes: 1 };
