@@ -17,6 +17,9 @@ const PASSWORDS = {
   kit: "umbrella fjord mosaic kestrel",
   kitAnew: "pepper granite willow harbour",
   ada: "saffron trellis comet bassoon",
+  kitLast: "marble thistle cobalt ferry",
+  bea: "juniper anvil tundra sonnet",
+  next: "walnut cipher meadow trombone",
 };
 
 // OPAQUE alone has 435, the estimate of strength, which comes when somebody types, 500.
@@ -283,14 +286,101 @@ try {
   held("a new organization key is asked for");
   await owner.looks("rotation is due", WITH_KEYS_KB);
   await owner.page.locator("#rotate-organization-key").click();
-  await owner.page.locator("#members li").first().waitFor();
+  await owner.page.getByText("Nobody waits for the organization key.").waitFor();
+  held("whom the owner had confirmed got it without being compared again");
   await owner.looks("rotation", WITH_KEYS_KB);
   check("the owner has version 2", /version 2/.test(await owner.page.locator("#granter").innerText()));
-  await confirmAll(owner);
   await kit.page.reload();
   await unlock(kit, PASSWORDS.kitAnew);
   await shown(kit, "home");
   check("the member has version 2", /version 2/.test(await kit.page.locator("#granter").innerText()));
+
+  step("a new kit, printed; the old one opens nothing");
+  await kit.page.locator("#new-kit").click();
+  await shown(kit, "set-up");
+  await kit.page.locator("#password").fill(PASSWORDS.kitLast);
+  await kit.page.locator("#password-again").fill(PASSWORDS.kitLast);
+  await kit.page.locator("#make-keys").click();
+  await shown(kit, "kit");
+  await kit.page.evaluate(() => {
+    window.print = () => (document.title = "printed");
+  });
+  await kit.page.locator("#print-kit").click();
+  same("the kit is printed", await kit.page.title(), "printed");
+  const onPaper = async () => {
+    await kit.page.emulateMedia({ media: "print" });
+    const seen = [await visible(kit, "kit-words"), await kit.page.locator(".unscreen").isVisible(), await visible(kit, "kit-done")];
+    await kit.page.emulateMedia({ media: "screen" });
+    return seen;
+  };
+  same("on paper are the words, and whose they are, and no button", await onPaper(), [true, true, false]);
+  const oldKit = secrets.get("kit of kit");
+  const newKit = (await keepKit(kit, "kit, anew", false)).join(" ");
+  await shown(kit, "home");
+  await kit.page.reload();
+  const recover = async (words) => {
+    await shown(kit, "unlock");
+    await kit.page.locator("#forgotten").click();
+    await kit.page.locator("#words").fill(words);
+    await kit.page.locator("#recover-now").click();
+  };
+  await recover(oldKit);
+  await kit.page.locator("#error:not([hidden])").waitFor();
+  held("the old kit opens nothing");
+  await kit.page.reload();
+  await recover(newKit);
+  await shown(kit, "set-up");
+  held("the new one does");
+
+  step("plain members are confirmed by an open page, once the organization has switched that on");
+  await owner.goto(at("/console/accounts"));
+  await owner.page.locator("[name=confirm_automatically]").check();
+  await owner.press("Save");
+  ids.bea = await provision("bea@acme.example");
+  const bea = await person(browser);
+  await signIn(bea, "bea@acme.example");
+  await owner.goto(at("/account"));
+  await unlock(owner, PASSWORDS.owner);
+  await shown(owner, "organization");
+  await owner.page.locator("#automatic:not([hidden])").waitFor();
+  await setUp(bea, PASSWORDS.bea, "bea");
+  await owner.page.waitForTimeout(16_000);
+  await bea.page.reload();
+  await unlock(bea, PASSWORDS.bea);
+  await shown(bea, "home");
+  same("confirmed without a click", await state(bea), "confirmed");
+
+  step("nobody is left who confirms: the organization's kit");
+  await owner.goto(at("/console/administrators"));
+  await owner.page.locator("#invite").click();
+  await owner.page.getByLabel("E-mail address").fill("next@acme.example");
+  await owner.page.getByRole("radio", { name: /^admin/ }).check();
+  await owner.page.locator("#create-invite").click();
+  await provision("next@acme.example");
+  const next = await person(browser);
+  await next.goto(at("/console/sign-in/start?organization=" + settings.slug));
+  await atProvider(next, "next@acme.example");
+  await next.page.waitForURL(at("/console"));
+  await next.goto(at("/account"));
+  await next.page.locator("#slug").fill(settings.slug);
+  await next.page.locator("#sign-in").click();
+  await setUp(next, PASSWORDS.next, "next");
+  same("an administrator waits as others do", await state(next), "waiting for confirmation");
+  await next.looks("an administrator who waits", WITH_KEYS_KB);
+  await next.page.locator("#open-organization-kit").click();
+  await shown(next, "organization-kit");
+  await next.looks("open with the organization's kit", WITH_KEYS_KB);
+  const openByKit = async (words) => {
+    await next.page.locator("#organization-words").fill(words);
+    await next.page.locator("#organization-recover-now").click();
+  };
+  await openByKit(newKit);
+  await next.page.locator("#error:not([hidden])").waitFor();
+  held("another kit opens nothing");
+  await openByKit(secrets.get("kit of organization"));
+  await shown(next, "home");
+  same("the organization's kit does", await state(next), "confirmed");
+  check("the newest version", /version 2/.test(await next.page.locator("#granter").innerText()));
 
   step("what browsers sent");
   check("there was something to look at", sent.length > 100, `${sent.length} requests`);
@@ -299,7 +389,7 @@ try {
     const leak = sent.find((text) => parts.some((part) => text.includes(part)));
     check(`${name} is in no request`, leak === undefined, leak?.slice(0, 300));
   }
-  for (const visitor of [owner, kit, phone, ada]) visitor.isQuiet("the whole visit");
+  for (const visitor of [owner, kit, phone, ada, bea, next]) visitor.isQuiet("the whole visit");
   process.stdout.write(JSON.stringify({ sweep: [...secrets.values()] }) + "\n");
 } catch (error) {
   const text = error instanceof Failed ? error.message : error.stack;

@@ -7,8 +7,8 @@ import { createInterface } from "node:readline";
 import { Failed, check, held, same, start, step } from "./harness.mjs";
 
 const lines = createInterface({ input: process.stdin });
-const settings = JSON.parse((await lines[Symbol.asyncIterator]().next()).value);
-lines.close();
+const told = lines[Symbol.asyncIterator]();
+const settings = JSON.parse((await told.next()).value);
 
 const at = (path) => `${settings.base}/console${path}`;
 const hide = (secret) => process.stdout.write(JSON.stringify({ secret }) + "\n");
@@ -19,6 +19,12 @@ async function scim(token, path = "/Users?count=1") {
   const answer = await fetch(`${settings.base}/scim/v2${path}`, { headers });
   await answer.arrayBuffer();
   return answer.status;
+}
+
+// Whoever started this plays Okta with this token, from Test Connector Configuration to a pushed group.
+async function okta(token) {
+  process.stdout.write(JSON.stringify({ replay: token }) + "\n");
+  if ((await told.next()).done) throw new Failed("the replay was not finished");
 }
 
 async function until(what, holds, seconds = 10) {
@@ -169,13 +175,14 @@ async function makeToken(owner, description) {
 
 // While a provider is set up: what it sends is wrong at first.
 async function connecting(owner) {
-  step("the connection assistant says live which box is wrong");
+  step("the connection assistant watches while Okta connects");
   const token = await makeToken(owner, "Okta again");
   const send = async (path, authorization = `Bearer ${token}`, body = undefined) => {
     const headers = { authorization, "content-type": "application/scim+json" };
     const answer = await fetch(`${settings.base}${path}`, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
     return { status: answer.status, json: await answer.json().catch(() => ({})) };
   };
+  const found = (key) => owner.page.locator(`[data-finding="${key}"]`).isVisible();
   await owner.goto(at("/scim"));
   await owner.page.locator("#assistant").click();
   await owner.looks("connection assistant");
@@ -188,8 +195,15 @@ async function connecting(owner) {
     'heading "What it says" [level=3]',
     'heading "Nothing has come in yet look at this" [level=4]',
   ]);
-  const found = (key) => owner.page.locator(`[data-finding="${key}"]`).isVisible();
   check("nothing has come in", await found("nothing"));
+  await okta(token);
+  held("Okta connects, and pushes users, changes and groups, while the page watches");
+  await until("the page says that it works", () => found("works"));
+  check("nothing is found wrong with what Okta sends", (await owner.page.locator("#findings .wrong").count()) === 0, await owner.page.locator("#findings").innerText());
+  await owner.looks("connection assistant after Okta has connected");
+  await owner.press("Start again");
+
+  step("the connection assistant says live which box is wrong");
   same("Okta asks without /scim/v2", (await send("/Users?startIndex=1&count=2")).status, 404);
   await until("the page says so by itself", () => found("base_url"));
   check("and which box it is", (await owner.text()).includes("SCIM connector base URL"));
@@ -507,4 +521,5 @@ try {
   process.exitCode = 1;
 } finally {
   await browser.close();
+  lines.close();
 }

@@ -12,8 +12,12 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use testkit::process::Deployment;
+use tokio::runtime::Handle;
 
-use crate::transcript::Transcript;
+use crate::{
+    okta,
+    transcript::{Talk, Transcript},
+};
 
 const SLUG: &str = "acme";
 pub(crate) const CLIENT_ID: &str = "rollcall";
@@ -54,17 +58,33 @@ pub fn run(deployment: &Deployment, transcript: &Transcript, scripts: &Path, scr
         "chromium": chromium()?,
         "screenshots": screenshots,
     });
-    let result = drive(scripts, "console.mjs", &config, transcript);
+    let client = |token: &str| testkit::okta::client(&format!("{base}/scim/v2"), token);
+    // The browser watches meanwhile.
+    let replay = |token: &str| {
+        let talk = Talk { client: client(token)?, transcript: transcript.clone() };
+        tokio::task::block_in_place(|| Handle::current().block_on(okta::connect(&talk)))
+    };
+    let result = drive_and_replay(scripts, "console.mjs", &config, transcript, &replay);
     provider.stop();
     result.map(drop)
 }
 
 /// Runs a script of browser tests. Gives what it says must be nowhere.
 pub(crate) fn drive(scripts: &Path, script: &str, config: &Value, transcript: &Transcript) -> Result<Vec<String>> {
+    drive_and_replay(scripts, script, config, transcript, &|_| bail!("{script} has nothing to replay"))
+}
+
+/// As [`drive`]; `replay` plays an identity provider with the token that the script gives, which then goes on.
+fn drive_and_replay(
+    scripts: &Path,
+    script: &str,
+    config: &Value,
+    transcript: &Transcript,
+    replay: &dyn Fn(&str) -> Result<()>,
+) -> Result<Vec<String>> {
     let mut child = node(scripts, script)?;
     let mut stdin = child.stdin.take().context("no standard input")?;
     writeln!(stdin, "{config}").context("telling the browser what to do")?;
-    drop(stdin);
     let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
     let (mut failed, mut sweep) = (None, Vec::new());
     for line in lines {
@@ -75,6 +95,12 @@ pub(crate) fn drive(scripts: &Path, script: &str, config: &Value, transcript: &T
             continue;
         }
         let text = |name: &str| said[name].as_str();
+        if let Some(token) = text("replay") {
+            transcript.hide(token);
+            replay(token)?;
+            writeln!(stdin, "{{}}").context("telling the browser that the replay is over")?;
+            continue;
+        }
         match (text("held"), text("step"), text("secret"), text("failed")) {
             (Some(what), ..) => transcript.held(what),
             (_, Some(title), ..) => transcript.step(title),
@@ -83,6 +109,7 @@ pub(crate) fn drive(scripts: &Path, script: &str, config: &Value, transcript: &T
             _ => bail!("the browser tests wrote {line}"),
         }
     }
+    drop(stdin);
     let status = child.wait().context("waiting for the browser tests")?;
     match failed {
         Some(why) => bail!("{why}"),

@@ -197,7 +197,7 @@ export async function recoveryProof(kit, user) {
   return hkdf(kit, id(user, 'the user'), 'auth/recovery/v1')
 }
 
-/** What the server keeps of it. */
+/** What the server keeps of a proof. */
 export async function recoveryVerifier(proof) {
   return sha256(proof)
 }
@@ -205,6 +205,11 @@ export async function recoveryVerifier(proof) {
 /** What opens copies that are sealed to an organization's kit. */
 export async function organizationKitKey(kit, organization) {
   return openingKey(await hkdf(kit, id(organization, 'the organization'), 'org-kit/v1'))
+}
+
+/** What the server takes a grant to oneself for. Its verifier is `recoveryVerifier`. */
+export async function organizationKitProof(kit, organization) {
+  return hkdf(kit, id(organization, 'the organization'), 'auth/org-kit/v1')
 }
 
 // --- Grants

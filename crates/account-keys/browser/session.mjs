@@ -56,7 +56,7 @@ function known({ user, keyId, publicKeys }) {
 const METHODS = [
   'setUpBegin', 'setUpFinish', 'unlockBegin', 'unlockFinish', 'open', 'recoverBegin', 'recoverOpen',
   'changePasswordBegin', 'changePasswordFinish', 'newKit', 'fingerprint', 'createOrganizationKey', 'openGrant',
-  'openPrevious', 'confirm', 'checkGrant', 'grantTo', 'rotate', 'newOrganizationKit', 'grantToKit', 'openOrganizationKit',
+  'openPrevious', 'confirm', 'checkGrant', 'checkPossession', 'grantTo', 'rotate', 'newOrganizationKit', 'grantToKit', 'openOrganizationKit',
   'status', 'lock',
 ]
 
@@ -206,7 +206,7 @@ export class Session {
     return { words: await keys.fingerprint({ organization, user }, publicKeysOf(publicKeys)) }
   }
 
-  /** -> `{ version: 1, grant, kit: { publicKey, grant } }` for the server, and `{ kitWords }` */
+  /** -> `{ version: 1, grant, kit: { publicKey, verifier, grant } }` for the server, and `{ kitWords }` */
   async createOrganizationKey() {
     this.#unlocked()
     if (this.#organizationKeys.size > 0) throw new KeyError('exists', 'The organization has a key already.')
@@ -215,16 +215,17 @@ export class Session {
     return { version: 1, grant: await this.#seal(1, this.#self()), kit, kitWords }
   }
 
-  /** -> `{ version, publicKey, grant }`, which take the place of the old ones, and `{ kitWords }` */
+  /** -> `{ version, publicKey, verifier, grant }`, which take the place of the old ones, and `{ kitWords }` */
   async newOrganizationKit() {
     const { organization } = this.#unlocked()
     const version = this.#newest()
     const secret = random(32)
     const kitWords = keys.kitWords(secret)
     const { publicBytes } = await keys.organizationKitKey(secret, organization)
+    const verifier = await keys.recoveryVerifier(await keys.organizationKitProof(secret, organization))
     wipe(secret)
     const grant = await this.#seal(version, { kit: publicBytes })
-    return { version, publicKey: toBase64url(publicBytes), grant, kitWords }
+    return { version, publicKey: toBase64url(publicBytes), verifier: toBase64url(verifier), grant, kitWords }
   }
 
   /**
@@ -271,6 +272,18 @@ export class Session {
   }
 
   /**
+   * `{ member: { user, keyId, version, publicKeys }, challenge, possession }` -> `{}`. The error `possession`: whoever
+   * sent these keys has not got them.
+   */
+  async checkPossession({ member, challenge, possession }) {
+    const { organization } = this.#unlocked()
+    const of = accountKeyOf({ organization, ...member })
+    const [asked, proof] = [fromBase64url(challenge, 32, 'the challenge'), fromBase64url(possession, 64, 'the proof')]
+    await keys.verifyPossession(of, publicKeysOf(member?.publicKeys), asked, proof)
+    return {}
+  }
+
+  /**
    * `{ member: { user, keyId, publicKeys }, version? }` -> `{ version, grant, fingerprint, confirmed }`. Unless
    * `confirmed`, nobody has vouched for these keys: the fingerprint is to be compared before the grant is sent.
    */
@@ -313,15 +326,21 @@ export class Session {
     return { version, grant: await this.#seal(version, recipient) }
   }
 
-  /** `{ words, version, grant, granter }` -> as `openGrant`: for who has lost all administrators. */
+  /**
+   * `{ words, version, grant, granter }` -> as `openGrant`, with `{ proof }` of having the kit and the grant to oneself:
+   * where no administrator is left who has the key.
+   */
   async openOrganizationKit({ words, version, grant, granter }) {
     const { organization } = this.#unlocked()
     const by = holderOf(granter, 'the granter')
     const secret = keys.kitSecret(String(words))
     const opening = await keys.organizationKitKey(secret, organization)
+    const proof = await keys.organizationKitProof(secret, organization)
     wipe(secret)
     const of = { organization, version, granterKeyId: by.keyId, recipient: { kit: opening.publicBytes } }
-    return this.#opened(version, await keys.openGrant(of, grantOf(grant), opening, by.publicKeys.sig), by)
+    const key = await keys.openGrant(of, grantOf(grant), opening, by.publicKeys.sig)
+    const opened = await this.#opened(version, key, by)
+    return { ...opened, proof: toBase64url(proof), ownGrant: await this.#seal(version, this.#self()) }
   }
 
   async #opened(version, key, granter) {

@@ -1,4 +1,4 @@
-//! What releases the recovery wrap: a proof made from the kit, of which the server has the hash.
+//! What shows that somebody has a kit, a member's or an organization's: a proof made from it, of which the server has the hash.
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;

@@ -162,6 +162,11 @@ impl OrganizationKitSecret {
         OpeningKey(derive(self.expose(), text(organization).as_bytes(), "org-kit/v1"))
     }
 
+    /// What the server takes a grant to oneself for.
+    pub fn proof(&self, organization: Uuid) -> RecoveryProof {
+        RecoveryProof(*derive(self.expose(), text(organization).as_bytes(), "auth/org-kit/v1"))
+    }
+
     /// 24 words, with single spaces between them.
     pub fn words(&self) -> Zeroizing<String> {
         words::from_secret(self.expose())

@@ -66,7 +66,7 @@ const call = async (path, body = {}) => {
 
 // ---- what is shown
 
-const views = ["loading", "set-up", "kit", "unlock", "recover", "home", "organization"];
+const views = ["loading", "set-up", "kit", "unlock", "recover", "home", "organization", "organization-kit"];
 let session;
 
 const show = (...names) => {
@@ -307,21 +307,24 @@ $("lock").addEventListener("click", async () => {
 
 let waiting = [];
 
-const organization = async (organizationKey) => {
+const organization = async ({ version, granted, rotationDue, kit: ofOrganization }) => {
   if (!session.mayConfirm) {
     show("home");
     return;
   }
-  const none = organizationKey.version === 0;
+  const none = version === 0;
   const confirmed = session.state === "confirmed";
+  const awaited = !none && granted?.version !== version;
   $("organization-none").hidden = !none;
-  $("organization-due").hidden = !(confirmed && organizationKey.rotationDue);
-  $("organization-members").hidden = !confirmed;
-  show(...(none || confirmed ? ["home", "organization"] : ["home"]));
-  if (confirmed) await listMembers();
+  $("organization-due").hidden = !(confirmed && !awaited && rotationDue);
+  $("organization-awaited").hidden = !(awaited && ofOrganization);
+  $("organization-members").hidden = !confirmed || awaited;
+  show(...(none || confirmed || awaited ? ["home", "organization"] : ["home"]));
+  if (confirmed && !awaited) await listMembers();
 };
 
 const listMembers = async () => {
+  await grantUnasked();
   const { members, more } = await call("members");
   waiting = members;
   $("members-lead").textContent = members.length
@@ -329,7 +332,6 @@ const listMembers = async () => {
     : "Nobody waits for the organization key.";
   $("confirm-selected").hidden = members.length === 0;
   $("automatic").hidden = !session.confirmAutomatically;
-  if (session.confirmAutomatically) await confirmPlain(members);
   const items = await Promise.all(
     members.map(async ({ user, userName, displayName, email, publicKeys }) => {
       const { words } = await keys("fingerprint", { organization: session.organization, user, publicKeys });
@@ -354,43 +356,64 @@ const listMembers = async () => {
   $("members").replaceChildren(...items);
 };
 
-// Whom the organization wants confirmed without a click; administrators never.
-const confirmPlain = async (members) => {
-  const plain = members.filter(({ administrator }) => !administrator).map(({ user }) => user);
-  if (plain.length && !automatic) {
-    automatic = true;
-    try {
-      await confirmMembers(plain, false);
-    } finally {
-      automatic = false;
+// Nobody has to look at these: somebody whom this member confirmed granted to the very keys before, or the organization
+// wants it so of members who are no administrators.
+const needsNobody = async ({ user, keyId, publicKeys, administrator, granted }) => {
+  if (session.confirmAutomatically && !administrator) return true;
+  if (!granted) return false;
+  const checked = keys("checkGrant", { ...granted, member: { user, keyId, publicKeys } });
+  return checked.then(({ confirmed }) => confirmed, () => false);
+};
+
+const grantUnasked = async () => {
+  const tried = new Set();
+  // Who is vouched for vouches for others.
+  for (let more = true; more; ) {
+    more = false;
+    for (let after = ""; after !== undefined; ) {
+      const page = await call("members", { after });
+      const unasked = [];
+      for (const member of page.members) {
+        if (!tried.has(member.keyId) && (await needsNobody(member))) unasked.push(member);
+      }
+      for (const { keyId } of unasked) tried.add(keyId);
+      // Who was refused is in the list, and is told of when somebody confirms it.
+      if (unasked.length) await grantTo(unasked);
+      more ||= unasked.length > 0;
+      after = page.more ? page.members.at(-1).keyId : undefined;
     }
   }
 };
-let automatic = false;
-setInterval(() => {
-  if (session?.open && session.confirmAutomatically && session.state === "confirmed" && !$("view-organization").hidden) {
-    listMembers().catch((error) => tell(error.message));
-  }
+
+let looking = false;
+setInterval(async () => {
+  if (looking || !session?.open || !session.confirmAutomatically || session.state !== "confirmed") return;
+  if ($("view-organization").hidden || $("organization-members").hidden) return;
+  looking = true;
+  await listMembers().catch((error) => tell(error.message));
+  looking = false;
 }, 15_000);
 
 // By the key of this member.
 const mine = (grant) => ({ ...grant, granterKeyId: session.key.keyId });
 const toMyself = (version, grant) => mine({ version, user: session.user, keyId: session.key.keyId, grant });
 
-// `compared`: somebody has looked at the members' phrases.
-const confirmMembers = async (users, compared) => {
-  const chosen = waiting.filter(({ user }) => users.includes(user));
-  const grants = [];
-  for (const { user, keyId, publicKeys } of chosen) {
+// Gives what was wrong with whom.
+const grantTo = async (members) => {
+  const [grants, wrong] = [[], []];
+  for (const { user, keyId, version, publicKeys, challenge, possession } of members) {
     const member = { user, keyId, publicKeys };
-    if (compared) await keys("confirm", { member });
-    const { version, grant } = await keys("grantTo", { member });
-    grants.push(mine({ version, user, keyId, grant }));
+    try {
+      await keys("checkPossession", { member: { ...member, version }, challenge, possession });
+    } catch (error) {
+      wrong.push(error.message);
+      continue;
+    }
+    const { version: of, grant } = await keys("grantTo", { member });
+    grants.push(mine({ version: of, user, keyId, grant }));
   }
-  const { confirmed } = await call("members/confirm", { grants });
-  const refused = confirmed.filter(({ refused }) => refused);
-  await listMembers();
-  if (refused.length) throw new Error(`${refused.length} not confirmed: ${refused[0].refused}`);
+  const { confirmed } = grants.length ? await call("members/confirm", { grants }) : { confirmed: [] };
+  return [...wrong, ...confirmed.map(({ refused }) => refused).filter(Boolean)];
 };
 
 $("confirm").addEventListener(
@@ -398,7 +421,24 @@ $("confirm").addEventListener(
   doing($("confirm-selected"), "Confirming", async () => {
     const users = [...document.querySelectorAll("[name=member]:checked")].map(({ value }) => value);
     if (!users.length) throw new Error("Select at least one member.");
-    await confirmMembers(users, true);
+    const chosen = waiting.filter(({ user }) => users.includes(user));
+    for (const { user, keyId, publicKeys } of chosen) await keys("confirm", { member: { user, keyId, publicKeys } });
+    const wrong = await grantTo(chosen);
+    await listMembers();
+    if (wrong.length) throw new Error(`${wrong.length} not confirmed: ${wrong[0]}`);
+  }),
+);
+
+// Nobody is left who confirms: the organization's kit opens the key, and this member grants it to itself.
+$("organization-recover").addEventListener(
+  "submit",
+  doing($("organization-recover-now"), "Opening", async () => {
+    const { kit: { grant, granter, version } } = await call("organization-key");
+    const words = $("organization-words").value;
+    const { proof, ownGrant } = await keys("openOrganizationKit", { words, version, grant, granter });
+    await call("organization-key/recover", { proof, grant: toMyself(version, ownGrant) });
+    $("organization-recover").reset();
+    await open();
   }),
 );
 

@@ -133,6 +133,7 @@ fn notice(done: Option<&str>) -> Option<&'static str> {
         "hold-restoring" => "Restoring has begun.",
         "hold-approved" => "Approved. Who was deleted is erased in time.",
         "accounts-saved" => "The account settings are saved.",
+        "unlinked" => "The next sign-in finds the user anew. Its sessions have ended.",
         "invited" => "They are told by mail, in a minute.",
         "deletion-saved" => "The deletion settings are saved.",
         "role-changed" => "The role is changed. Sessions follow at once.",

@@ -19,6 +19,7 @@
 //! GET  /console/accounts                      who has finished set-up             ?state, after
 //! POST /console/accounts/policy               link, just_in_time, confirm_automatically                   owner
 //! POST /console/accounts/invite               user..                                                      admin
+//! POST /console/users/{id}/unlink             forgets as whom it signs in                                 admin
 //! GET  /console/holds
 //! GET  /console/holds/{id}                    whom it is about                ?cursor
 //! GET, POST /console/holds/{id}/restore                                                                   admin
@@ -163,6 +164,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
         &[
             ("/users/deleted/{id}/restore", post(deleted::restore)),
             ("/accounts/invite", post(accounts::invite)),
+            ("/users/{id}/unlink", post(accounts::unlink)),
             ("/holds/{id}/restore", post(holds::restore)),
             ("/holds/{id}/approve", post(holds::approve)),
             ("/scim/enabled", post(scim::switch)),

@@ -77,11 +77,27 @@ impl Kind {
         Ok(keys)
     }
 
+    /// One more behind those that there are, which stay. How many there are then.
+    pub(crate) fn add(&self, place: Place<'_>, key: &[u8]) -> anyhow::Result<usize> {
+        let mut keys = self.load(place)?;
+        keys.push(key.to_owned());
+        let lines: String =
+            keys.iter().map(|key| format!("{}{}\n", self.prefix, URL_SAFE_NO_PAD.encode(key))).collect();
+        let (path, unfinished) = (place.path, unfinished(place.path));
+        let write = || {
+            let mut file = private(&unfinished)?;
+            file.write_all(lines.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&unfinished, path)
+        };
+        write().with_context(|| format!("{} {} cannot be written", self.what, path.display()))?;
+        Ok(keys.len())
+    }
+
     /// Whole or not at all, and never over another one.
     fn create(&self, path: &Path, key: &[u8]) -> io::Result<()> {
-        let mut unfinished: PathBuf = path.to_owned();
-        unfinished.set_extension(format!("{}.new", std::process::id()));
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        let unfinished = unfinished(path);
+        let mut file = private(&unfinished)?;
         writeln!(file, "{}{}", self.prefix, URL_SAFE_NO_PAD.encode(key))?;
         file.sync_all()?;
         let linked = fs::hard_link(&unfinished, path);
@@ -91,6 +107,14 @@ impl Kind {
             other => other,
         }
     }
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension(format!("{}.new", std::process::id()))
+}
+
+fn private(path: &Path) -> io::Result<fs::File> {
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 #[cfg(test)]

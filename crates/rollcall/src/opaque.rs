@@ -4,7 +4,7 @@
 //! Not here: what it is (identity-service). A line that is added is for what is registered from then on; those before it stay
 //! for as long as a password was registered with them.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::ensure;
 use identity_service::{OpaqueSetUpSource, Random, is_opaque_set_up, new_opaque_set_up};
@@ -26,6 +26,15 @@ pub(crate) fn source(settings: &Settings) -> OpaqueSetUpSource {
         let keys = KIND.load_or_create(place, || Ok(new_opaque_set_up(&Random::system())));
         keys.and_then(|keys| usable(place, keys)).map_err(|error| format!("{error:#}"))
     })
+}
+
+/// One more, for what is registered from now on. Where the file is, and how many there are then.
+pub(crate) fn add(settings: &Settings) -> anyhow::Result<(PathBuf, usize)> {
+    let (path, named) = (settings.opaque_key_path(), settings.opaque_key_file.is_some());
+    let place = Place { path: &path, named };
+    usable(place, KIND.load(place)?)?;
+    let keys = KIND.add(place, &new_opaque_set_up(&Random::system()))?;
+    Ok((path, keys))
 }
 
 /// Whether a file that was named is usable.
@@ -59,7 +68,11 @@ mod tests {
         let place = Place { path: &path, named: false };
         let make = || KIND.load_or_create(place, || Ok(new_opaque_set_up(&Random::system())));
         let made = make().and_then(|keys| usable(place, keys)).expect("made");
-        assert_eq!((made.len(), made), (1, make().expect("read")));
+        assert_eq!((made.len(), &made), (1, &make().expect("read")));
         assert!(usable(place, vec![vec![0xff; 128]]).is_err());
+        let both =
+            KIND.add(place, &new_opaque_set_up(&Random::system())).and_then(|_| KIND.load(place)).expect("added");
+        assert_eq!((both.len(), &both[0]), (2, &made[0]), "the newest last");
+        assert_eq!(std::fs::read_dir(directory.path()).expect("entries").count(), 1);
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         RemoveSignInProviderRequest, ReplaceGroupRequest, ReplaceUserRequest, RestoreHoldRequest, RestoreUserRequest,
         RevokeSessionRequest, SetAccountPolicyRequest, SetAdminRoleRequest, SetDeletionPolicyRequest, SetPlanRequest,
         SetProvisioningLogRequest, SetRequestLimitRequest, SetScimEnabledRequest, SetSignInProviderRequest,
+        UnlinkAccountRequest,
     },
     token::{
         CreateOAuthApprovalRequest, CreateOAuthClientRequest, CreateScimTokenRequest, CreateServiceCredentialRequest,
@@ -59,7 +60,7 @@ called! {
     ListDeletedUsersRequest RestoreUserRequest SetDeletionPolicyRequest
     ApproveHoldRequest ListHoldsRequest ListHoldUsersRequest RestoreHoldRequest
     GetRequestRequest ListRequestsRequest SetProvisioningLogRequest
-    InviteToSetUpRequest SetAccountPolicyRequest
+    InviteToSetUpRequest SetAccountPolicyRequest UnlinkAccountRequest
     CreateAdminInviteRequest RemoveAdminRequest RemoveSignInProviderRequest RevokeSessionRequest SetAdminRoleRequest
     SetSignInProviderRequest
     CreateScimTokenRequest CreateServiceCredentialRequest RetireScimTokenRequest RetireServiceSecretRequest

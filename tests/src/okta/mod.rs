@@ -51,6 +51,14 @@ pub async fn run(deployment: &Deployment, transcript: &Transcript) -> Result<()>
     internal::compare(deployment, &races, transcript).await
 }
 
+/// What an administrator's first afternoon with Okta sends: the wizard's app connects, pushes users, changes, deactivations and groups.
+///
+/// # Errors
+/// At the first difference.
+pub async fn connect(talk: &Talk) -> Result<()> {
+    wizard::connect(talk).await
+}
+
 fn talk(organization: &Organization, transcript: &Transcript) -> Result<Talk> {
     let client = okta::client(&organization.scim_url, &organization.token)?;
     Ok(Talk { client, transcript: transcript.clone() })

@@ -8,6 +8,11 @@ use super::{as_sent, documented_filter, import, members_are, probe, push_new_use
 use crate::transcript::Talk;
 
 pub(super) async fn play(talk: &Talk) -> Result<()> {
+    connect(talk).await?;
+    big_import(talk).await
+}
+
+pub(super) async fn connect(talk: &Talk) -> Result<()> {
     probe(talk, 0).await?;
     talk.get(&okta::page("Groups", 1)).await?.list(0)?;
 
@@ -27,8 +32,7 @@ pub(super) async fn play(talk: &Talk) -> Result<()> {
     profile_update(talk, &kit, &kit_id).await?;
     deactivate_and_reactivate(talk, &kit, &kit_id).await?;
     link_to_existing_user(talk).await?;
-    groups(talk, &kit_id, &plus_id).await?;
-    big_import(talk).await
+    groups(talk, &kit_id, &plus_id).await
 }
 
 async fn matching(talk: &Talk, person: &Person, id: &str) -> Result<()> {

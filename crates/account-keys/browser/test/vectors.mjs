@@ -69,6 +69,7 @@ export async function make() {
   const [granterSecret, first, second, kitSecret] = [random(32), random(32), random(32), random(32)]
   const granter = await keys.memberKeys(granterSecret)
   const kitKey = await keys.organizationKitKey(kitSecret, organization)
+  const kitProof = await keys.organizationKitProof(kitSecret, organization)
   const { toMember, toKit } = grantsOf(accountKey, member.publicKeys, kitKey.publicBytes, uuid(21))
   return {
     canonical: text(sample()),
@@ -100,6 +101,8 @@ export async function make() {
       secret: text(kitSecret),
       words: keys.kitWords(kitSecret),
       publicKey: text(kitKey.publicBytes),
+      proof: text(kitProof),
+      verifier: text(await keys.recoveryVerifier(kitProof)),
       grant: written(await keys.sealGrant(toKit, second, granter)),
     },
   }
@@ -134,6 +137,9 @@ export async function open(made) {
   assert.equal(text(kitSecret), made.organizationKit.secret)
   const kitKey = await keys.organizationKitKey(kitSecret, accountKey.organization)
   assert.equal(text(kitKey.publicBytes), made.organizationKit.publicKey)
+  const kitProof = await keys.organizationKitProof(kitSecret, accountKey.organization)
+  assert.equal(text(kitProof), made.organizationKit.proof)
+  assert.equal(text(await keys.recoveryVerifier(kitProof)), made.organizationKit.verifier)
   const { toMember, toKit } = grantsOf(accountKey, member.publicKeys, kitKey.publicBytes, made.granter.keyId)
   assert.deepEqual(await keys.openGrant(toMember, readGrant(made.grant), member.opening, granter.sig), second)
   assert.deepEqual(await keys.openGrant(toKit, readGrant(made.organizationKit.grant), kitKey, granter.sig), second)

@@ -98,6 +98,7 @@ pub(crate) fn make(mut fill: impl FnMut(&mut [u8])) -> Value {
     let (first, second) = (OrganizationKey::generate(fill), OrganizationKey::generate(fill));
     let organization_kit = OrganizationKitSecret::generate(fill);
     let opening = organization_kit.opening(of.member.organization);
+    let kit_proof = organization_kit.proof(of.member.organization);
     let to_member = GrantOf {
         organization: of.member.organization,
         version: 2,
@@ -139,6 +140,7 @@ pub(crate) fn make(mut fill: impl FnMut(&mut [u8])) -> Value {
         "organizationKit": {
             "secret": text(organization_kit.expose()), "words": organization_kit.words().as_str(),
             "publicKey": text(&opening.public()), "grant": grant_json(&kit_grant),
+            "proof": text(&kit_proof.0), "verifier": text(&kit_proof.verifier().0),
         },
     })
 }
@@ -182,6 +184,9 @@ pub(crate) fn open(made: &Value) {
     assert_eq!(secret.expose(), &bytes::<32>(&kit["secret"]));
     let opening = secret.opening(of.member.organization);
     assert_eq!(kit["publicKey"], text(&opening.public()));
+    let proof = secret.proof(of.member.organization);
+    assert_eq!(kit["proof"], text(&proof.0));
+    assert_eq!(RecoveryVerifier(bytes(&kit["verifier"])).verify(&proof), Ok(()));
     let to_kit = GrantOf { recipient: Recipient::Kit { enc: opening.public() }, ..to_member };
     assert_eq!(grant(&kit["grant"]).open(&to_kit, &opening, &granter.sig), Ok(key(1)));
 }

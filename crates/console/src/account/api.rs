@@ -6,7 +6,7 @@ use wire::identity::{
     self as proto, AccountState, BeginKeySetUpRequest, BeginPasswordChangeRequest, BeginUnlockRequest,
     ConfirmMembersRequest, CreateOrganizationKeyRequest, FinishKeySetUpRequest, FinishPasswordChangeRequest,
     FinishUnlockRequest, GetAccountPolicyRequest, ListMembersToConfirmRequest, RecoverAccountRequest,
-    RotateOrganizationKeyRequest,
+    RecoverOrganizationKeyRequest, RotateOrganizationKeyRequest,
 };
 
 use super::{
@@ -30,6 +30,7 @@ pub(super) fn routes() -> Router<Console> {
         .route("/account/api/organization-key", post(organization_key))
         .route("/account/api/organization-key/create", post(create_organization_key))
         .route("/account/api/organization-key/rotate", post(rotate_organization_key))
+        .route("/account/api/organization-key/recover", post(recover_organization_key))
         .route("/account/api/members", post(members))
         .route("/account/api/members/confirm", post(confirm))
 }
@@ -435,13 +436,17 @@ struct Kit {
     granted: Granted,
 }
 
+fn granted(grant: proto::Grant, by: String, key: proto::AccountKey) -> Granted {
+    Granted {
+        version: grant.version,
+        grant: Sealed { enc: grant.enc.into(), ct: grant.ciphertext.into(), signature: grant.signature.into() },
+        granter: Holder { user: by, key: key.into() },
+    }
+}
+
 impl From<proto::OrganizationKey> for OrganizationKey {
     fn from(this: proto::OrganizationKey) -> Self {
-        let granted = this.grant.zip(this.granter).map(|(grant, key)| Granted {
-            version: grant.version,
-            grant: Sealed { enc: grant.enc.into(), ct: grant.ciphertext.into(), signature: grant.signature.into() },
-            granter: Holder { user: this.granter_user_id, key: key.into() },
-        });
+        let granted = this.grant.zip(this.granter).map(|(grant, key)| granted(grant, this.granter_user_id, key));
         let kit = this.kit_granter.map(|key| Kit {
             public_key: this.kit_pub.into(),
             granted: Granted {
@@ -483,6 +488,9 @@ struct CreateKey {
 #[serde(rename_all = "camelCase")]
 struct NewOrganizationKit {
     public_key: Base64,
+    /// Only of a new one.
+    #[serde(default)]
+    verifier: Base64,
     grant: Sealed,
 }
 
@@ -496,6 +504,7 @@ async fn create_organization_key(member: Member, body: Body) -> Answer<Organizat
         kit_enc: kit.grant.enc.into(),
         kit_ciphertext: kit.grant.ct.into(),
         kit_signature: kit.grant.signature.into(),
+        kit_sha256: kit.verifier.into(),
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     Ok(Json(accounts.create_organization_key(member.visit.call(request)).await?.into_inner().into()))
@@ -520,9 +529,28 @@ async fn rotate_organization_key(member: Member, body: Body) -> Answer<Organizat
         kit_enc: kit.grant.enc.into(),
         kit_ciphertext: kit.grant.ct.into(),
         kit_signature: kit.grant.signature.into(),
+        kit_sha256: kit.verifier.into(),
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     Ok(Json(accounts.rotate_organization_key(member.visit.call(request)).await?.into_inner().into()))
+}
+
+#[derive(Deserialize)]
+struct RecoverKey {
+    proof: Base64,
+    grant: NewGrant,
+}
+
+async fn recover_organization_key(member: Member, body: Body) -> Answer<OrganizationKey> {
+    let RecoverKey { proof, grant } = read(body).await?;
+    let request = RecoverOrganizationKeyRequest {
+        secret_sha256: member.secret_sha256(),
+        request_id: member.request_id(),
+        proof: proof.into(),
+        grant: Some(grant.into()),
+    };
+    let mut accounts = member.visit.console.clients.accounts.clone();
+    Ok(Json(accounts.recover_organization_key(member.visit.call(request)).await?.into_inner().into()))
 }
 
 // ---- members
@@ -551,6 +579,8 @@ struct Unconfirmed {
     challenge: Base64,
     was_confirmed: bool,
     administrator: bool,
+    /// What it had of the version before.
+    granted: Option<Granted>,
 }
 
 async fn members(member: Member, body: Body) -> Answer<MembersFound> {
@@ -572,6 +602,7 @@ async fn members(member: Member, body: Body) -> Answer<MembersFound> {
             challenge: this.challenge.into(),
             was_confirmed: this.was_confirmed,
             administrator: this.administrator,
+            granted: this.grant.zip(this.granter).map(|(grant, key)| granted(grant, this.granter_user_id, key)),
         })
     });
     Ok(Json(MembersFound { members: members.collect(), more: found.more }))

@@ -1,14 +1,17 @@
 //! Accounts: who has finished set-up, who waits for what, and how accounts come to be.
 
 use askama::Template;
-use axum::{extract::Query, response::Response};
+use axum::{
+    extract::{Path, Query},
+    response::Response,
+};
 use serde::Deserialize;
 use wire::identity::{
     Account, AccountPolicy, AccountState, CountAccountsRequest, GetAccountPolicyRequest, GetAccountRequest,
-    InviteToSetUpRequest, LinkClaim, ListAccountsRequest, SetAccountPolicyRequest,
+    InviteToSetUpRequest, LinkClaim, ListAccountsRequest, SetAccountPolicyRequest, UnlinkAccountRequest,
 };
 
-use super::{overview::grouped, said, see, status};
+use super::{directory::uuid, overview::grouped, said, see, status};
 use crate::{
     form::Form,
     page::{self, Section, Shell},
@@ -210,6 +213,19 @@ pub(crate) async fn save(signed_in: SignedIn, form: Form) -> Result<Response> {
         Ok(_) => see(&signed_in, "accounts", "accounts-saved"),
         Err(status) => accounts_page(&signed_in, &Asked::default(), Some(said(status.into())?)).await,
     }
+}
+
+/// `POST users/{id}/unlink`
+pub(crate) async fn unlink(signed_in: SignedIn, Path(id): Path<String>, _form: Form) -> Result<Response> {
+    let id = uuid(&id)?;
+    let request = UnlinkAccountRequest {
+        organization_id: signed_in.organization_id(),
+        caller: signed_in.caller(),
+        user_id: id.clone(),
+    };
+    let mut accounts = signed_in.visit.console.clients.accounts.clone();
+    accounts.unlink_account(signed_in.call(request)).await?;
+    see(&signed_in, &format!("users/{id}"), "unlinked")
 }
 
 /// `POST accounts/invite`

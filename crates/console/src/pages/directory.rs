@@ -25,7 +25,7 @@ use super::{
 use crate::{
     page::{self, Section, Shell},
     problem::{Problem, Result},
-    session::SignedIn,
+    session::{Role, SignedIn},
     time::When,
 };
 
@@ -179,6 +179,7 @@ struct UserPage {
     id: String,
     external_id: Option<String>,
     active: bool,
+    may_change: bool,
     account: accounts::Facts,
     created: Option<When>,
     modified: Option<When>,
@@ -224,6 +225,7 @@ pub(crate) async fn user(signed_in: SignedIn, Path(id): Path<String>, Query(aske
         shell: Shell::new(&signed_in, Section::Users, user.user_name),
         external_id: user.external_id,
         active: user.active == Some(true),
+        may_change: signed_in.role >= Role::Admin,
         account,
         created: When::of(user.created_at.as_ref(), now),
         modified: When::of(user.modified_at.as_ref(), now),

@@ -171,6 +171,22 @@ pub(super) fn told(kind: &str, delta: &Value) -> Told {
                 (added, removed) => format!("{} added and {} removed", members(added), grouped(removed as u64)),
             }
         }
+        "account.signed_in" => match delta["linked_by"].as_str() {
+            Some(_) => "Signed in for the first time by this account of the provider".to_owned(),
+            None => "Signed in".to_owned(),
+        },
+        "account.sign_in_refused" => "A sign-in was refused".to_owned(),
+        "account.unlinked" => "Forgotten as whom it signs in".to_owned(),
+        "account.invited" => "Told by mail where to set up the account".to_owned(),
+        "account.keys_set_up" => "Made its keys".to_owned(),
+        "account.keys_reset" => "Made new keys, since those before could not be used any more".to_owned(),
+        "account.unlock_refused" => "Too many guesses at the password".to_owned(),
+        "account.recovered" => "Opened with the emergency kit".to_owned(),
+        "account.password_changed" => "Changed the master password".to_owned(),
+        "account.confirmed" if delta["by_kit"] == true => {
+            "Confirmed: has the organization key, by the organization's kit".to_owned()
+        }
+        "account.confirmed" => "Confirmed: has the organization key".to_owned(),
         // Of a later version: its own name says most.
         other => other.to_owned(),
     };

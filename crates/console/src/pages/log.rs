@@ -282,11 +282,8 @@ async fn shown(signed_in: &SignedIn, asked: Asked, days: Option<String>, error: 
         to: None,
     });
     let (mut log, mut kept, mut counted) = (clients.log.clone(), clients.log.clone(), clients.log.clone());
-    let (listed, settings, counts) = tokio::join!(
-        log.list_requests(request),
-        kept.get_provisioning_log(settings),
-        counted.count_requests(counts)
-    );
+    let (listed, settings, counts) =
+        tokio::join!(log.list_requests(request), kept.get_provisioning_log(settings), counted.count_requests(counts));
     let (listed, settings, counts) = (listed.map_err(lost)?.into_inner(), settings?, counts?);
     let page = LogPage {
         shell: Shell::new(signed_in, Section::Log, "Provisioning log"),

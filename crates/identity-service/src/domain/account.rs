@@ -380,7 +380,7 @@ impl NotAdmitted {
             }
             Self::PinnedElsewhere => {
                 "This user signs in as another account of the identity provider. Sign in with that one, or ask an administrator \
-                 to have the user deleted and provisioned anew."
+                 to forget that one on the user's page in the console."
             }
             Self::NameTaken => {
                 "Another user of this organization has the name that you would get. Ask an administrator to provision you, or \

@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     AccountSignedIn,
     /// The provider named somebody who has no account.
     AccountSignInRefused,
+    /// Which account of the provider it signs in by was forgotten.
+    AccountUnlinked,
     /// A user was told by mail where to set up.
     AccountInvited,
     AccountKeysSetUp,
@@ -112,6 +114,7 @@ impl Kind {
             Self::OrganizationKeyRotated => "organization.key_rotated",
             Self::AccountSignedIn => "account.signed_in",
             Self::AccountSignInRefused => "account.sign_in_refused",
+            Self::AccountUnlinked => "account.unlinked",
             Self::AccountInvited => "account.invited",
             Self::AccountKeysSetUp => "account.keys_set_up",
             Self::AccountKeysReset => "account.keys_reset",

@@ -295,6 +295,8 @@ pub(crate) struct OrgKey {
     /// But for the first.
     pub(crate) link: Option<ChainLink>,
     pub(crate) kit: KitSeal,
+    /// What somebody has the kit by. Absent: it was made before that was kept.
+    pub(crate) kit_verifier: Option<[u8; 32]>,
     /// Since when somebody has it who should not.
     pub(crate) rotation_due: Option<Instant>,
 }

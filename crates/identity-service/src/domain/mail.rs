@@ -83,6 +83,8 @@ pub(crate) enum Notice {
         #[serde(default)]
         days: i64,
     },
+    /// A member has made its keys and waits for the organization key; told once a day, whoever else does.
+    MembersWaiting { user_name: String, day: String },
     /// A user may set its account up. For that user as it is called then; `hour`: it is told once in it.
     SetUpInvited { user: Uuid, user_name: String, url: String, hour: String },
 }
@@ -110,6 +112,7 @@ impl Notice {
             Self::ProvisioningFailing { since, days, .. } => {
                 format!("provisioning_failing:{}:{days}", since.split('T').next().unwrap_or_default())
             }
+            Self::MembersWaiting { day, .. } => format!("members_waiting:{day}"),
             Self::SetUpInvited { user, user_name, hour, .. } => format!("set_up_invited:{user}:{user_name}:{hour}"),
         }
     }
@@ -117,7 +120,10 @@ impl Notice {
     /// Whether it is for those alone who may act in the organization's console when it is sent.
     pub(crate) fn is_for_admins(&self) -> bool {
         match self {
-            Self::TokenExpiring { .. } | Self::HoldOpened { .. } | Self::ProvisioningFailing { .. } => true,
+            Self::TokenExpiring { .. }
+            | Self::HoldOpened { .. }
+            | Self::ProvisioningFailing { .. }
+            | Self::MembersWaiting { .. } => true,
             Self::SetUpInvited { .. } => false,
         }
     }
@@ -131,7 +137,7 @@ impl Notice {
                 *since = minute(since);
                 *until = minute(until);
             }
-            Self::SetUpInvited { .. } => {}
+            Self::SetUpInvited { .. } | Self::MembersWaiting { .. } => {}
         }
         plain
     }
@@ -139,6 +145,7 @@ impl Notice {
     /// In words.
     pub(crate) fn letter(&self, to: &Addressee<'_>) -> Letter {
         let Addressee { name, slug, console } = to;
+        let account = format!("{}/account", console.trim_end_matches("/console"));
         let (subject, text) = match &self.plain() {
             Self::TokenExpiring { token, description, expires, days } => (
                 format!("{name}: the SCIM token \"{description}\" expires within {}", days_of(*days)),
@@ -171,6 +178,17 @@ impl Notice {
                      The provisioning log says of each request why, and what to do:\n\n  {console}/log?outcome=problems\n\n\
                      by command: rollcall log list {slug} --outcome refused\n",
                     if *refused == 1 { "1 request was".to_owned() } else { format!("{refused} requests were") },
+                ),
+            ),
+            Self::MembersWaiting { user_name, .. } => (
+                format!("{name}: {user_name} waits to be confirmed"),
+                format!(
+                    "{user_name} has set up an account at {name} and waits for the organization key, perhaps others do, too. \
+                     Without it, what is encrypted for {name} stays closed to them.\n\n\
+                     Open your own account, compare the fingerprint phrase with the member, and confirm:\n\n  {account}\n\n\
+                     Who waits: {console}/accounts?state=accepted\n\
+                     by command: rollcall account list {slug} --state accepted\n\n\
+                     This comes once a day at the most.\n"
                 ),
             ),
             Self::SetUpInvited { user_name, url, .. } => (
@@ -246,7 +264,7 @@ pub(crate) fn shown_error(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn notices() -> [Notice; 4] {
+    fn notices() -> [Notice; 5] {
         let expires = "2027-01-31T00:00:00Z".to_owned();
         [
             Notice::TokenExpiring { token: Uuid::from_u128(1), description: "Okta".to_owned(), expires, days: 7 },
@@ -259,6 +277,7 @@ mod tests {
                 users: 40,
             },
             Notice::ProvisioningFailing { since: "2027-01-01T08:00:00Z".to_owned(), refused: 17, days: 0 },
+            Notice::MembersWaiting { user_name: "kit@x".to_owned(), day: "2027-01-01".to_owned() },
             Notice::SetUpInvited {
                 user: Uuid::from_u128(3),
                 user_name: "kit".to_owned(),
@@ -290,7 +309,7 @@ mod tests {
             let whose = letter.body.contains("acme") || !notice.is_for_admins();
             assert!(letter.body.contains(to.console) && whose, "{}", letter.body);
         }
-        let [expiring, held, failing, invited] =
+        let [expiring, held, failing, _, invited] =
             notices().map(|notice| notice.letter(&Addressee { name: "Acme", ..to }));
         assert_eq!(expiring.subject, "Acme: the SCIM token \"Okta\" expires within 7 days");
         assert!(expiring.body.contains("expires at 2027-01-31 00:00 UTC."), "{}", expiring.body);

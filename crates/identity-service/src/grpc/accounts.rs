@@ -110,6 +110,13 @@ impl AccountService for Accounts {
         reply(rotate_key(&self.0, request.into_inner()).await)
     }
 
+    async fn recover_organization_key(
+        &self,
+        request: Request<proto::RecoverOrganizationKeyRequest>,
+    ) -> Reply<proto::OrganizationKey> {
+        reply(recover_key(&self.0, request.into_inner()).await)
+    }
+
     async fn list_members_to_confirm(
         &self,
         request: Request<proto::ListMembersToConfirmRequest>,
@@ -151,6 +158,10 @@ impl AccountService for Accounts {
         request: Request<proto::SetAccountPolicyRequest>,
     ) -> Reply<proto::AccountPolicy> {
         reply(set_policy(&self.0, received(request)?).await)
+    }
+
+    async fn unlink_account(&self, request: Request<proto::UnlinkAccountRequest>) -> Reply<proto::Account> {
+        reply(unlink(&self.0, request.into_inner()).await)
     }
 
     async fn invite_to_set_up(
@@ -284,6 +295,7 @@ async fn create_key(
         kit_enc: exactly("kit_enc", &request.kit_enc)?,
         kit_ciphertext: exactly("kit_ciphertext", &request.kit_ciphertext)?,
         kit_signature: exactly("kit_signature", &request.kit_signature)?,
+        kit_verifier: Some(exactly("kit_sha256", &request.kit_sha256)?),
     };
     Ok(organization_key(core.org_key_create(shown, request.request_id, new).await?))
 }
@@ -301,12 +313,27 @@ async fn rotate_key(
     let new = NewOrgKey {
         grant: grant(request.grant.as_ref())?,
         link: Some((link.version, chain)),
-        kit_pub: if request.kit_pub.is_empty() { None } else { Some(exactly("kit_pub", &request.kit_pub)?) },
+        kit_pub: if_given("kit_pub", &request.kit_pub)?,
         kit_enc: exactly("kit_enc", &request.kit_enc)?,
         kit_ciphertext: exactly("kit_ciphertext", &request.kit_ciphertext)?,
         kit_signature: exactly("kit_signature", &request.kit_signature)?,
+        kit_verifier: if_given("kit_sha256", &request.kit_sha256)?,
     };
     Ok(organization_key(core.org_key_rotate(shown, request.request_id, new).await?))
+}
+
+async fn recover_key(
+    core: &Core,
+    request: proto::RecoverOrganizationKeyRequest,
+) -> Result<proto::OrganizationKey, Refusal> {
+    let shown = secret(&request.secret_sha256)?;
+    let proof = exactly("proof", &request.proof)?;
+    let grant = grant(request.grant.as_ref())?;
+    Ok(organization_key(core.org_key_recover(shown, request.request_id, proof, grant).await?))
+}
+
+fn if_given<const N: usize>(name: &str, bytes: &[u8]) -> Result<Option<[u8; N]>, Refusal> {
+    if bytes.is_empty() { Ok(None) } else { exactly(name, bytes).map(Some) }
 }
 
 async fn list_to_confirm(
@@ -406,6 +433,12 @@ async fn set_policy(core: &Core, request: proto::SetAccountPolicyRequest) -> Res
     let wanted =
         Policy { link, just_in_time: request.just_in_time, confirm_automatically: request.confirm_automatically };
     Ok(policy(org, core.account_policy_set(scope, wanted).await?))
+}
+
+async fn unlink(core: &Core, request: proto::UnlinkAccountRequest) -> Result<proto::Account, Refusal> {
+    let scope = scope(&request.organization_id, request.caller)?;
+    let org = scope.org;
+    Ok(account(org, core.account_unlink(scope, known_user(user_id(&request.user_id))?).await?))
 }
 
 async fn invite(core: &Core, request: proto::InviteToSetUpRequest) -> Result<proto::InviteToSetUpResponse, Refusal> {

@@ -11,6 +11,7 @@ use wire::{Reason, Refusal};
 use super::{
     Core,
     accounts::{member_scope, session_in, unlocked_in},
+    mails::mail_admins,
     org_keys::shown_org_key,
 };
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
             ShownOrgKey, Wrap, WrapKind, exactly, key_invalid, member, record,
         },
         list::Target,
+        mail::Notice,
         secret::Hash,
         unlock::{LOGIN_MICROS, With, unlock_failed},
     },
@@ -106,7 +108,7 @@ impl Core {
         let (session, now) = self.account_session(shown).await?;
         let (core, org, user) = (self.clone(), session.org, session.account.user);
         let record_id = RecordId(self.ids.next());
-        self.write(org, move |conn| {
+        let done = self.write(org, move |conn| {
             let session = session_in(conn, shown, now)?;
             let account = locked(conn, &session)?;
             if account.key == Some(new.key) {
@@ -149,9 +151,19 @@ impl Core {
             }
             let event = NewEvent { kind, subject: user.0, delta };
             core.record(conn, &member_scope(org, user, &request_id), now, &[event])?;
-            Ok((org, member_now(conn, &session)?))
-        })
-        .await
+            let member = member_now(conn, &session)?;
+            // Before there is a key nobody can confirm, and where pages confirm by themselves nobody has to.
+            let asked = core.mailer.is_on() && !account::account_policy(conn, org)?.confirm_automatically;
+            if asked && org_key::org_key_newest(conn, org)?.is_some() {
+                let day = now.to_string().chars().take(10).collect();
+                let notice = Notice::MembersWaiting { user_name: member.user_name.clone(), day };
+                mail_admins(conn, org, &core.ids, now, &notice)?;
+            }
+            Ok((org, member))
+        });
+        let done = done.await?;
+        self.mailer.poke();
+        Ok(done)
     }
 
     /// Counts as a guess, whether it is finished or not.

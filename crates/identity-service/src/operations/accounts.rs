@@ -185,7 +185,9 @@ impl Core {
             Some(_) => {}
         }
         let account = account::account_lock(conn, org, user)?;
-        if account.as_ref().and_then(|account| account.pin.as_ref()).is_some_and(|other| *other != pin) {
+        // The pin of a provider that the organization has left says nothing of the new one.
+        let pinned = account.as_ref().and_then(|account| account.pin.as_ref());
+        if pinned.is_some_and(|other| other.issuer == pin.issuer && *other != pin) {
             return Ok(Err((NotAdmitted::PinnedElsewhere, Some(user))));
         }
         if let Some(known) = known {
@@ -365,6 +367,25 @@ impl Core {
             let delta = json!({ "before": shown(&before), "after": shown(&after) });
             core.record(conn, &scope, now, &[NewEvent { kind: Kind::AccountPolicySet, subject: scope.org.0, delta }])?;
             Ok(after)
+        })
+        .await
+    }
+
+    /// The next sign-in finds the user by the claim again.
+    pub(crate) async fn account_unlink(&self, scope: Scope, user: UserId) -> Result<Member, Refusal> {
+        not_a_client(&scope.actor)?;
+        let (core, now) = (self.clone(), self.clock.now());
+        self.write(scope.org, move |conn| {
+            organization_of(conn, scope.org)?;
+            let org = scope.org;
+            let member = account::member_get(conn, org, user)?.ok_or_else(|| Refused::Refused(user_not_found()))?;
+            let pin = account::account_lock(conn, org, user)?.and_then(|account| account.pin);
+            let Some(pin) = pin else { return Ok(member) };
+            account::account_pin_set(conn, org, user, None)?;
+            account_session::account_sessions_end_of(conn, org, user, now)?;
+            let delta = json!({ "issuer": pin.issuer, "subject": pin.subject });
+            core.record(conn, &scope, now, &[NewEvent { kind: Kind::AccountUnlinked, subject: user.0, delta }])?;
+            Ok(member)
         })
         .await
     }

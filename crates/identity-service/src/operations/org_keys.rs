@@ -4,6 +4,7 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use ::store::{AnyConnection, Error, Instant};
+use account_keys::{RecoveryProof, RecoveryVerifier};
 use serde_json::json;
 use wire::{Reason, Refusal};
 
@@ -41,6 +42,8 @@ pub(crate) struct NewOrgKey {
     pub(crate) kit_enc: [u8; 32],
     pub(crate) kit_ciphertext: [u8; 48],
     pub(crate) kit_signature: [u8; 64],
+    /// With a new kit.
+    pub(crate) kit_verifier: Option<[u8; 32]>,
 }
 
 /// What came of a grant: who, and what was wrong.
@@ -71,8 +74,8 @@ impl Core {
             if org_key::org_key_newest(conn, org)?.is_some() {
                 return Err(Refused::Refused(has_one()));
             }
-            let kit_pub = new.kit_pub.unwrap_or_default();
-            let made = made(org, &new, (1, None), kit_pub, &key).map_err(Refused::Refused)?;
+            let kit = (new.kit_pub.unwrap_or_default(), new.kit_verifier);
+            let made = made(org, &new, (1, None), kit, &key).map_err(Refused::Refused)?;
             if !org_key::org_key_insert(conn, org, &made, now)? {
                 return Err(Refused::Refused(has_one()));
             }
@@ -112,8 +115,14 @@ impl Core {
             let Some(link) = link else {
                 return Err(Refused::Refused(wrong("The link is not of the next version. Begin again.")));
             };
-            let kit_pub = new.kit_pub.unwrap_or(newest.kit.kit_pub);
-            let made = made(org, &new, (version, Some(link)), kit_pub, &key).map_err(Refused::Refused)?;
+            let kit = match new.kit_pub.filter(|kit_pub| *kit_pub != newest.kit.kit_pub) {
+                Some(_) if new.kit_verifier.is_none() => {
+                    return Err(Refused::Refused(wrong("A new kit comes with the hash of its proof, kit_sha256.")));
+                }
+                Some(another) => (another, new.kit_verifier),
+                None => (newest.kit.kit_pub, newest.kit_verifier),
+            };
+            let made = made(org, &new, (version, Some(link)), kit, &key).map_err(Refused::Refused)?;
             if !org_key::org_key_insert(conn, org, &made, now)? {
                 return Err(contended());
             }
@@ -127,6 +136,47 @@ impl Core {
                 "was_due": newest.rotation_due.is_some(),
             });
             let event = NewEvent { kind: Kind::OrganizationKeyRotated, subject: org.0, delta };
+            core.record(conn, &member_scope(org, user, &request_id), now, &[event])?;
+            after(conn, shown, now)
+        })
+        .await
+    }
+
+    /// By who has opened the newest version with the organization's kit.
+    pub(crate) async fn org_key_recover(
+        &self,
+        shown: Hash,
+        request_id: String,
+        proof: [u8; 32],
+        grant: MemberGrant,
+    ) -> Result<ShownOrgKey, Refusal> {
+        let (session, now) = self.account_session(shown).await?;
+        let (core, org) = (self.clone(), session.org);
+        self.write(org, move |conn| {
+            let (account, key) = confirming(conn, shown, now)?;
+            let newest = org_key::org_key_newest(conn, org)?;
+            let newest = newest.ok_or_else(|| Refused::Refused(none_yet()))?;
+            let user = account.user;
+            if account.granted == newest.version {
+                return after(conn, shown, now);
+            }
+            let Some(verifier) = newest.kit_verifier else {
+                let message = "The organization's kit is from an earlier version of this server and cannot be shown to it. Have \
+                               a confirmed administrator make a new organization key, and a kit with it.";
+                return Err(Refused::Refused(account_state(message)));
+            };
+            if RecoveryVerifier(verifier).verify(&RecoveryProof(proof)).is_err() {
+                let message = "These words are of another kit than the organization's newest one. Look for a newer kit.";
+                return Err(Refused::Refused(Refusal::new(Reason::UnlockFailed, message)));
+            }
+            if grant.version != newest.version {
+                return Err(contended());
+            }
+            grant.check(org, &key, &key).map_err(Refused::Refused)?;
+            org_key::grant_set(conn, org, &grant, now)?;
+            account::account_granted(conn, org, user, newest.version, now)?;
+            let mut event = confirmed_event(user, &grant, user);
+            event.delta["by_kit"] = true.into();
             core.record(conn, &member_scope(org, user, &request_id), now, &[event])?;
             after(conn, shown, now)
         })
@@ -286,10 +336,10 @@ fn may_confirm(session: &AccountSession) -> Result<(), Refused> {
 /// The newest version, which this account has.
 fn newest_of(conn: &mut AnyConnection, org: OrgId, account: &Account) -> Result<OrgKey, Refused> {
     let newest = org_key::org_key_newest(conn, org)?;
-    let newest =
-        newest.ok_or_else(|| Refused::Refused(account_state("The organization has no key yet. Make it first.")))?;
+    let newest = newest.ok_or_else(|| Refused::Refused(none_yet()))?;
     if account.stage != Stage::Confirmed || account.granted != newest.version {
-        let message = "You have not got the newest organization key yourself. Another confirmed administrator has to confirm you.";
+        let message = "You have not got the newest organization key yourself. Another confirmed administrator has to confirm you, \
+                       or you open it with the organization's emergency kit.";
         return Err(Refused::Refused(not_confirming(message)));
     }
     Ok(newest)
@@ -300,7 +350,7 @@ fn made(
     org: OrgId,
     new: &NewOrgKey,
     (version, link): (u32, Option<ChainLink>),
-    kit_pub: [u8; 32],
+    (kit_pub, kit_verifier): ([u8; 32], Option<[u8; 32]>),
     key: &PublicKey,
 ) -> Result<OrgKey, Refusal> {
     if new.grant.version != version {
@@ -309,13 +359,17 @@ fn made(
     new.grant.check(org, key, key)?;
     let kit = KitSeal { kit_pub, enc: new.kit_enc, ciphertext: new.kit_ciphertext, signature: new.kit_signature };
     kit.check(org, version, key)?;
-    Ok(OrgKey { version, made_by: key.user, made_by_key: key.id, link, kit, rotation_due: None })
+    Ok(OrgKey { version, made_by: key.user, made_by_key: key.id, link, kit, kit_verifier, rotation_due: None })
 }
 
 /// As it stands after what was done.
 fn after(conn: &mut AnyConnection, shown: Hash, now: Instant) -> Result<ShownOrgKey, Refused> {
     let session = unlocked_in(conn, shown, now)?;
     Ok(shown_org_key(conn, session.org, &session)?)
+}
+
+fn none_yet() -> Refusal {
+    account_state("The organization has no key yet. Make it first.")
 }
 
 fn has_one() -> Refusal {

@@ -40,6 +40,8 @@ struct KeyRow {
     kit_ciphertext: Vec<u8>,
     #[diesel(sql_type = Binary)]
     kit_signature: Vec<u8>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    kit_verifier: Option<Vec<u8>>,
     #[diesel(sql_type = Nullable<InstantType>)]
     rotation_due: Option<Instant>,
 }
@@ -53,7 +55,7 @@ fn link(nonce: Option<&Vec<u8>>, ciphertext: Option<&Vec<u8>>) -> Result<Option<
 
 pub(crate) fn org_key_newest(conn: &mut AnyConnection, org: OrgId) -> Result<Option<OrgKey>, store::Error> {
     let text = "SELECT version, made_by, made_by_key, link_nonce, link_ciphertext, kit_pub, kit_enc, kit_ciphertext, \
-                kit_signature, rotation_due FROM org_key WHERE org = ? ORDER BY version DESC LIMIT 1";
+                kit_signature, kit_verifier, rotation_due FROM org_key WHERE org = ? ORDER BY version DESC LIMIT 1";
     let row: Option<KeyRow> = Statement::new(text, [Value::id(org)]).row(conn)?;
     let of = |row: KeyRow| {
         Ok(OrgKey {
@@ -67,6 +69,7 @@ pub(crate) fn org_key_newest(conn: &mut AnyConnection, org: OrgId) -> Result<Opt
                 ciphertext: exact(&row.kit_ciphertext)?,
                 signature: exact(&row.kit_signature)?,
             },
+            kit_verifier: row.kit_verifier.as_deref().map(exact).transpose()?,
             rotation_due: row.rotation_due,
         })
     };
@@ -81,7 +84,7 @@ pub(crate) fn org_key_insert(
     now: Instant,
 ) -> Result<bool, store::Error> {
     let text = "INSERT INTO org_key (org, version, made_by, made_by_key, link_nonce, link_ciphertext, kit_pub, kit_enc, \
-                kit_ciphertext, kit_signature, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+                kit_ciphertext, kit_signature, kit_verifier, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
                 ON CONFLICT (org, version) DO NOTHING";
     let values = [
         Value::id(org),
@@ -94,6 +97,7 @@ pub(crate) fn org_key_insert(
         Value::Bytes(new.kit.enc.to_vec()),
         Value::Bytes(new.kit.ciphertext.to_vec()),
         Value::Bytes(new.kit.signature.to_vec()),
+        Value::OptionalBytes(new.kit_verifier.map(Into::into)),
         Value::Instant(now),
     ];
     Ok(Statement::new(text, values).run(conn)? == 1)

@@ -60,6 +60,15 @@ impl World {
         counts.into_iter().map(|count| count.users).collect()
     }
 
+    async fn unlink(&self, org: &str, user: &str) -> Result<proto::Account, tonic::Status> {
+        let request = proto::UnlinkAccountRequest {
+            organization_id: org.to_owned(),
+            caller: administrator(),
+            user_id: user.to_owned(),
+        };
+        Ok(self.accounts.clone().unlink_account(request).await?.into_inner())
+    }
+
     pub(crate) async fn activate(&self, org: &str, user: &str, active: bool) {
         self.patch(org, user, vec![replace("active", &json!(active))]).await.expect("patched");
     }
@@ -103,12 +112,26 @@ async fn a_member_is_found_by_a_claim_once_and_by_its_subject_from_then_on() {
             proto::FinishAccountSignInRequest { issuer: "https://evil.example.com".to_owned(), ..named(&org, "KIT@x") };
         assert!(world.refused_sign_in(elsewhere).await.contains("another provider"));
 
-        let told = world.told_of(&org, "account.signed_in", 2).await;
+        // An administrator has it forgotten: found by the claim again.
+        let held = world.finish_account_sign_in(named(&org, "KIT@x")).await.expect("signed in");
+        world.unlink(&org, &user).await.expect("unlinked");
+        assert_eq!(reason(world.verified(&held).await), Reason::SessionInvalid);
+        assert_eq!(world.finish_account_sign_in(named(&org, "kit@x")).await.expect("signed in").user, user);
+        assert!(world.refused_sign_in(named(&org, "KIT@x")).await.contains("another account"));
+        let told = world.told_of(&org, "account.unlinked", 1).await;
+        assert_eq!((&*told[0].0, &told[0].2["subject"]), (&*user, &json!("KIT@x")));
+        // What another provider called it is no hindrance at the one that the organization has now.
+        world.provider(&org, "https://new.example.com", None).await.expect("provider");
+        let at_new =
+            proto::FinishAccountSignInRequest { issuer: "https://new.example.com".to_owned(), ..named(&org, "KIT@x") };
+        assert_eq!(world.finish_account_sign_in(at_new).await.expect("signed in").user, user);
+
+        let told = world.told_of(&org, "account.signed_in", 5).await;
         assert_eq!((&*told[0].0, &told[0].1["kind"], &told[0].1["user_id"]), (&*user, &json!("member"), &json!(user)));
         assert_eq!((&told[0].2["linked_by"], &told[1].2["linked_by"]), (&json!("email"), &Value::Null));
-        let refusals = world.told_of(&org, "account.sign_in_refused", 2).await;
+        let refusals = world.told_of(&org, "account.sign_in_refused", 3).await;
         let whys: Vec<&Value> = refusals.iter().map(|refusal| &refusal.2["why"]).collect();
-        assert_eq!(whys, [&json!("other_subject"), &json!("other_provider")]);
+        assert_eq!(whys, [&json!("other_subject"), &json!("other_provider"), &json!("other_subject")]);
         assert_eq!((&refusals[0].0, &refusals[1].0), (&user, &org));
         let stored = format!("{:?}", world.database.rows_of("account_session", &org).expect("rows"));
         assert!(!stored.contains("rc_account_"), "{stored}");

@@ -185,6 +185,7 @@ pub(crate) fn creation(
         kit_enc: sealed.enc.to_vec().into(),
         kit_ciphertext: sealed.ct.to_vec().into(),
         kit_signature: sealed.signature.to_vec().into(),
+        kit_sha256: kit.proof(uuid(&by.signed.org)).verifier().0.to_vec().into(),
     }
 }
 
@@ -211,6 +212,7 @@ pub(crate) fn rotation(
         kit_ciphertext: sealed.ct.to_vec().into(),
         kit_signature: sealed.signature.to_vec().into(),
         kit_pub: Vec::new().into(),
+        kit_sha256: Vec::new().into(),
     }
 }
 
@@ -449,6 +451,22 @@ impl World {
         request: proto::RotateOrganizationKeyRequest,
     ) -> Result<proto::OrganizationKey, Status> {
         Ok(self.accounts.clone().rotate_organization_key(request).await?.into_inner())
+    }
+
+    /// By the kit.
+    pub(crate) async fn recover_key(
+        &self,
+        by: &Ready,
+        kit: &OrganizationKitSecret,
+        grant: proto::Grant,
+    ) -> Result<proto::OrganizationKey, Status> {
+        let request = proto::RecoverOrganizationKeyRequest {
+            secret_sha256: by.signed.hash().into(),
+            request_id: "req-6".to_owned(),
+            proof: kit.proof(uuid(&by.signed.org)).0.to_vec().into(),
+            grant: Some(grant),
+        };
+        Ok(self.accounts.clone().recover_organization_key(request).await?.into_inner())
     }
 
     pub(crate) async fn to_confirm(

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 use tonic::Status;
-use wire::{Reason, identity as proto};
+use wire::{
+    Reason,
+    identity::{self as proto, AdminRole},
+};
 
 use crate::{
     accounts_client::{PASSWORD, named},
@@ -23,6 +26,17 @@ impl World {
         };
         let told = self.accounts.clone().invite_to_set_up(request).await?.into_inner();
         Ok((told.sent, told.left_out))
+    }
+
+    async fn confirms_automatically(&self, org: &str, confirm_automatically: bool) {
+        let request = proto::SetAccountPolicyRequest {
+            organization_id: org.to_owned(),
+            caller: administrator(),
+            link: proto::LinkClaim::Email.into(),
+            just_in_time: false,
+            confirm_automatically,
+        };
+        self.accounts.clone().set_account_policy(request).await.expect("set");
     }
 }
 
@@ -61,6 +75,34 @@ async fn who_has_not_finished_is_told_where_to_once_an_hour_and_without_a_secret
         }
         let many = vec![&kit_id; 101];
         assert_eq!(reason(world.told_to_set_up(&org, &many, PAGE).await), Reason::InvalidArgument);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn administrators_are_told_who_waits_once_a_day() {
+    on_both(async |world, server| {
+        let org = world.linked("acme").await;
+        let owner = world.ready_admin(&org, "ada@x", AdminRole::Owner).await;
+        world.ready(&org, "first@x").await;
+        world.mails_are(&[]).await;
+        world.confirmed(&owner, &[]).await;
+        world.ready(&org, "kit@x").await;
+        world.ready(&org, "ann@x").await;
+        world.mails_are(&["ada@x 1 1 "]).await;
+        let text = server.mails()[0].text.replace("=\r\n", "").replace("=3D", "=");
+        assert!(text.contains("Subject: acme: kit@x waits to be confirmed"), "{text}");
+        assert!(text.contains("/console/accounts?state=accepted") && text.contains("/account\r\n"), "{text}");
+        // Where pages confirm by themselves nobody has to.
+        world.later(24 * HOUR);
+        world.confirms_automatically(&org, true).await;
+        world.ready(&org, "bob@x").await;
+        world.confirms_automatically(&org, false).await;
+        world.ready(&org, "cy@x").await;
+        world.mails_are(&["ada@x 1 1 ", "ada@x 1 1 "]).await;
+        let told = server.mails();
+        assert!(told.iter().any(|mail| mail.text.contains("cy@x waits")), "the second day");
+        assert!(!told.iter().any(|mail| mail.text.contains("bob@x")));
     })
     .await;
 }

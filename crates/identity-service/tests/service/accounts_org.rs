@@ -292,6 +292,57 @@ async fn after_a_deletion_the_key_is_rotated_and_the_deleted_member_does_not_get
 }
 
 #[tokio::test]
+async fn the_kit_lets_an_administrator_in_where_nobody_is_left_who_confirms() {
+    on_both(async |world| {
+        let org = world.linked("acme").await;
+        let owner = world.ready_admin(&org, "ada@x", AdminRole::Owner).await;
+        let (key, kit) = world.confirmed(&owner, &[]).await;
+        let next = world.ready_admin(&org, "bob@x", AdminRole::Admin).await;
+        let member = world.ready(&org, "kit@x").await;
+        world.delete(&org, &owner.signed.user).await.expect("delete");
+
+        let shown = world.key_of(&next).await;
+        assert!(shown.grant.is_none() && opened_by_kit(&org, &kit, &shown) == key, "sealed to the kit, it is shown");
+        let own_grant = || granted(&next, &key, 1, &next.signed.user, &own(&next));
+        // Not by a member, not with another kit, not for somebody else or another version.
+        let of_member = granted(&member, &key, 1, &member.signed.user, &own(&member));
+        assert_eq!(reason(world.recover_key(&member, &kit, of_member).await), Reason::NotConfirming);
+        let other = account_keys::OrganizationKitSecret::generate(&mut fill);
+        assert_eq!(reason(world.recover_key(&next, &other, own_grant()).await), Reason::UnlockFailed);
+        let to_member = granted(&next, &key, 1, &member.signed.user, &own(&member));
+        assert_eq!(reason(world.recover_key(&next, &kit, to_member).await), Reason::KeyInvalid);
+        let later = granted(&next, &key, 2, &next.signed.user, &own(&next));
+        assert_eq!(reason(world.recover_key(&next, &kit, later).await), Reason::Contended);
+        assert_eq!(world.state(&org, &next.signed.user).await.0, AccountState::Accepted);
+
+        let recovered = world.recover_key(&next, &kit, own_grant()).await.expect("recovered");
+        assert!(opened(&next, &recovered).expect("opened") == key);
+        assert_eq!(world.state(&org, &next.signed.user).await.0, AccountState::Confirmed);
+        world.recover_key(&next, &kit, own_grant()).await.expect("again, nothing happens");
+        let told = world.told_of(&org, "account.confirmed", 2).await;
+        assert_eq!((told.len(), &*told[1].0, &told[1].2["by_kit"]), (2, &*next.signed.user, &json!(true)));
+
+        // A rotation keeps the kit, or comes with another one.
+        let second = OrganizationKey::generate(&mut fill);
+        world.rotate_key(rotation(&next, &second, &key, 2, &kit)).await.expect("rotated");
+        let third = OrganizationKey::generate(&mut fill);
+        let kit_pub = other.opening(org.parse().expect("an id")).public().to_vec();
+        let unproven = proto::RotateOrganizationKeyRequest {
+            kit_pub: kit_pub.into(),
+            ..rotation(&next, &third, &second, 3, &other)
+        };
+        assert_eq!(reason(world.rotate_key(unproven.clone()).await), Reason::KeyInvalid);
+        let kit_sha256 = other.proof(org.parse().expect("an id")).verifier().0.to_vec().into();
+        world.rotate_key(proto::RotateOrganizationKeyRequest { kit_sha256, ..unproven }).await.expect("rotated");
+        let last = world.ready_admin(&org, "cleo@x", AdminRole::Owner).await;
+        let own_grant = || granted(&last, &third, 3, &last.signed.user, &own(&last));
+        assert_eq!(reason(world.recover_key(&last, &kit, own_grant()).await), Reason::UnlockFailed, "the old one");
+        world.recover_key(&last, &other, own_grant()).await.expect("recovered");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn members_to_confirm_come_in_pages() {
     on_both(async |world| {
         let org = world.linked("acme").await;

@@ -25,7 +25,7 @@ pub(crate) const TABLES: [&str; 13] = [
 
 /// Each column with bytes, but for ids: public keys, signatures, ciphertext, hashes of secrets, and what OPAQUE stores. With its
 /// length.
-const BYTES: [(&str, &str, usize); 22] = [
+const BYTES: [(&str, &str, usize); 23] = [
     ("account_key", "challenge", 32),
     ("account_key", "enc_pub", 32),
     ("account_key", "possession", 64),
@@ -42,6 +42,7 @@ const BYTES: [(&str, &str, usize); 22] = [
     ("org_key", "kit_enc", 32),
     ("org_key", "kit_pub", 32),
     ("org_key", "kit_signature", 64),
+    ("org_key", "kit_verifier", 32),
     ("org_key", "link_ciphertext", 48),
     ("org_key", "link_nonce", 12),
     ("org_key_grant", "ciphertext", 48),
@@ -60,7 +61,7 @@ const TEXTS: [(&str, &str); 5] = [
 ];
 
 /// Each field with bytes of the messages of AccountService.
-const FIELDS: [&str; 51] = [
+const FIELDS: [&str; 55] = [
     "AccountKey.enc_pub",
     "AccountKey.sig_pub",
     "AccountSessionRequest.secret_sha256",
@@ -80,6 +81,7 @@ const FIELDS: [&str; 51] = [
     "CreateOrganizationKeyRequest.kit_ciphertext",
     "CreateOrganizationKeyRequest.kit_enc",
     "CreateOrganizationKeyRequest.kit_pub",
+    "CreateOrganizationKeyRequest.kit_sha256",
     "CreateOrganizationKeyRequest.kit_signature",
     "CreateOrganizationKeyRequest.secret_sha256",
     "FinishKeySetUpRequest.enc_pub",
@@ -103,9 +105,12 @@ const FIELDS: [&str; 51] = [
     "OrganizationKey.kit_signature",
     "RecoverAccountRequest.proof",
     "RecoverAccountRequest.secret_sha256",
+    "RecoverOrganizationKeyRequest.proof",
+    "RecoverOrganizationKeyRequest.secret_sha256",
     "RotateOrganizationKeyRequest.kit_ciphertext",
     "RotateOrganizationKeyRequest.kit_enc",
     "RotateOrganizationKeyRequest.kit_pub",
+    "RotateOrganizationKeyRequest.kit_sha256",
     "RotateOrganizationKeyRequest.kit_signature",
     "RotateOrganizationKeyRequest.secret_sha256",
     "UnconfirmedMember.challenge",

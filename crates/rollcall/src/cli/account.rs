@@ -63,6 +63,22 @@ pub(crate) enum AccountCommand {
         #[arg(long, env = "ROLLCALL_CONFIRM_AUTOMATICALLY", value_name = "true|false")]
         confirm_automatically: Option<bool>,
     },
+    /// Forgets as which account of the identity provider a user signs in; keys stay, sessions end
+    ///
+    /// The next sign-in finds the user anew, by what `rollcall account policy` says. For users whose account at the
+    /// provider was made anew. After the organization has changed its provider nothing is to be done.
+    Unlink {
+        /// Slug or id
+        org: String,
+        /// The user's id
+        user: String,
+    },
+    /// Adds a key to the OPAQUE key file, for the passwords that are set from now on
+    ///
+    /// Run it where identity-service runs, as the user that it runs as. Nothing has to be restarted. Replicas need the
+    /// same file at once: copy it to them before members set passwords. Keys stay in the file for as long as a password
+    /// was set with them.
+    NewOpaqueKey,
     /// Tells users by mail where to finish set-up; the mail has no secret
     Invite {
         /// Slug or id

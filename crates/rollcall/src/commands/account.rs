@@ -5,7 +5,7 @@ use wire::{
     Transport,
     identity::{
         Account, AccountPolicy, AccountState, CountAccountsRequest, GetAccountPolicyRequest, GetAccountRequest,
-        InviteToSetUpRequest, LinkClaim, ListAccountsRequest, SetAccountPolicyRequest,
+        InviteToSetUpRequest, LinkClaim, ListAccountsRequest, SetAccountPolicyRequest, UnlinkAccountRequest,
         account_service_client::AccountServiceClient,
     },
 };
@@ -14,7 +14,7 @@ use super::{caller, instant, organization, refused};
 use crate::{
     cli::{AccountCommand, AccountLink, AccountStateName},
     connect::Connection,
-    output,
+    opaque, output,
     settings::Settings,
 };
 
@@ -33,7 +33,11 @@ async fn answer(connection: &mut Connection<'_>, command: AccountCommand) -> any
     let (AccountCommand::List { org, .. }
     | AccountCommand::Show { org, .. }
     | AccountCommand::Policy { org, .. }
-    | AccountCommand::Invite { org, .. }) = &command;
+    | AccountCommand::Unlink { org, .. }
+    | AccountCommand::Invite { org, .. }) = &command
+    else {
+        return new_opaque_key(connection.settings);
+    };
     let settings = connection.settings;
     let mut organizations = connection.organizations(false).await?;
     let organization = organization(settings, &mut organizations, org).await?;
@@ -63,6 +67,12 @@ async fn answer(connection: &mut Connection<'_>, command: AccountCommand) -> any
             let set = client.set_account_policy(request).await.map_err(|status| refused(&status))?.into_inner();
             Ok((policy_json(&set), policy_text(&set)))
         }
+        AccountCommand::Unlink { user, .. } => {
+            let request = UnlinkAccountRequest { organization_id: organization.id, caller: caller()?, user_id: user };
+            let account = client.unlink_account(request).await.map_err(|status| refused(&status))?.into_inner();
+            let text = format!("The next sign-in finds {} anew, and its sessions have ended.", account.user_name);
+            Ok((account_json(&account), text))
+        }
         AccountCommand::Invite { users, .. } => {
             let url = match connection.public_url() {
                 Some(url) => format!("{url}/account/sign-in?organization={}", organization.slug),
@@ -82,7 +92,18 @@ async fn answer(connection: &mut Connection<'_>, command: AccountCommand) -> any
             }
             Ok((json!({ "sent": told.sent, "left_out": told.left_out }), text))
         }
+        AccountCommand::NewOpaqueKey => new_opaque_key(settings),
     }
+}
+
+fn new_opaque_key(settings: &Settings) -> anyhow::Result<(Value, String)> {
+    let (path, keys) = opaque::add(settings)?;
+    let text = format!(
+        "{} has {keys} keys now. Passwords that are set from now on are checked with the newest; the others stay for those \
+         of before. Give the file to all replicas of identity-service, and keep a copy where the database is not.",
+        path.display()
+    );
+    Ok((json!({ "file": path, "keys": keys }), text))
 }
 
 async fn list(

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use wire::{
     Transport,
     identity::{
-        Event, GetRequestRequest, GetRequestResponse, ListRequestsRequest, LoggedRequest, Organization,
-        Outcome as Happened, RequestEvents, SetProvisioningLogRequest,
+        CountRequestsRequest, Event, GetRequestRequest, GetRequestResponse, ListRequestsRequest, LoggedRequest,
+        Organization, Outcome as Happened, RequestEvents, SetProvisioningLogRequest,
         provisioning_log_service_client::ProvisioningLogServiceClient,
     },
 };
@@ -54,6 +54,15 @@ async fn answer(
     match command {
         LogCommand::List { outcome, subject, user, group, words, from, to, limit, .. } => {
             let at = |moment: Moment| wire::to_timestamp(moment.before(now()).as_microsecond());
+            let day_ago = Moment::Ago(jiff::SignedDuration::from_hours(24));
+            let counted = CountRequestsRequest {
+                organization_id: organization_id.clone(),
+                from: Some(at(from.unwrap_or(day_ago))),
+                to: to.map(at),
+            };
+            let counts = client.count_requests(counted).await.map_err(|status| refused(&status))?.into_inner().counts;
+            let left_out = counts.iter().map(|hour| hour.left_out).sum();
+            let since = if from.is_some() { "in that time" } else { "in the last 24 hours" };
             let request = ListRequestsRequest {
                 organization_id,
                 caller: caller()?,
@@ -67,7 +76,7 @@ async fn answer(
                 ..ListRequestsRequest::default()
             };
             let found = first(client, request, limit.get() as usize).await?;
-            Ok(Some(list(settings, &slug, &found)))
+            Ok(Some(list(settings, &slug, &found, (left_out, since))))
         }
         LogCommand::Show { id, .. } => {
             let request = GetRequestRequest { organization_id, caller: caller()?, id: id.to_string() };
@@ -154,10 +163,14 @@ fn write(requests: &[LoggedRequest], events: &[RequestEvents]) -> io::Result<()>
     out.flush()
 }
 
-fn list(settings: &Settings, slug: &str, found: &[LoggedRequest]) -> (Value, String) {
-    let json = json!({ "requests": found.iter().map(request_json).collect::<Vec<_>>() });
+fn list(settings: &Settings, slug: &str, found: &[LoggedRequest], (left_out, since): (u64, &str)) -> (Value, String) {
+    let json = json!({ "requests": found.iter().map(request_json).collect::<Vec<_>>(), "left_out": left_out });
+    let more = match left_out {
+        0 => String::new(),
+        n => format!("\n{n} requests {since} are counted and not listed: there were too many at once."),
+    };
     if found.is_empty() {
-        return (json, format!("There is no such request in the log of {slug}"));
+        return (json, format!("There is no such request in the log of {slug}{more}"));
     }
     let row = |request: &LoggedRequest| {
         vec![
@@ -177,7 +190,7 @@ fn list(settings: &Settings, slug: &str, found: &[LoggedRequest]) -> (Value, Str
     let rows: Vec<Vec<String>> = found.iter().map(row).collect();
     let table = output::table(&["WHEN", "ID", "OUTCOME", "STATUS", "REQUEST", "ABOUT", "WHY"], &rows);
     let show = settings.command(&format!("log show {slug} ID"));
-    (json, format!("{table}Show one: {show}"))
+    (json, format!("{table}Show one: {show}{more}"))
 }
 
 fn show(shown: &GetRequestResponse) -> (Value, String) {

@@ -526,17 +526,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    fn what_is_not_there_at_all_is_refused_and_has_not_failed() {
-        for (status, of_it) in [
-            (StatusCode::NOT_IMPLEMENTED, Outcome::Refused),
-            (StatusCode::CONFLICT, Outcome::Refused),
-            (StatusCode::INTERNAL_SERVER_ERROR, Outcome::Failed),
-            (StatusCode::SERVICE_UNAVAILABLE, Outcome::Failed),
-            (StatusCode::OK, Outcome::Read),
-        ] {
-            assert_eq!(outcome(&Method::GET, "/scim/v2/Me", status, false), of_it, "{status}");
-        }
-    }
 }

@@ -580,6 +580,15 @@ fn cases() -> Vec<(&'static str, Case)> {
             };
             vec![call!(server.accounts, list_accounts, request)]
         }),
+        ("UnlinkAccount", |server, ours, of| {
+            [of.user_id(), of.former.clone()]
+                .map(|user_id| {
+                    let (organization_id, caller) = (ours.organization.clone(), administrator());
+                    let request = proto::UnlinkAccountRequest { organization_id, caller, user_id };
+                    call!(server.accounts, unlink_account, request)
+                })
+                .into()
+        }),
         ("InviteToSetUp", |server, ours, of| {
             let request = proto::InviteToSetUpRequest {
                 organization_id: ours.organization.clone(),

@@ -2235,6 +2235,9 @@ pub struct CreateOrganizationKeyRequest {
     /// By who makes the key, 64 bytes.
     #[prost(bytes = "bytes", tag = "7")]
     pub kit_signature: ::prost::bytes::Bytes,
+    /// SHA-256 of the proof of having the kit, 32 bytes.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub kit_sha256: ::prost::bytes::Bytes,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateOrganizationKeyRequest {
@@ -2256,6 +2259,22 @@ pub struct RotateOrganizationKeyRequest {
     /// Of a new organization kit; empty: that of the version before.
     #[prost(bytes = "bytes", tag = "8")]
     pub kit_pub: ::prost::bytes::Bytes,
+    /// With a new kit: SHA-256 of the proof of having it, 32 bytes.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub kit_sha256: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecoverOrganizationKeyRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// 32 bytes.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub proof: ::prost::bytes::Bytes,
+    /// Of the newest version, to oneself, by oneself.
+    #[prost(message, optional, tag = "4")]
+    pub grant: ::core::option::Option<Grant>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListMembersToConfirmRequest {
@@ -2410,6 +2429,15 @@ pub struct SetAccountPolicyRequest {
     pub just_in_time: bool,
     #[prost(bool, tag = "5")]
     pub confirm_automatically: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnlinkAccountRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, tag = "3")]
+    pub user_id: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InviteToSetUpRequest {
@@ -2992,6 +3020,38 @@ pub mod account_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// A grant to oneself, by who has opened the newest version with the organization's kit: where no administrator
+        /// is left who has it. Confirmed from then on. UNLOCK_FAILED if the proof is of another kit; ACCOUNT_STATE where
+        /// there is no key, or its kit can prove nothing.
+        pub async fn recover_organization_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecoverOrganizationKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OrganizationKey>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/RecoverOrganizationKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "RecoverOrganizationKey",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Who waits for a grant of the newest version: accepted members, and confirmed
         /// ones after a rotation. By key id, 100 at most.
         pub async fn list_members_to_confirm(
@@ -3191,6 +3251,34 @@ pub mod account_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Issuer and subject are forgotten, and the account's sessions end: the next sign-in finds the user by the claim
+        /// again. Keys stay. USER_NOT_FOUND. Nothing happens to who never signed in.
+        pub async fn unlink_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UnlinkAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/UnlinkAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "UnlinkAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Mail to users who have not finished set-up, up to 100; MAIL_OFF where none is sent.
         /// What was sent before to another address or user name is of no use: it holds no
         /// secret.
@@ -3334,6 +3422,13 @@ pub mod account_service_server {
             &self,
             request: tonic::Request<super::RotateOrganizationKeyRequest>,
         ) -> std::result::Result<tonic::Response<super::OrganizationKey>, tonic::Status>;
+        /// A grant to oneself, by who has opened the newest version with the organization's kit: where no administrator
+        /// is left who has it. Confirmed from then on. UNLOCK_FAILED if the proof is of another kit; ACCOUNT_STATE where
+        /// there is no key, or its kit can prove nothing.
+        async fn recover_organization_key(
+            &self,
+            request: tonic::Request<super::RecoverOrganizationKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::OrganizationKey>, tonic::Status>;
         /// Who waits for a grant of the newest version: accepted members, and confirmed
         /// ones after a rotation. By key id, 100 at most.
         async fn list_members_to_confirm(
@@ -3382,6 +3477,12 @@ pub mod account_service_server {
             &self,
             request: tonic::Request<super::SetAccountPolicyRequest>,
         ) -> std::result::Result<tonic::Response<super::AccountPolicy>, tonic::Status>;
+        /// Issuer and subject are forgotten, and the account's sessions end: the next sign-in finds the user by the claim
+        /// again. Keys stay. USER_NOT_FOUND. Nothing happens to who never signed in.
+        async fn unlink_account(
+            &self,
+            request: tonic::Request<super::UnlinkAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::Account>, tonic::Status>;
         /// Mail to users who have not finished set-up, up to 100; MAIL_OFF where none is sent.
         /// What was sent before to another address or user name is of no use: it holds no
         /// secret.
@@ -4093,6 +4194,55 @@ pub mod account_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/rollcall.identity.v1.AccountService/RecoverOrganizationKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecoverOrganizationKeySvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::RecoverOrganizationKeyRequest>
+                    for RecoverOrganizationKeySvc<T> {
+                        type Response = super::OrganizationKey;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecoverOrganizationKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::recover_organization_key(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecoverOrganizationKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/rollcall.identity.v1.AccountService/ListMembersToConfirm" => {
                     #[allow(non_camel_case_types)]
                     struct ListMembersToConfirmSvc<T: AccountService>(pub Arc<T>);
@@ -4400,6 +4550,51 @@ pub mod account_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SetAccountPolicySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/UnlinkAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct UnlinkAccountSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::UnlinkAccountRequest>
+                    for UnlinkAccountSvc<T> {
+                        type Response = super::Account;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UnlinkAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::unlink_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UnlinkAccountSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

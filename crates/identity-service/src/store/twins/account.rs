@@ -277,7 +277,15 @@ fn of_the_organization(conn: &mut AnyConnection) -> Result<(), store::Error> {
     assert_eq!(org_key::chain(conn, OURS, 9)?, [], "theirs");
     assert!(org_key::grant_newest(conn, OURS, member())?.is_none(), "one of theirs");
     let kit = KitSeal { kit_pub: [2; 32], enc: [2; 32], ciphertext: [2; 48], signature: [2; 64] };
-    let first = OrgKey { version: 1, made_by: member(), made_by_key: KEY, link: None, kit, rotation_due: None };
+    let first = OrgKey {
+        version: 1,
+        made_by: member(),
+        made_by_key: KEY,
+        link: None,
+        kit,
+        kit_verifier: Some([2; 32]),
+        rotation_due: None,
+    };
     assert!(org_key::org_key_insert(conn, OURS, &first, NOW)?);
     let waiting = org_key::waiting(conn, OURS, 1, KeyId(Uuid::nil()), 9)?;
     assert_eq!(waiting.iter().map(|waiting| waiting.user).collect::<Vec<_>>(), [member()]);
