@@ -356,8 +356,12 @@ try {
   await owner.page.getByLabel("E-mail address").fill("next@acme.example");
   await owner.page.getByRole("radio", { name: /^admin/ }).check();
   await owner.page.locator("#create-invite").click();
+  const invite = await owner.page.locator("#secret").inputValue();
   await provision("next@acme.example");
   const next = await person(browser);
+  await next.goto(invite);
+  await next.page.getByRole("button").last().click();
+  await next.page.waitForURL(at("/console"));
   await next.goto(at("/console/sign-in/start?organization=" + settings.slug));
   await atProvider(next, "next@acme.example");
   await next.page.waitForURL(at("/console"));
