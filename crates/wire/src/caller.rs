@@ -8,12 +8,12 @@ use crate::{
     Reason, Refusal,
     common::{Caller, InternalService, caller::Kind},
     identity::{
-        AddSchemaRequest, ApproveHoldRequest, CreateAdminInviteRequest, CreateGroupRequest, CreateOrganizationRequest,
+        AddSchemaRequest, ApproveHoldRequest, CreateAdminInviteRequest, CreateConfirmAgentRequest, CreateGroupRequest, CreateOrganizationRequest,
         CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetRequestRequest, GetUserRequest,
         InviteToSetUpRequest, ListDeletedUsersRequest, ListGroupsOfUserRequest, ListGroupsRequest, ListHoldsRequest,
         ListMembersRequest, ListRequestsRequest, ListResourcesRequest, ListUsersRequest, LookUpUsersRequest,
         PatchGroupRequest, PatchUserRequest, RemoveAdminRequest, RemoveSignInProviderRequest, ReplaceGroupRequest,
-        ReplaceUserRequest, RestoreHoldRequest, RestoreUserRequest, RevokeSessionRequest, SetAccountPolicyRequest,
+        ReplaceUserRequest, RestoreHoldRequest, RestoreUserRequest, RevokeConfirmAgentRequest, RevokeSessionRequest, SetAccountPolicyRequest,
         SetAdminRoleRequest, SetDeletionPolicyRequest, SetPlanRequest, SetProvisioningLogRequest,
         SetRequestLimitRequest, SetScimEnabledRequest, SetSignInProviderRequest,
     },
@@ -59,7 +59,7 @@ called! {
     ListDeletedUsersRequest RestoreUserRequest SetDeletionPolicyRequest
     ApproveHoldRequest ListHoldsRequest RestoreHoldRequest
     GetRequestRequest ListRequestsRequest SetProvisioningLogRequest
-    InviteToSetUpRequest SetAccountPolicyRequest
+    CreateConfirmAgentRequest InviteToSetUpRequest RevokeConfirmAgentRequest SetAccountPolicyRequest
     CreateAdminInviteRequest RemoveAdminRequest RemoveSignInProviderRequest RevokeSessionRequest SetAdminRoleRequest
     SetSignInProviderRequest
     CreateScimTokenRequest CreateServiceCredentialRequest RetireScimTokenRequest RetireServiceSecretRequest
