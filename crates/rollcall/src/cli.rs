@@ -1,6 +1,7 @@
 //! The command line: its words, their environment variables and their help.
 
 mod account;
+mod confirm_agent;
 mod log;
 mod schema;
 
@@ -14,7 +15,8 @@ use clap::{
 use ipnet::IpNet;
 
 pub(crate) use self::{
-    account::{AccountCommand, AccountLink, AccountStateName},
+    account::{AccountCommand, AccountLink, AccountStateName, AgentCommand},
+    confirm_agent::ConfirmAgentCommand,
     log::{LogCommand, Moment, Outcome},
     schema::{ResourceType, SchemaCommand},
 };
@@ -266,6 +268,9 @@ pub(crate) enum Command {
     /// Accounts of an organization's users: who has finished set-up, and how accounts come to be
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Confirms members of an organization, on a machine of the organization's own: the agent itself
+    #[command(subcommand)]
+    ConfirmAgent(ConfirmAgentCommand),
     /// Deleted users of an organization, and their way back
     #[command(subcommand)]
     User(UserCommand),
