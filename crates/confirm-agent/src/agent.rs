@@ -1,19 +1,17 @@
 //! Enrolling, and the loop: look, decide, grant.
 
-use std::{
-    collections::HashSet,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::HashSet, path::PathBuf, time::Duration};
 
-use account_keys::{AccountKey, AccountSecret, Fill, Member, MemberKeys, OrganizationKey, Possession, fingerprint};
+use account_keys::{AccountKey, AccountSecret, Fill, Member, OrganizationKey, Possession, fingerprint};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     Error, Line, Result,
     confirm::{Candidate, Granted, Holder, KitGranted, Known, Left, Own},
-    messages::{self, Bytes, Confirm, Confirmed, Enroll, Itself, ListMembers, Members, NewGrant, NewKit, Nothing, Rotate},
+    messages::{
+        self, Bytes, Confirm, Confirmed, Enroll, Itself, ListMembers, Members, NewGrant, NewKit, Nothing, Rotate,
+    },
     server::{Server, address},
     state::{State, credential},
 };
@@ -111,7 +109,10 @@ pub async fn enroll(options: &Enrolling, random: &mut (dyn FnMut(&mut [u8]) + Se
         public_keys: own.keys.public().into(),
         possession: Bytes(Possession::make(&own.key, &own.keys, &me.challenge.0).0),
     };
-    let _: Itself = server.call("enroll", &enroll).await?;
+    let answer: Itself = server.call("enroll", &enroll).await?;
+    if answer.key.map(|key| key.public_keys) != Some(enroll.public_keys) {
+        return Err(Error::Distrusted("the server says that it has other keys of this agent than were sent".to_owned()));
+    }
     Ok(enrolled(&state, &own, &options.state))
 }
 
@@ -127,10 +128,8 @@ pub fn show(state: &std::path::Path) -> Result<Line> {
 fn enrolled(state: &State, own: &Own, path: &std::path::Path) -> Line {
     let phrase = phrase_of(own, &own.holder());
     let granters: Vec<String> = state.granters.iter().map(|pinned| phrase_of(own, &Holder::from(*pinned))).collect();
-    let mut text = format!(
-        "The agent {} of {} has keys.\nFingerprint phrase: {phrase}\n",
-        state.name, state.organization
-    );
+    let mut text =
+        format!("The agent {} of {} has keys.\nFingerprint phrase: {phrase}\n", state.name, state.organization);
     if granters.is_empty() {
         text += "Next: a confirmed administrator opens the account page, compares this phrase with the one shown there, and confirms the \
                  agent. Then run: rollcall confirm-agent run --state ";
@@ -285,8 +284,11 @@ impl Looking<'_> {
             self.state.newest = *version;
             self.state.save(&self.options.state)?;
             let compared = self.options.granter_phrase.is_some();
-            let advice =
-                if compared { "" } else { " Compare it with that administrator's account page: from now on these keys are believed." };
+            let advice = if compared {
+                ""
+            } else {
+                " Compare it with that administrator's account page: from now on these keys are believed."
+            };
             let text = format!(
                 "Version {version} of the organization key was given by the administrator with the phrase: {phrase}.{advice}"
             );
@@ -359,7 +361,8 @@ impl Looking<'_> {
         }
         self.state.newest = made.version;
         self.state.save(&self.options.state)?;
-        let text = format!("Made version {} of the organization key: somebody who had the one before is gone.", made.version);
+        let text =
+            format!("Made version {} of the organization key: somebody who had the one before is gone.", made.version);
         self.once(say, "rotated", text, json!({ "version": made.version }));
         Ok(Some((made.version, made.key)))
     }
@@ -371,8 +374,7 @@ impl Looking<'_> {
         say: &mut Say<'_>,
     ) -> Result<()> {
         let waiting = self.members(false).await?;
-        let had: HashSet<Uuid> =
-            waiting.iter().filter(|one| one.was_confirmed).map(|one| one.holder.key_id).collect();
+        let had: HashSet<Uuid> = waiting.iter().filter(|one| one.was_confirmed).map(|one| one.holder.key_id).collect();
         let known = match &self.known {
             Some((known, asked_for)) if had.is_subset(asked_for) => known.clone(),
             _ if had.is_empty() => self.known(&[]),

@@ -188,7 +188,9 @@ impl Own {
         }
         let gets_it = |candidate: &&Candidate| candidate.administrator && self.decide(candidate, known, &[]).is_ok();
         if !all.iter().any(|candidate| gets_it(&candidate)) {
-            return Err("it could give the new key to no administrator: none got the present one from somebody whom it knows");
+            return Err(
+                "it could give the new key to no administrator: none got the present one from somebody whom it knows",
+            );
         }
         Ok(())
     }

@@ -46,7 +46,8 @@ impl Server {
             Some(file) => HttpsConnectorBuilder::new().with_tls_config(of_ca(file)?),
         };
         // Plain only towards this machine, see `address`.
-        let client = Client::builder(TokioExecutor::new()).build(tls.https_or_http().enable_http1().wrap_connector(tcp));
+        let client =
+            Client::builder(TokioExecutor::new()).build(tls.https_or_http().enable_http1().wrap_connector(tcp));
         let header = Zeroizing::new(format!("Bearer {}", **credential));
         let mut bearer = HeaderValue::from_str(&header)
             .map_err(|_| Error::Usage("the credential has characters that no credential has".to_owned()))?;
@@ -67,7 +68,7 @@ impl Server {
             let answer = self.client.request(request).await.map_err(|error| unreachable(&cause(&error)))?;
             let (parts, body) = answer.into_parts();
             let body = Limited::new(body, LARGEST).collect().await;
-            Ok((parts.status, body.map_err(|_| unreachable("broke off in its answer"))?.to_bytes()))
+            Ok::<_, Error>((parts.status, body.map_err(|_| unreachable("broke off in its answer"))?.to_bytes()))
         };
         let done = tokio::time::timeout(PATIENCE, work).await;
         let (status, body) = done.map_err(|_| unreachable("does not answer within 20 seconds"))??;
@@ -80,7 +81,8 @@ impl Server {
 
 fn answered<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T> {
     let not_ours = || {
-        let what = format!("gives an answer ({status}) that is not Rollcall's. Is its URL right, and is it of this release?");
+        let what =
+            format!("gives an answer ({status}) that is not Rollcall's. Is its URL right, and is it of this release?");
         Error::Unreachable(what)
     };
     if status.is_success() {
@@ -103,7 +105,8 @@ fn cause(error: &dyn std::error::Error) -> String {
 /// Without a slash at its end. What is sent there names the agent, so it is https, or on this machine.
 pub(crate) fn address(url: &str) -> Result<String> {
     let wrong = || {
-        let why = format!("{url} is not the address of a Rollcall server: give https://HOST, as in the links that it makes");
+        let why =
+            format!("{url} is not the address of a Rollcall server: give https://HOST, as in the links that it makes");
         Error::Usage(why)
     };
     let trimmed = url.trim_end_matches('/');
@@ -141,7 +144,8 @@ mod tests {
 
     #[test]
     fn what_is_sent_goes_over_tls_or_stays_on_this_machine() {
-        for good in ["https://scim.example.com/", "https://example.com/rollcall", "http://127.0.0.1:8080", "http://[::1]:1"]
+        for good in
+            ["https://scim.example.com/", "https://example.com/rollcall", "http://127.0.0.1:8080", "http://[::1]:1"]
         {
             assert!(address(good).is_ok_and(|url| !url.ends_with('/')), "{good}");
         }

@@ -33,6 +33,7 @@ pub(crate) struct State {
     pub(crate) name: String,
     key_id: Uuid,
     key_version: u32,
+    #[serde(with = "wiped")]
     pub(crate) credential: Zeroizing<String>,
     account_secret: Bytes<32>,
     /// Those from whom it takes the organization key.
@@ -41,6 +42,20 @@ pub(crate) struct State {
     /// The newest version of the organization key that it has seen; the server goes back to none before.
     #[serde(default)]
     pub(crate) newest: u32,
+}
+
+/// Text that is wiped when it is dropped.
+mod wiped {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(text: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(deserializer).map(Zeroizing::new)
+    }
 }
 
 /// Somebody whose keys are believed.
@@ -100,7 +115,8 @@ impl State {
         let text = private(WHAT, path)?;
         let state: Self = serde_json::from_str(&text).map_err(|_| {
             // Not serde's words: they may have a piece of the secret in them.
-            let why = "it is not what an agent wrote, or was damaged. Restore it, or revoke the agent and create a new one";
+            let why =
+                "it is not what an agent wrote, or was damaged. Restore it, or revoke the agent and create a new one";
             wrong(WHAT, path, why)
         })?;
         if state.form != 1 {
@@ -115,7 +131,8 @@ impl State {
         let mut unfinished: PathBuf = path.to_owned();
         unfinished.as_mut_os_string().push(format!(".{}.new", std::process::id()));
         let write = || {
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+            let mut file =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
             writeln!(file, "{}", *text)?;
             file.sync_all()?;
             fs::rename(&unfinished, path)
@@ -149,7 +166,8 @@ pub(crate) fn credential(path: &Path) -> Result<Zeroizing<String>> {
     let text = private(CREDENTIAL, path)?;
     let secret = text.trim();
     if !secret.starts_with("rc_agent_") || secret.contains(char::is_whitespace) {
-        let why = "it must hold the credential of an agent alone, rc_agent_..., as it was shown when the agent was created";
+        let why =
+            "it must hold the credential of an agent alone, rc_agent_..., as it was shown when the agent was created";
         return Err(wrong(CREDENTIAL, path, why));
     }
     Ok(Zeroizing::new(secret.to_owned()))

@@ -133,7 +133,9 @@ fn notice(done: Option<&str>) -> Option<&'static str> {
         "hold-restoring" => "Restoring has begun.",
         "hold-approved" => "Approved. Who was deleted is erased in time.",
         "accounts-saved" => "The account settings are saved.",
-        "agent-revoked" => "The agent is revoked. If it had the organization key, an administrator's account page asks for a new one.",
+        "agent-revoked" => {
+            "The agent is revoked. If it had the organization key, an administrator's account page asks for a new one."
+        }
         "invited" => "They are told by mail, in a minute.",
         "deletion-saved" => "The deletion settings are saved.",
         "role-changed" => "The role is changed. Sessions follow at once.",

@@ -80,8 +80,8 @@ use crate::{
     guard::{guard, guard_bare, may},
     page,
     pages::{
-        accounts, administrators, agents, assistant, clients, deleted, deletion, directory, guides, holds, log, nothing,
-        overview, provider, scim, sessions, tokens,
+        accounts, administrators, agents, assistant, clients, deleted, deletion, directory, guides, holds, log,
+        nothing, overview, provider, scim, sessions, tokens,
     },
     problem::Problem,
     session::{Role, authenticate},

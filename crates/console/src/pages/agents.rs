@@ -42,7 +42,9 @@ impl AgentRow {
                 "warn",
                 "Has keys. A confirmed administrator compares its fingerprint phrase on the account page and confirms it.",
             ),
-            ConfirmAgentState::Confirmed => ("confirmed", "good", "Has the organization key, and confirms members while it runs."),
+            ConfirmAgentState::Confirmed => {
+                ("confirmed", "good", "Has the organization key, and confirms members while it runs.")
+            }
             ConfirmAgentState::Revoked => ("revoked", "plain", "Confirms nobody any more."),
         };
         Self {

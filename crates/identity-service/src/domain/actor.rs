@@ -43,7 +43,9 @@ impl Actor {
     pub(crate) fn name(&self) -> &str {
         match &self.kind {
             ActorKind::ScimClient { token_id, .. } => token_id,
-            ActorKind::Administrator { name } | ActorKind::InternalService { name } | ActorKind::Agent { name, .. } => name,
+            ActorKind::Administrator { name } | ActorKind::InternalService { name } | ActorKind::Agent { name, .. } => {
+                name
+            }
             ActorKind::Member { user } => user,
         }
     }

@@ -94,7 +94,8 @@ impl AgentKeys {
     /// [`Reason::KeyInvalid`].
     pub(crate) fn check(&self, agent: &Agent) -> Result<(), Refusal> {
         if self.key != Some(agent.key_id) {
-            let message = "The keys are not for the key id that this agent was given. Enroll it with its own credential.";
+            let message =
+                "The keys are not for the key id that this agent was given. Enroll it with its own credential.";
             return Err(Refusal::new(Reason::KeyInvalid, message));
         }
         let member = Member { organization: agent.org.0, user: agent.id.0 };
@@ -111,8 +112,9 @@ impl AgentKeys {
 pub(crate) fn agent_name(text: &str) -> Result<String, Refusal> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        let message =
-            format!("The name of an agent has 1 to {LONGEST_NAME} printable characters. Say where it runs, for example.");
+        let message = format!(
+            "The name of an agent has 1 to {LONGEST_NAME} printable characters. Say where it runs, for example."
+        );
         return Err(Refusal::new(Reason::InvalidArgument, message));
     }
     Ok(name.to_owned())
@@ -155,7 +157,9 @@ mod tests {
         assert_eq!(agent.state(), AgentState::Created);
         assert!(agent.seen_due(Instant::from_micros(0)));
         agent.last_seen = at(1);
-        assert!(!agent.seen_due(Instant::from_micros(SEEN_MICROS)) && agent.seen_due(Instant::from_micros(SEEN_MICROS + 1)));
+        assert!(
+            !agent.seen_due(Instant::from_micros(SEEN_MICROS)) && agent.seen_due(Instant::from_micros(SEEN_MICROS + 1))
+        );
         agent.enrolled = at(1);
         assert_eq!(agent.state(), AgentState::Waiting);
         agent.confirmed = at(2);

@@ -10,9 +10,7 @@ use crate::{
         OrgId,
         account::{KeyId, PublicKey, account_state},
         actor::{Actor, ActorKind},
-        agent::{
-            Agent, AgentId, AgentKeys, AgentState, KEY_VERSION, MOST, agent_invalid, agent_name, agent_not_found,
-        },
+        agent::{Agent, AgentId, AgentKeys, AgentState, KEY_VERSION, MOST, agent_invalid, agent_name, agent_not_found},
         event::{Kind, NewEvent},
         secret::{AGENT, Hash, Secret},
     },
@@ -183,6 +181,7 @@ pub(super) fn agent_in(conn: &mut AnyConnection, shown: Hash) -> Result<Agent, R
 
 /// Its keys, without which it can neither be given anything nor grant.
 pub(super) fn agent_keys(agent: &Agent) -> Result<PublicKey, Refused> {
-    let missing = || Refused::Refused(Refusal::new(Reason::AccountState, "This agent has no keys yet. Enroll it first."));
+    let missing =
+        || Refused::Refused(Refusal::new(Reason::AccountState, "This agent has no keys yet. Enroll it first."));
     agent.key.clone().ok_or_else(missing)
 }

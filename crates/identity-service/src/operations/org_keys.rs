@@ -392,8 +392,12 @@ fn newest_of(conn: &mut AnyConnection, org: OrgId, granter: &Granter) -> Result<
         newest.ok_or_else(|| Refused::Refused(account_state("The organization has no key yet. Make it first.")))?;
     if granter.granted != newest.version {
         let message = match granter.agent {
-            None => "You have not got the newest organization key yourself. Another confirmed administrator has to confirm you.",
-            Some(_) => "This agent has not got the newest organization key. A confirmed administrator confirms it on the account page.",
+            None => {
+                "You have not got the newest organization key yourself. Another confirmed administrator has to confirm you."
+            }
+            Some(_) => {
+                "This agent has not got the newest organization key. A confirmed administrator confirms it on the account page."
+            }
         };
         return Err(Refused::Refused(not_confirming(message)));
     }

@@ -7,8 +7,7 @@ use wire::{
         Account, AccountPolicy, AccountState, ConfirmAgent, ConfirmAgentState, CountAccountsRequest,
         CreateConfirmAgentRequest, GetAccountPolicyRequest, GetAccountRequest, InviteToSetUpRequest, LinkClaim,
         ListAccountsRequest, ListConfirmAgentsRequest, Organization, RevokeConfirmAgentRequest,
-        SetAccountPolicyRequest,
-        account_service_client::AccountServiceClient,
+        SetAccountPolicyRequest, account_service_client::AccountServiceClient,
     },
 };
 
@@ -118,7 +117,8 @@ async fn agent(
         }
         AgentCommand::List { .. } => {
             let request = ListConfirmAgentsRequest { organization_id };
-            let agents = client.list_confirm_agents(request).await.map_err(|status| refused(&status))?.into_inner().agents;
+            let agents =
+                client.list_confirm_agents(request).await.map_err(|status| refused(&status))?.into_inner().agents;
             let json = json!({ "agents": agents.iter().map(agent_json).collect::<Vec<_>>() });
             if agents.is_empty() {
                 let create = connection.settings.command(&format!("account agent create {slug} --name TEXT"));
