@@ -111,7 +111,9 @@ pub async fn enroll(options: &Enrolling, random: &mut (dyn FnMut(&mut [u8]) + Se
     };
     let answer: Itself = server.call("enroll", &enroll).await?;
     if answer.key.map(|key| key.public_keys) != Some(enroll.public_keys) {
-        return Err(Error::Distrusted("the server says that it has other keys of this agent than were sent".to_owned()));
+        return Err(Error::Distrusted(
+            "the server says that it has other keys of this agent than were sent".to_owned(),
+        ));
     }
     Ok(enrolled(&state, &own, &options.state))
 }

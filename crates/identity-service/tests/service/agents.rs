@@ -142,7 +142,7 @@ async fn an_agent_is_made_enrolls_once_is_confirmed_and_confirms_members() {
         assert!(made.secret.starts_with("rc_agent_"));
         let agent = made.agent.expect("an agent");
         assert_eq!((&*agent.name, agent.state(), &agent.key), ("cellar", ConfirmAgentState::Created, &None));
-        assert_eq!((&*agent.created_by, &agent.last_seen_at), ("root", &None));
+        assert_eq!((&*agent.created_by, &agent.last_seen_at), ("ada", &None));
         let rows = format!("{:?}", world.database.rows_of("confirm_agent", &org).expect("rows"));
         assert!(!rows.contains(&made.secret), "the credential is not stored");
 

@@ -4,10 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// The agent of an organization: it gives the organization key to members who have finished set-up, so that nobody has to click.
-/// An administrator makes its credential (`rollcall account agent create`, or the console under Accounts) and confirms it once
-/// on the account page. It runs on a machine of the organization's own and never where the server is: whoever has its state
-/// file can open what the organization key opens.
 #[derive(Subcommand, Debug)]
 pub(crate) enum ConfirmAgentCommand {
     /// Makes the agent's keys in a file of its own, tells the server the public ones, and prints the fingerprint phrase that an
