@@ -99,7 +99,9 @@ fn rules(graph: &Graph) -> Vec<String> {
     }
     for holder in &graph.holders {
         if !HOLDERS.contains(&holder.as_str()) && !OUTSIDE.contains(&holder.as_str()) {
-            complaints.push(format!("{holder}: account-keys without its feature client: no type of a server holds what decrypts"));
+            complaints.push(format!(
+                "{holder}: account-keys without its feature client: no type of a server holds what decrypts"
+            ));
         }
     }
     for used in USED {

@@ -83,7 +83,7 @@ pub(crate) enum AgentCommand {
         /// Slug or id
         org: String,
         /// For people, such as where it runs
-        #[arg(long, env = "ROLLCALL_AGENT_NAME", value_name = "TEXT")]
+        #[arg(long, env = "ROLLCALL_NAME", value_name = "TEXT")]
         name: String,
     },
     /// Lists agents: how far each is, and when it was last seen

@@ -333,17 +333,22 @@ impl Subject {
         let tag = self.urn.split(':').nth(2).expect("a tag").to_owned();
         let manager = self.manager();
         let [outside, inside] = self.apart.clone();
-        vec![
-            self.user_id(),
-            self.group_id(),
-            self.inner.clone(),
-            manager,
-            tag,
-            self.empty.clone(),
-            outside,
-            inside,
-            self.former.clone(),
-        ]
+        // Not everybody has one.
+        let agent = Some(self.member.agent.clone()).filter(|agent| !agent.is_empty());
+        agent
+            .into_iter()
+            .chain([
+                self.user_id(),
+                self.group_id(),
+                self.inner.clone(),
+                manager,
+                tag,
+                self.empty.clone(),
+                outside,
+                inside,
+                self.former.clone(),
+            ])
+            .collect()
     }
 
     pub(crate) fn user_id(&self) -> String {
