@@ -1,8 +1,12 @@
 // What provisioned users do, each in a browser of their own: from the first sign-in to an open account, on a second device, with the
-// emergency kit, deactivated and back, and after somebody was deleted.
+// emergency kit, deactivated and back, and after somebody was deleted. And an agent: a real process that confirms members.
 //
 // Reads its settings as one line of JSON from standard input, writes each step and check as a line of JSON.
 
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { createInterface } from "node:readline";
 
 import { Failed, check, held, same, start, step } from "./harness.mjs";
@@ -18,8 +22,10 @@ const PASSWORDS = {
   kitAnew: "pepper granite willow harbour",
   ada: "saffron trellis comet bassoon",
   kitLast: "marble thistle cobalt ferry",
-  bea: "juniper anvil tundra sonnet",
+  dee: "juniper anvil tundra sonnet",
   next: "walnut cipher meadow trombone",
+  bea: "marble thistle cobalt drummer",
+  cyd: "walnut glacier tulip saxophone",
 };
 
 // OPAQUE alone has 435, the estimate of strength, which comes when somebody types, 500.
@@ -143,6 +149,30 @@ async function confirmAll(owner) {
   await page.locator("#confirm-selected").click();
   await page.locator("#members:empty").waitFor({ state: "attached" });
   return phrases;
+}
+
+// The agent, as the customer runs it; where it keeps what it is, is nowhere near the server.
+const cellar = await mkdtemp(path.join(tmpdir(), "agent-"));
+const processes = [];
+function agent(...words) {
+  const plain = Object.entries(process.env).filter(([name]) => !name.startsWith("ROLLCALL_"));
+  const child = spawn(settings.rollcall, ["confirm-agent", ...words, "--output", "json"], { env: Object.fromEntries(plain) });
+  processes.push(child);
+  const told = [];
+  let wrote = "";
+  createInterface({ input: child.stdout }).on("line", (line) => told.push(JSON.parse(line)));
+  child.stderr.on("data", (text) => (wrote += text));
+  const ended = new Promise((resolve) => child.on("close", (code) => resolve({ code, wrote })));
+  const until = async (what, holds, seconds = 30) => {
+    const deadline = Date.now() + seconds * 1_000;
+    for (;;) {
+      const found = told.find(holds);
+      if (found) return found;
+      if (Date.now() > deadline) throw new Failed(`the agent did not say that ${what}: ${JSON.stringify(told)} ${wrote}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  };
+  return { told, ended, until };
 }
 
 const browser = await start(settings.chromium, settings.screenshots);
@@ -295,6 +325,104 @@ try {
   await shown(kit, "home");
   check("the member has version 2", /version 2/.test(await kit.page.locator("#granter").innerText()));
 
+  step("an agent: made in the console, confirmed by the owner");
+  await owner.goto(at("/console/accounts"));
+  await owner.page.locator("#agent-name").fill("cellar");
+  await owner.page.locator("#create-agent").click();
+  const credential = await owner.page.locator("#secret").inputValue();
+  check("its credential is shown", credential.startsWith("rc_agent_"));
+  secrets.set("credential of the agent", credential);
+  await owner.looks("agent credential");
+  await owner.page.locator("#done").click();
+  check("once", !(await owner.page.content()).includes(credential));
+  const [credentialFile, stateFile] = ["credential", "state"].map((name) => path.join(cellar, name));
+  await writeFile(credentialFile, `${credential}\n`, { mode: 0o600 });
+  const enroll = (organization) =>
+    agent("enroll", "--url", settings.base, "--organization", organization, "--credential-file", credentialFile, "--state", stateFile);
+  const wrong = await enroll("other").ended;
+  check("another organization than its own is refused", wrong.code === 1 && /not of other/.test(wrong.wrote), wrong.wrote);
+  const enrolling = enroll(settings.slug);
+  same("it enrolls", await enrolling.ended, { code: 0, wrote: "" });
+  const [{ agent: agentId, fingerprint: agentPhrase }] = enrolling.told;
+  const { account_secret: accountSecret, credential: kept } = JSON.parse(await readFile(stateFile, "utf8"));
+  same("its state file has its credential", kept, credential);
+  secrets.set("account secret of the agent", accountSecret);
+  secrets.set("account secret of the agent, hex", Buffer.from(accountSecret, "base64url").toString("hex"));
+  const again = enroll(settings.slug);
+  same("again it makes no other keys", [(await again.ended).code, again.told[0].fingerprint], [0, agentPhrase]);
+  const early = agent("run", "--state", stateFile, "--once");
+  same("it waits to be confirmed", [(await early.ended).code, early.told[0].what, early.told[0].fingerprint], [0, "waiting", agentPhrase]);
+  await owner.goto(at("/account"));
+  await unlock(owner, PASSWORDS.owner);
+  await owner.page.locator("#members li").first().waitFor();
+  check("it waits on the owner's page, as an agent", /cellar\s+agent/.test(await owner.page.locator("#members li").innerText()));
+  await owner.looks("agent waits", WITH_KEYS_KB);
+  same("with the phrase that it printed", await confirmAll(owner), [agentPhrase]);
+  const ownerPhrase = await phrase(owner);
+  const distrusting = await agent("run", "--state", stateFile, "--once", "--granter-phrase", kitPhrase).ended;
+  check("another granter than was named is refused", distrusting.code === 1 && distrusting.wrote.includes(ownerPhrase), distrusting.wrote);
+  const running = agent("run", "--state", stateFile, "--interval", "1", "--granter-phrase", ownerPhrase, "--only-email-domain", "acme.example");
+  same("it has the key from the owner", (await running.until("it has the key", ({ what }) => what === "granted")).granter, ownerPhrase);
+
+  step("a member is confirmed without a click");
+  const joined = async (name) => {
+    ids[name] = await provision(`${name}@acme.example`);
+    const visitor = await person(browser);
+    await signIn(visitor, `${name}@acme.example`);
+    await setUp(visitor, PASSWORDS[name], name);
+    await running.until(`${name} is confirmed`, ({ what, user }) => what === "confirmed" && user === ids[name]);
+    await visitor.page.reload();
+    await unlock(visitor, PASSWORDS[name]);
+    await shown(visitor, "home");
+    await visitor.page.locator("#granter:not([hidden])").waitFor();
+    same(`${name} is confirmed`, await state(visitor), "confirmed");
+    return visitor;
+  };
+  const bea = await joined("bea");
+  const given = await bea.page.locator("#granter").innerText();
+  check("its page opens the organization key, from the agent", given.includes('agent "cellar"') && given.includes(agentPhrase), given);
+  await bea.looks("confirmed by an agent", WITH_KEYS_KB);
+
+  step("somebody is deleted: the agent makes the organization key anew");
+  const cyd = await joined("cyd");
+  same("deleted over SCIM", (await scim("DELETE", `/Users/${ids.cyd}`)).status, 204);
+  const rotated = await running.until("the key is made anew", ({ what }) => what === "rotated", 90);
+  same("version 3", rotated.version, 3);
+  for (const [visitor, name, password] of [[owner, "owner", PASSWORDS.owner], [kit, "kit", PASSWORDS.kitAnew], [bea, "bea", PASSWORDS.bea]]) {
+    await running.until(`${name} has version 3`, ({ what, user, version }) => what === "confirmed" && user === ids[name] && version === 3);
+    await visitor.page.reload();
+    await unlock(visitor, password);
+    await shown(visitor, "home");
+    await visitor.page.locator("#granter:not([hidden])").waitFor();
+    check(`${name} has version 3`, /version 3/.test(await visitor.page.locator("#granter").innerText()));
+  }
+
+  step("revoked, the agent is refused");
+  await owner.goto(at("/console/accounts"));
+  await owner.looks("agents");
+  check("the agent is confirmed, and seen", /cellar\s+confirmed/.test(await owner.page.locator(`#agent-${agentId}`).innerText()));
+  await owner.page.locator(`#agent-${agentId} .danger`).click();
+  await owner.page.waitForURL(/revoke/);
+  await owner.looks("revoke an agent");
+  await owner.page.locator("#confirm").click();
+  await owner.page.locator(`#agent-${agentId}`).getByText("revoked").waitFor();
+  const end = await running.ended;
+  check("the process ends, and says why", end.code === 1 && /unknown or was revoked/.test(end.wrote), end.wrote);
+  const refused = await agent("run", "--state", stateFile, "--once").ended;
+  check("so does the next", refused.code === 1 && /unknown or was revoked/.test(refused.wrote), refused.wrote);
+  await owner.goto(at("/account"));
+  await unlock(owner, PASSWORDS.owner);
+  await owner.page.locator("#rotate-organization-key").waitFor();
+  held("and a new organization key is asked for");
+  let question = "";
+  owner.page.once("dialog", (dialog) => {
+    question = dialog.message();
+    return dialog.accept();
+  });
+  await owner.page.locator("#rotate-organization-key").click();
+  await owner.page.locator("#granter", { hasText: "version 4" }).waitFor();
+  check("which the agent last sealed to the kit", question.includes('the agent "cellar"') && question.includes(agentPhrase), question);
+
   step("a new kit, printed; the old one opens nothing");
   await kit.page.locator("#new-kit").click();
   await shown(kit, "set-up");
@@ -336,19 +464,19 @@ try {
   await owner.goto(at("/console/accounts"));
   await owner.page.locator("[name=confirm_automatically]").check();
   await owner.press("Save");
-  ids.bea = await provision("bea@acme.example");
-  const bea = await person(browser);
-  await signIn(bea, "bea@acme.example");
+  ids.dee = await provision("dee@acme.example");
+  const dee = await person(browser);
+  await signIn(dee, "dee@acme.example");
   await owner.goto(at("/account"));
   await unlock(owner, PASSWORDS.owner);
   await shown(owner, "organization");
   await owner.page.locator("#automatic:not([hidden])").waitFor();
-  await setUp(bea, PASSWORDS.bea, "bea");
+  await setUp(dee, PASSWORDS.dee, "dee");
   await owner.page.waitForTimeout(16_000);
-  await bea.page.reload();
-  await unlock(bea, PASSWORDS.bea);
-  await shown(bea, "home");
-  same("confirmed without a click", await state(bea), "confirmed");
+  await dee.page.reload();
+  await unlock(dee, PASSWORDS.dee);
+  await shown(dee, "home");
+  same("confirmed without a click", await state(dee), "confirmed");
 
   step("nobody is left who confirms: the organization's kit");
   await owner.goto(at("/console/administrators"));
@@ -384,7 +512,7 @@ try {
   await openByKit(secrets.get("kit of organization"));
   await shown(next, "home");
   same("the organization's kit does", await state(next), "confirmed");
-  check("the newest version", /version 2/.test(await next.page.locator("#granter").innerText()));
+  check("the newest version", /version 4/.test(await next.page.locator("#granter").innerText()));
 
   step("what browsers sent");
   check("there was something to look at", sent.length > 100, `${sent.length} requests`);
@@ -393,13 +521,15 @@ try {
     const leak = sent.find((text) => parts.some((part) => text.includes(part)));
     check(`${name} is in no request`, leak === undefined, leak?.slice(0, 300));
   }
-  for (const visitor of [owner, kit, phone, ada, bea, next]) visitor.isQuiet("the whole visit");
+  for (const visitor of [owner, kit, phone, ada, bea, cyd, dee, next]) visitor.isQuiet("the whole visit");
   process.stdout.write(JSON.stringify({ sweep: [...secrets.values()] }) + "\n");
 } catch (error) {
   const text = error instanceof Failed ? error.message : error.stack;
   process.stdout.write(JSON.stringify({ failed: text }) + "\n");
   process.exitCode = 1;
 } finally {
+  for (const child of processes) child.kill();
+  await rm(cellar, { recursive: true });
   await browser.close();
 }
 

@@ -36,7 +36,7 @@ const SCOPES: [&str; 3] = ["identities:read", "identities:watch", "administer"];
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 /// By `identities:read`; all but these and [`WATCHES`] is an administrator's.
-const READS: [&str; 15] = [
+const READS: [&str; 16] = [
     "GetUser",
     "LookUpUsers",
     "ListUsers",
@@ -52,6 +52,7 @@ const READS: [&str; 15] = [
     "ListAccounts",
     "CountAccounts",
     "GetAccountPolicy",
+    "ListConfirmAgents",
 ];
 /// By `identities:watch`.
 const WATCHES: [&str; 2] = ["ListEvents", "ListEventsOfSubject"];

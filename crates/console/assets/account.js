@@ -290,8 +290,12 @@ const member = async ({ granted, chain }) => {
   $("granter").hidden = true;
   if (!granted) return;
   const { version, granterFingerprint } = await keys("openGrant", granted);
-  for (const { version: newer, link } of chain) await keys("openPrevious", { version: newer, link });
-  $("granter").textContent = `Organization key version ${version}, given by the member with the phrase: ${granterFingerprint}.`;
+  // A newer version than one's own is not for this member yet.
+  const older = chain.filter(({ version: newer }) => newer <= version);
+  for (const { version: newer, link } of older) await keys("openPrevious", { version: newer, link });
+  const { agent } = granted.granter;
+  const by = agent ? `your organization's agent "${agent}", which has the phrase` : "the member with the phrase";
+  $("granter").textContent = `Organization key version ${version}, given by ${by}: ${granterFingerprint}.`;
   $("granter").hidden = false;
 };
 
@@ -328,12 +332,12 @@ const listMembers = async () => {
   const { members, more } = await call("members");
   waiting = members;
   $("members-lead").textContent = members.length
-    ? `${members.length}${more ? " and more" : ""} waiting for the organization key. Compare the words with those on the member's own page.`
+    ? `${members.length}${more ? " and more" : ""} waiting for the organization key. Compare the words with those on the member's own page, or with what the agent printed.`
     : "Nobody waits for the organization key.";
   $("confirm-selected").hidden = members.length === 0;
   $("automatic").hidden = !session.confirmAutomatically;
   const items = await Promise.all(
-    members.map(async ({ user, userName, displayName, email, publicKeys }) => {
+    members.map(async ({ user, agent, userName, displayName, email, publicKeys }) => {
       const { words } = await keys("fingerprint", { organization: session.organization, user, publicKeys });
       const item = document.createElement("li");
       const label = document.createElement("label");
@@ -347,7 +351,13 @@ const listMembers = async () => {
       name.textContent = displayName || userName;
       const phrase = document.createElement("code");
       phrase.textContent = words;
-      text.append(name, ` ${email || userName} `, document.createElement("br"), phrase);
+      if (agent) {
+        const tag = document.createElement("span");
+        tag.className = "tag plain";
+        tag.textContent = "agent";
+        text.append(name, " ", tag, " confirms members by itself from then on ");
+      } else text.append(name, ` ${email || userName} `);
+      text.append(document.createElement("br"), phrase);
       label.append(box, text);
       item.append(label);
       return item;
@@ -357,9 +367,9 @@ const listMembers = async () => {
 };
 
 // Nobody has to look at these: somebody whom this member confirmed granted to the very keys before, or the organization
-// wants it so of members who are no administrators.
-const needsNobody = async ({ user, keyId, publicKeys, administrator, granted }) => {
-  if (session.confirmAutomatically && !administrator) return true;
+// wants it so of members who are no administrators, and no agents.
+const needsNobody = async ({ user, keyId, publicKeys, administrator, agent, granted }) => {
+  if (session.confirmAutomatically && !administrator && !agent) return true;
   if (!granted) return false;
   const checked = keys("checkGrant", { ...granted, member: { user, keyId, publicKeys } });
   return checked.then(({ confirmed }) => confirmed, () => false);
@@ -479,9 +489,9 @@ const toKit = async ({ publicKey, ...previous }) => {
     return await keys("grantToKit", { publicKey, previous });
   } catch (error) {
     if (error.code !== "not_confirmed") throw error;
-    const { user, keyId, publicKeys } = previous.granter;
+    const { user, agent, keyId, publicKeys } = previous.granter;
     const { words } = await keys("fingerprint", { organization: session.organization, user, publicKeys });
-    const question = `The organization's emergency kit was last used by the administrator with this fingerprint phrase:\n\n${words}\n\nHave you compared it with that administrator's page?`;
+    const question = `The organization's emergency kit was last used by ${agent ? `the agent "${agent}"` : "the administrator"} with this fingerprint phrase:\n\n${words}\n\nHave you compared it with ${agent ? "what the agent printed" : "that administrator's page"}?`;
     if (!confirm(question)) throw new Error("Nothing was changed. Compare the phrase first, then make the new key.");
     await keys("confirm", { member: { user, keyId, publicKeys } });
     return keys("grantToKit", { publicKey, previous });

@@ -134,6 +134,9 @@ fn notice(done: Option<&str>) -> Option<&'static str> {
         "hold-approved" => "Approved. Who was deleted is erased in time.",
         "accounts-saved" => "The account settings are saved.",
         "unlinked" => "The next sign-in finds the user anew. Its sessions have ended.",
+        "agent-revoked" => {
+            "The agent is revoked. If it had the organization key, an administrator's account page asks for a new one."
+        }
         "invited" => "They are told by mail, in a minute.",
         "deletion-saved" => "The deletion settings are saved.",
         "role-changed" => "The role is changed. Sessions follow at once.",

@@ -88,6 +88,7 @@ impl From<Status> for Problem {
             | Reason::SignInNotFound
             | Reason::SessionNotFound
             | Reason::RequestNotFound
+            | Reason::AgentNotFound
             | Reason::CredentialNotFound => (StatusCode::NOT_FOUND, "There is nothing here"),
             Reason::Uniqueness
             | Reason::IdempotencyKeyReused
@@ -112,6 +113,7 @@ impl From<Status> for Problem {
             | Reason::UnlockFailed
             | Reason::NotConfirming
             | Reason::SessionInvalid => (StatusCode::FORBIDDEN, "This is not allowed"),
+            Reason::AgentInvalid => (StatusCode::UNAUTHORIZED, "This is not allowed"),
             Reason::Limited => (StatusCode::TOO_MANY_REQUESTS, "Not so fast"),
             Reason::Contended | Reason::Busy | Reason::Unavailable => {
                 let text = "A part of Rollcall cannot be reached, or has too much to do. Try again in a few seconds.";

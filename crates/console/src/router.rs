@@ -20,6 +20,8 @@
 //! POST /console/accounts/policy               link, just_in_time, confirm_automatically                   owner
 //! POST /console/accounts/invite               user..                                                      admin
 //! POST /console/users/{id}/unlink             forgets as whom it signs in                                 admin
+//! POST /console/accounts/agents               name, _once                                                 admin
+//! GET, POST /console/accounts/agents/{id}/revoke                                                          admin
 //! GET  /console/holds
 //! GET  /console/holds/{id}                    whom it is about                ?cursor
 //! GET, POST /console/holds/{id}/restore                                                                   admin
@@ -80,8 +82,8 @@ use crate::{
     guard::{guard, guard_bare, may},
     page,
     pages::{
-        accounts, administrators, assistant, clients, deleted, deletion, directory, guides, holds, log, nothing,
-        overview, provider, scim, sessions, tokens,
+        accounts, administrators, agents, assistant, clients, deleted, deletion, directory, guides, holds, log,
+        nothing, overview, provider, scim, sessions, tokens,
     },
     problem::Problem,
     session::{Role, authenticate},
@@ -129,6 +131,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
     let forms_of_admins = forms(
         Role::Admin,
         &[
+            ("/accounts/agents/{id}/revoke", get(agents::revoking)),
             ("/scim/tokens/new", get(tokens::new)),
             ("/scim/tokens/{id}/rotate", get(tokens::rotating)),
             ("/scim/tokens/{id}/retire", get(tokens::retiring)),
@@ -165,6 +168,8 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
             ("/users/deleted/{id}/restore", post(deleted::restore)),
             ("/accounts/invite", post(accounts::invite)),
             ("/users/{id}/unlink", post(accounts::unlink)),
+            ("/accounts/agents", post(agents::create)),
+            ("/accounts/agents/{id}/revoke", post(agents::revoke)),
             ("/holds/{id}/restore", post(holds::restore)),
             ("/holds/{id}/approve", post(holds::approve)),
             ("/scim/enabled", post(scim::switch)),

@@ -170,7 +170,9 @@ fn is_page(response: &Response) -> bool {
 /// What axum refused by itself: a path or query that cannot be read, a method that is not there.
 fn unsaid(response: &Response) -> Option<Problem> {
     let status = response.status();
-    if is_page(response) || !(status.is_client_error() || status.is_server_error()) {
+    // What scripts and programs asked for is answered in their way.
+    let json = response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/json");
+    if json || is_page(response) || !(status.is_client_error() || status.is_server_error()) {
         return None;
     }
     let text = match status {

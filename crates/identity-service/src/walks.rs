@@ -53,6 +53,7 @@ impl Place {
             ActorKind::Administrator { name } => (b"a", name),
             ActorKind::InternalService { name } => (b"s", name),
             ActorKind::Member { user } => (b"m", user),
+            ActorKind::Agent { id, .. } => (b"g", id),
         };
         let mut hash = Sha256::new();
         hash.update(list.0);

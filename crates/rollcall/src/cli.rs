@@ -1,6 +1,7 @@
 //! The command line: its words, their environment variables and their help.
 
 mod account;
+mod confirm_agent;
 mod log;
 mod schema;
 
@@ -14,7 +15,8 @@ use clap::{
 use ipnet::IpNet;
 
 pub(crate) use self::{
-    account::{AccountCommand, AccountLink, AccountStateName},
+    account::{AccountCommand, AccountLink, AccountStateName, AgentCommand},
+    confirm_agent::ConfirmAgentCommand,
     log::{LogCommand, Moment, Outcome},
     schema::{ResourceType, SchemaCommand},
 };
@@ -266,6 +268,14 @@ pub(crate) enum Command {
     /// Accounts of an organization's users: who has finished set-up, and how accounts come to be
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Confirms members of an organization, on a machine of the organization's own: the agent itself
+    ///
+    /// The agent gives the organization key to members who have finished set-up, so that nobody has to click. An administrator
+    /// makes its credential (rollcall account agent create, or the console under Accounts), it enrolls with that, and a confirmed
+    /// administrator confirms it once on the account page. It runs on a machine of the organization's own and never where the server
+    /// is: whoever has its state file can open what the organization key opens.
+    #[command(subcommand)]
+    ConfirmAgent(ConfirmAgentCommand),
     /// Deleted users of an organization, and their way back
     #[command(subcommand)]
     User(UserCommand),
@@ -874,17 +884,19 @@ mod tests {
 
     #[test]
     fn every_flag_has_an_environment_variable_named_after_it() {
-        fn check(command: &clap::Command) {
+        fn check(command: &clap::Command, prefix: &str) {
+            // It runs where no server does, and its words are those of others, too.
+            let prefix = if command.get_name() == "confirm-agent" { "ROLLCALL_AGENT_" } else { prefix };
             for arg in command.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
                 let Some(flag) = arg.get_long() else { continue };
                 // ROLLCALL_ROLE is that of a server, and set wherever one runs.
                 let flag = if flag == "role" { "admin-role" } else { flag };
-                let expected = format!("ROLLCALL_{}", flag.replace('-', "_").to_uppercase());
+                let expected = format!("{prefix}{}", flag.replace('-', "_").to_uppercase());
                 let env = arg.get_env().unwrap_or_default().to_string_lossy();
                 assert_eq!(env, expected, "--{flag} of {}", command.get_name());
             }
-            command.get_subcommands().for_each(check);
+            command.get_subcommands().for_each(|command| check(command, prefix));
         }
-        check(&Cli::command());
+        check(&Cli::command(), "ROLLCALL_");
     }
 }

@@ -55,6 +55,7 @@ async fn run(cli: Cli, place: String) -> anyhow::Result<()> {
     let result = match cli.command {
         Command::Serve { role } => serve::run(&settings, role).await,
         Command::Account(command) => commands::account(&settings, command).await,
+        Command::ConfirmAgent(command) => commands::confirm_agent(&settings, command).await,
         Command::Admin(command) => commands::admin(&settings, command).await,
         Command::SignIn(command) => commands::sign_in(&settings, command).await,
         Command::Org(command) => commands::org(&settings, command).await,
@@ -86,6 +87,7 @@ fn telemetry_config(globals: &Globals, command: &Command) -> telemetry::Config {
         Command::Serve { role: Some(Role::Identity) } => ("rollcall-identity", "info"),
         Command::Serve { role: Some(Role::Token) } => ("rollcall-token", "info"),
         Command::Account(_)
+        | Command::ConfirmAgent(_)
         | Command::Admin(_)
         | Command::SignIn(_)
         | Command::Org(_)

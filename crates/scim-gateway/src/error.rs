@@ -219,6 +219,8 @@ pub(crate) fn kind(reason: Reason) -> ErrorKind {
         | Reason::UnlockFailed
         | Reason::Limited
         | Reason::NotConfirming
+        | Reason::AgentInvalid
+        | Reason::AgentNotFound
         | Reason::MailOff
         | Reason::RequestNotFound
         | Reason::Internal => ErrorKind::Internal,

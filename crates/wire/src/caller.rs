@@ -8,15 +8,15 @@ use crate::{
     Reason, Refusal,
     common::{Caller, InternalService, caller::Kind},
     identity::{
-        AddSchemaRequest, ApproveHoldRequest, CreateAdminInviteRequest, CreateGroupRequest, CreateOrganizationRequest,
-        CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest, GetRequestRequest, GetUserRequest,
-        InviteToSetUpRequest, ListDeletedUsersRequest, ListGroupsOfUserRequest, ListGroupsRequest,
-        ListHoldUsersRequest, ListHoldsRequest, ListMembersRequest, ListRequestsRequest, ListResourcesRequest,
-        ListUsersRequest, LookUpUsersRequest, PatchGroupRequest, PatchUserRequest, RemoveAdminRequest,
-        RemoveSignInProviderRequest, ReplaceGroupRequest, ReplaceUserRequest, RestoreHoldRequest, RestoreUserRequest,
-        RevokeSessionRequest, SetAccountPolicyRequest, SetAdminRoleRequest, SetDeletionPolicyRequest, SetPlanRequest,
-        SetProvisioningLogRequest, SetRequestLimitRequest, SetScimEnabledRequest, SetSignInProviderRequest,
-        UnlinkAccountRequest,
+        AddSchemaRequest, ApproveHoldRequest, CreateAdminInviteRequest, CreateConfirmAgentRequest, CreateGroupRequest,
+        CreateOrganizationRequest, CreateUserRequest, DeleteGroupRequest, DeleteUserRequest, GetGroupRequest,
+        GetRequestRequest, GetUserRequest, InviteToSetUpRequest, ListDeletedUsersRequest, ListGroupsOfUserRequest,
+        ListGroupsRequest, ListHoldUsersRequest, ListHoldsRequest, ListMembersRequest, ListRequestsRequest,
+        ListResourcesRequest, ListUsersRequest, LookUpUsersRequest, PatchGroupRequest, PatchUserRequest,
+        RemoveAdminRequest, RemoveSignInProviderRequest, ReplaceGroupRequest, ReplaceUserRequest, RestoreHoldRequest,
+        RestoreUserRequest, RevokeConfirmAgentRequest, RevokeSessionRequest, SetAccountPolicyRequest,
+        SetAdminRoleRequest, SetDeletionPolicyRequest, SetPlanRequest, SetProvisioningLogRequest,
+        SetRequestLimitRequest, SetScimEnabledRequest, SetSignInProviderRequest, UnlinkAccountRequest,
     },
     token::{
         CreateOAuthApprovalRequest, CreateOAuthClientRequest, CreateScimTokenRequest, CreateServiceCredentialRequest,
@@ -60,7 +60,7 @@ called! {
     ListDeletedUsersRequest RestoreUserRequest SetDeletionPolicyRequest
     ApproveHoldRequest ListHoldsRequest ListHoldUsersRequest RestoreHoldRequest
     GetRequestRequest ListRequestsRequest SetProvisioningLogRequest
-    InviteToSetUpRequest SetAccountPolicyRequest UnlinkAccountRequest
+    CreateConfirmAgentRequest InviteToSetUpRequest RevokeConfirmAgentRequest SetAccountPolicyRequest UnlinkAccountRequest
     CreateAdminInviteRequest RemoveAdminRequest RemoveSignInProviderRequest RevokeSessionRequest SetAdminRoleRequest
     SetSignInProviderRequest
     CreateScimTokenRequest CreateServiceCredentialRequest RetireScimTokenRequest RetireServiceSecretRequest

@@ -119,6 +119,10 @@ reasons! {
     Limited = "LIMITED", ResourceExhausted;
     /// Who may not confirm others.
     NotConfirming = "NOT_CONFIRMING", PermissionDenied;
+    /// The agent's credential is unknown or revoked: one answer for both.
+    AgentInvalid = "AGENT_INVALID", Unauthenticated;
+    /// No such agent in this organization.
+    AgentNotFound = "AGENT_NOT_FOUND", NotFound;
     /// No mail is sent by this installation.
     MailOff = "MAIL_OFF", FailedPrecondition;
     /// No such request in this organization's provisioning log.

@@ -116,7 +116,7 @@ async fn account(
 ) -> Result<()> {
     let arguments = ["--log-filter", "trace"].map(str::to_owned).into();
     let running = Running::start_with(program, form, Options { arguments, ..Options::default() }).await?;
-    match account::run(&running.deployment, transcript, scripts, screenshots) {
+    match account::run(program, &running.deployment, transcript, scripts, screenshots) {
         Ok(secrets) => canary::sweep(running, &secrets, "request_id", transcript),
         Err(error) => {
             let output = running.deployment.output();

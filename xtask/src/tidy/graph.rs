@@ -9,7 +9,11 @@ use cargo_metadata::{DependencyKind, Metadata};
 
 /// Each member with the members it may depend on.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("rollcall", &["console", "identity-service", "scim-gateway", "telemetry", "token-service", "wire"]),
+    (
+        "rollcall",
+        &["confirm-agent", "console", "identity-service", "scim-gateway", "telemetry", "token-service", "wire"],
+    ),
+    ("confirm-agent", &["account-keys"]),
     ("console", &["account-keys", "scim", "telemetry", "wire"]),
     ("scim-gateway", &["scim", "telemetry", "wire"]),
     ("identity-service", &["account-keys", "scim", "store", "telemetry", "wire"]),
@@ -29,6 +33,11 @@ const NOWHERE_BELOW: &[(&str, &[&str], &str)] = &[
     ("console", &["diesel", "r2d2", "store"], "the console owns no database"),
     ("scim-gateway", &["diesel", "r2d2", "store"], "the gateway owns no database"),
     (
+        "confirm-agent",
+        &["diesel", "identity-service", "store", "tonic", "wire"],
+        "the agent is the customer's: nothing of the server's is in it",
+    ),
+    (
         "scim",
         &["tokio", "futures", "async-trait", "diesel", "tonic", "prost", "hyper", "axum", "tracing"],
         "scim is pure: no async, IO, SQL or protobuf",
@@ -47,10 +56,14 @@ const NOT_DIRECTLY: &[(&str, &[&str], &str)] = &[
     ("rollcall", &["diesel", "r2d2"], "only store and the services know SQL"),
     ("scim", &["getrandom", "rand"], "scim is pure: ids and instants come in as arguments"),
     ("account-keys", &["getrandom", "rand"], "account-keys is pure: randomness comes in as an argument"),
+    ("confirm-agent", &["getrandom", "rand"], "randomness comes in as an argument"),
 ];
 
 /// What the design builds on: some member must use each.
 const USED: &[&str] = &["axum", "diesel", "opentelemetry", "prost", "r2d2", "tokio", "tonic"];
+
+/// Who may take the half of `account-keys` that holds secrets.
+const HOLDERS: [&str; 1] = ["confirm-agent"];
 
 const BAD_NAMES: &[&str] = &["common", "util", "utils", "helper", "helpers", "misc", "shared"];
 
@@ -61,6 +74,8 @@ struct Graph {
     direct: BTreeMap<String, BTreeSet<String>>,
     /// Members with everything below them, likewise.
     below: BTreeMap<String, BTreeSet<String>>,
+    /// Members that ask for the feature `client` of `account-keys`, likewise.
+    holders: BTreeSet<String>,
 }
 
 /// Complaints about the workspace.
@@ -81,6 +96,13 @@ fn rules(graph: &Graph) -> Vec<String> {
     }
     for (member, forbidden, why) in NOWHERE_BELOW {
         complain(&graph.below, member, forbidden, why, "has in its dependency tree", &mut complaints);
+    }
+    for holder in &graph.holders {
+        if !HOLDERS.contains(&holder.as_str()) && !OUTSIDE.contains(&holder.as_str()) {
+            complaints.push(format!(
+                "{holder}: account-keys without its feature client: no type of a server holds what decrypts"
+            ));
+        }
     }
     for used in USED {
         let product = graph.direct.iter().filter(|(member, _)| !OUTSIDE.contains(&member.as_str()));
@@ -147,6 +169,15 @@ fn read(metadata: &Metadata) -> Result<Graph> {
                 waiting.extend(direct_of.get(id).into_iter().flatten());
             }
         }
+        let package = metadata.packages.iter().find(|package| package.id == *member);
+        let holds = package.into_iter().flat_map(|package| &package.dependencies).any(|dependency| {
+            dependency.name == "account-keys"
+                && dependency.kind != DependencyKind::Development
+                && (dependency.uses_default_features || dependency.features.iter().any(|feature| feature == "client"))
+        });
+        if holds {
+            graph.holders.insert(name.clone());
+        }
         graph.direct.insert(name.clone(), direct);
         graph.below.insert(name.clone(), below);
     }
@@ -195,6 +226,9 @@ mod tests {
             ("scim", "wire"),
             ("account-keys", "store"),
             ("account-keys", "getrandom"),
+            ("confirm-agent", "identity-service"),
+            ("confirm-agent", "wire"),
+            ("console", "confirm-agent"),
             ("store", "scim"),
             ("wire", "store"),
             ("identity-service", "axum"),
@@ -216,6 +250,15 @@ mod tests {
         graph.direct.insert("testkit".to_owned(), BTreeSet::new());
         add(&mut graph, "store", "testkit");
         assert_eq!(rules(&graph), ["store must not depend on testkit"]);
+    }
+
+    #[test]
+    fn servers_take_account_keys_without_what_holds_secrets() {
+        let mut graph = sound();
+        graph.holders = ["confirm-agent", "e2e-tests"].map(str::to_owned).into();
+        assert_eq!(rules(&graph), Vec::<String>::new());
+        graph.holders.insert("console".to_owned());
+        assert_eq!(rules(&graph).len(), 1);
     }
 
     #[test]

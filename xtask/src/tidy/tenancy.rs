@@ -8,7 +8,7 @@ const SERVICE_CREDENTIAL: &str =
     "service credentials are the installation's, and open no organization to a SCIM client";
 
 /// Functions that find an organization, or go through all of them, and why they may.
-const ACROSS: [(&str, &str); 42] = [
+const ACROSS: [(&str, &str); 43] = [
     ("organization_insert", "the organization is the row"),
     ("organization_settings", "the organization is the row"),
     ("organization_by_slug", "finds the organization"),
@@ -48,6 +48,7 @@ const ACROSS: [(&str, &str); 42] = [
     ("session_by_hash", "finds the organization of a session of the console"),
     ("attempt_by_state", "finds the organization of a sign-in that has begun"),
     ("account_session_by_hash", "finds the organization of a member's session"),
+    ("agent_by_hash", "finds the organization of an agent that confirms members"),
     ("account_organization_after", "a background task goes through all of them"),
     ("console_organization_after", "a background task goes through all of them"),
     ("purge_organization", "a background task finds which of them have something that has expired"),

@@ -1,6 +1,7 @@
 //! The calls of the account page: each is one rpc, its fields by the same names in camelCase.
 
 use axum::{Router, body::Body, routing::post};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wire::identity::{
     self as proto, AccountState, BeginKeySetUpRequest, BeginPasswordChangeRequest, BeginUnlockRequest,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::console::Console;
 
-type Answer<T> = Result<Json<T>, Refused>;
+pub(super) type Answer<T> = Result<Json<T>, Refused>;
 
 pub(super) fn routes() -> Router<Console> {
     Router::new()
@@ -51,16 +52,16 @@ struct Session {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Key {
+pub(super) struct Key {
     key_id: String,
     version: u32,
     public_keys: PublicKeys,
 }
 
 #[derive(Deserialize, Serialize)]
-struct PublicKeys {
-    enc: Base64,
-    sig: Base64,
+pub(super) struct PublicKeys {
+    pub(super) enc: Base64,
+    pub(super) sig: Base64,
 }
 
 impl From<proto::AccountKey> for Key {
@@ -371,7 +372,7 @@ struct Sealed {
 /// What a member grants another.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct NewGrant {
+pub(super) struct NewGrant {
     version: u32,
     user: String,
     key_id: String,
@@ -397,6 +398,9 @@ impl From<NewGrant> for proto::Grant {
 #[derive(Serialize)]
 struct Holder {
     user: String,
+    /// The name of an agent.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    agent: String,
     #[serde(flatten)]
     key: Key,
 }
@@ -418,7 +422,7 @@ struct Link {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OrganizationKey {
+pub(super) struct OrganizationKey {
     /// 0: there is none.
     version: u32,
     granted: Option<Granted>,
@@ -436,17 +440,21 @@ struct Kit {
     granted: Granted,
 }
 
-fn granted(grant: proto::Grant, by: String, key: proto::AccountKey) -> Granted {
+/// `agent`: its name, if it is one.
+fn granted(grant: proto::Grant, by: String, agent: String, key: proto::AccountKey) -> Granted {
     Granted {
         version: grant.version,
         grant: Sealed { enc: grant.enc.into(), ct: grant.ciphertext.into(), signature: grant.signature.into() },
-        granter: Holder { user: by, key: key.into() },
+        granter: Holder { user: by, agent, key: key.into() },
     }
 }
 
 impl From<proto::OrganizationKey> for OrganizationKey {
     fn from(this: proto::OrganizationKey) -> Self {
-        let granted = this.grant.zip(this.granter).map(|(grant, key)| granted(grant, this.granter_user_id, key));
+        let granted = this
+            .grant
+            .zip(this.granter)
+            .map(|(grant, key)| granted(grant, this.granter_user_id, this.granter_agent, key));
         let kit = this.kit_granter.map(|key| Kit {
             public_key: this.kit_pub.into(),
             granted: Granted {
@@ -456,7 +464,7 @@ impl From<proto::OrganizationKey> for OrganizationKey {
                     ct: this.kit_ciphertext.into(),
                     signature: this.kit_signature.into(),
                 },
-                granter: Holder { user: this.kit_granter_user_id, key: key.into() },
+                granter: Holder { user: this.kit_granter_user_id, agent: this.kit_granter_agent, key: key.into() },
             },
         });
         let link = |link: proto::ChainLink| Link {
@@ -511,26 +519,33 @@ async fn create_organization_key(member: Member, body: Body) -> Answer<Organizat
 }
 
 #[derive(Deserialize)]
-struct RotateKey {
+pub(super) struct RotateKey {
     grant: NewGrant,
     link: Wrap,
     kit: NewOrganizationKit,
 }
 
+impl RotateKey {
+    /// For whoever shows this.
+    pub(super) fn request(self, secret_sha256: Bytes, request_id: String) -> RotateOrganizationKeyRequest {
+        let Self { grant, link, kit } = self;
+        let link = proto::ChainLink { version: grant.version, nonce: link.nonce.into(), ciphertext: link.ct.into() };
+        RotateOrganizationKeyRequest {
+            secret_sha256,
+            request_id,
+            grant: Some(grant.into()),
+            link: Some(link),
+            kit_pub: kit.public_key.into(),
+            kit_enc: kit.grant.enc.into(),
+            kit_ciphertext: kit.grant.ct.into(),
+            kit_signature: kit.grant.signature.into(),
+        }
+    }
+}
+
 async fn rotate_organization_key(member: Member, body: Body) -> Answer<OrganizationKey> {
-    let RotateKey { grant, link, kit } = read(body).await?;
-    let link = proto::ChainLink { version: grant.version, nonce: link.nonce.into(), ciphertext: link.ct.into() };
-    let request = RotateOrganizationKeyRequest {
-        secret_sha256: member.secret_sha256(),
-        request_id: member.request_id(),
-        grant: Some(grant.into()),
-        link: Some(link),
-        kit_pub: kit.public_key.into(),
-        kit_enc: kit.grant.enc.into(),
-        kit_ciphertext: kit.grant.ct.into(),
-        kit_signature: kit.grant.signature.into(),
-        kit_sha256: kit.verifier.into(),
-    };
+    let given: RotateKey = read(body).await?;
+    let request = given.request(member.secret_sha256(), member.request_id());
     let mut accounts = member.visit.console.clients.accounts.clone();
     Ok(Json(accounts.rotate_organization_key(member.visit.call(request)).await?.into_inner().into()))
 }
@@ -562,9 +577,15 @@ struct Members {
 }
 
 #[derive(Serialize)]
-struct MembersFound {
+pub(super) struct MembersFound {
     members: Vec<Unconfirmed>,
     more: bool,
+}
+
+impl From<proto::ListMembersToConfirmResponse> for MembersFound {
+    fn from(found: proto::ListMembersToConfirmResponse) -> Self {
+        Self { members: found.members.into_iter().filter_map(Unconfirmed::of).collect(), more: found.more }
+    }
 }
 
 #[derive(Serialize)]
@@ -579,8 +600,28 @@ struct Unconfirmed {
     challenge: Base64,
     was_confirmed: bool,
     administrator: bool,
-    /// What it had of the version before.
+    /// What it was given before, for these keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
     granted: Option<Granted>,
+}
+
+impl Unconfirmed {
+    fn of(this: proto::UnconfirmedMember) -> Option<Self> {
+        let granted =
+            this.grant.zip(this.granter).map(|(grant, key)| granted(grant, this.granter_user_id, String::new(), key));
+        let agent = if this.agent { this.user_name.clone() } else { String::new() };
+        Some(Self {
+            holder: Holder { user: this.user_id, agent, key: this.key?.into() },
+            user_name: this.user_name,
+            display_name: this.display_name,
+            email: this.email,
+            possession: this.proof_of_possession.into(),
+            challenge: this.challenge.into(),
+            was_confirmed: this.was_confirmed,
+            administrator: this.administrator,
+            granted,
+        })
+    }
 }
 
 async fn members(member: Member, body: Body) -> Answer<MembersFound> {
@@ -591,31 +632,24 @@ async fn members(member: Member, body: Body) -> Answer<MembersFound> {
         after: given.after,
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
-    let found = accounts.list_members_to_confirm(member.visit.call(request)).await?.into_inner();
-    let members = found.members.into_iter().filter_map(|this| {
-        Some(Unconfirmed {
-            holder: Holder { user: this.user_id, key: this.key?.into() },
-            user_name: this.user_name,
-            display_name: this.display_name,
-            email: this.email,
-            possession: this.proof_of_possession.into(),
-            challenge: this.challenge.into(),
-            was_confirmed: this.was_confirmed,
-            administrator: this.administrator,
-            granted: this.grant.zip(this.granter).map(|(grant, key)| granted(grant, this.granter_user_id, key)),
-        })
-    });
-    Ok(Json(MembersFound { members: members.collect(), more: found.more }))
+    Ok(Json(accounts.list_members_to_confirm(member.visit.call(request)).await?.into_inner().into()))
 }
 
 #[derive(Deserialize)]
-struct Confirm {
-    grants: Vec<NewGrant>,
+pub(super) struct Confirm {
+    pub(super) grants: Vec<NewGrant>,
 }
 
 #[derive(Serialize)]
-struct ConfirmedMembers {
+pub(super) struct ConfirmedMembers {
     confirmed: Vec<ConfirmedMember>,
+}
+
+impl From<proto::ConfirmMembersResponse> for ConfirmedMembers {
+    fn from(answer: proto::ConfirmMembersResponse) -> Self {
+        let one = |this: proto::Confirmed| ConfirmedMember { user: this.user_id, refused: this.refused };
+        Self { confirmed: answer.confirmed.into_iter().map(one).collect() }
+    }
 }
 
 #[derive(Serialize)]
@@ -633,8 +667,5 @@ async fn confirm(member: Member, body: Body) -> Answer<ConfirmedMembers> {
         grants: given.grants.into_iter().map(Into::into).collect(),
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
-    let answer = accounts.confirm_members(member.visit.call(request)).await?.into_inner();
-    let confirmed =
-        answer.confirmed.into_iter().map(|this| ConfirmedMember { user: this.user_id, refused: this.refused });
-    Ok(Json(ConfirmedMembers { confirmed: confirmed.collect() }))
+    Ok(Json(accounts.confirm_members(member.visit.call(request)).await?.into_inner().into()))
 }

@@ -68,6 +68,11 @@ impl Refused {
         Self::new(StatusCode::UNAUTHORIZED, "signed_out", text)
     }
 
+    /// Not a page's: an agent's credential is missing.
+    pub(super) fn no_agent(text: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "agent_invalid", text)
+    }
+
     pub(super) fn not_from_here() -> Self {
         let text = "This did not come from a page of this session. Load the page anew and try again.";
         Self::new(StatusCode::FORBIDDEN, "not_from_here", text)
@@ -84,6 +89,7 @@ impl From<Status> for Refused {
         let Refusal { reason, .. } = wire::refusal(&status);
         let code = match reason {
             Reason::SessionInvalid => return Self::signed_out(),
+            Reason::AgentInvalid => "agent_invalid",
             Reason::AccountLocked => "locked",
             Reason::AccountState => "state",
             Reason::UnlockFailed => "unlock_failed",

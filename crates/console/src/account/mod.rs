@@ -8,10 +8,12 @@
 //! GET  /account/sign-in/callback/{organization}  back from it                 ?code, state, iss | error
 //! POST /account/sign-out
 //! POST /account/api/{call}                    JSON, one for each rpc that takes a session (`api`)
+//! POST /account/agent/{call}                  the same for programs that confirm members, by their credential (`agent`)
 //! ```
 //!
 //! The page's script sends what `docs/account-keys.md` lists, and nothing else has the keys: they are in a worker without network.
 
+mod agent;
 mod api;
 mod assets;
 mod json;
@@ -64,7 +66,7 @@ pub(crate) fn routes(console: &Console) -> Router<Console> {
     let free = Router::new()
         .route("/account/assets/{*path}", get(assets::asset))
         .route("/account/sign-in", get(sign_in::form));
-    signed_in.merge(calls).merge(leaving).merge(open).merge(free)
+    signed_in.merge(calls).merge(agent::routes()).merge(leaving).merge(open).merge(free)
 }
 
 #[derive(Template)]

@@ -1,4 +1,4 @@
-//! Accounts: who has finished set-up, who waits for what, and how accounts come to be.
+//! Accounts: who has finished set-up, who waits for what, and how accounts come to be. Agents that confirm: `agents`.
 
 use askama::Template;
 use axum::{
@@ -11,7 +11,12 @@ use wire::identity::{
     InviteToSetUpRequest, LinkClaim, ListAccountsRequest, SetAccountPolicyRequest, UnlinkAccountRequest,
 };
 
-use super::{directory::uuid, overview::grouped, said, see, status};
+use super::{
+    agents::{self, AgentRow},
+    directory::uuid,
+    overview::grouped,
+    said, see, status,
+};
 use crate::{
     form::Form,
     page::{self, Section, Shell},
@@ -121,6 +126,7 @@ impl From<Account> for Row {
 struct Accounts {
     shell: Shell,
     error: Option<String>,
+    agents: Vec<AgentRow>,
     may_change: bool,
     may_invite: bool,
     counts: Vec<Count>,
@@ -150,7 +156,7 @@ fn link_name(link: LinkClaim) -> &'static str {
     }
 }
 
-async fn accounts_page(signed_in: &SignedIn, asked: &Asked, error: Option<String>) -> Result<Response> {
+pub(super) async fn accounts_page(signed_in: &SignedIn, asked: &Asked, error: Option<String>) -> Result<Response> {
     let state = named(&asked.state);
     let mut accounts = signed_in.visit.console.clients.accounts.clone();
     let request = ListAccountsRequest {
@@ -167,6 +173,7 @@ async fn accounts_page(signed_in: &SignedIn, asked: &Asked, error: Option<String
     let next = listed.more.then(|| format!("accounts?state={state}&after={}", listed.next));
     let page = Accounts {
         shell: Shell::new(signed_in, Section::Accounts, "Accounts"),
+        agents: agents::all(signed_in).await?,
         may_change: signed_in.role >= Role::Owner,
         may_invite: signed_in.role >= Role::Admin,
         counts: counts(signed_in, named(&asked.state)).await?,

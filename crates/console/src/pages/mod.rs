@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod administrators;
+pub(crate) mod agents;
 pub(crate) mod assistant;
 mod chart;
 pub(crate) mod clients;

@@ -37,6 +37,7 @@ enum Actor {
     Administrator { name: String },
     InternalService { name: String },
     Member { user_id: String },
+    Agent { name: String },
 }
 
 impl Names {
@@ -74,6 +75,7 @@ impl Names {
             Ok(Actor::InternalService { name }) if name == OURSELVES => OURS.to_owned(),
             Ok(Actor::InternalService { name }) => format!("the service {name}"),
             Ok(Actor::Member { user_id }) => format!("the user {user_id}"),
+            Ok(Actor::Agent { name }) => format!("the agent \"{name}\""),
             Err(_) => "somebody unknown".to_owned(),
         }
     }
@@ -94,6 +96,7 @@ mod tests {
             (r#"{"kind":"internal_service","name":"identity-service","request_id":""}"#, "Rollcall"),
             (r#"{"kind":"internal_service","name":"mail","request_id":""}"#, "the service mail"),
             (r#"{"kind":"member","user_id":"u1","request_id":""}"#, "the user u1"),
+            (r#"{"kind":"agent","agent_id":"a1","name":"cellar","request_id":""}"#, "the agent \"cellar\""),
             ("", "somebody unknown"),
         ] {
             assert_eq!(names.who(actor.as_bytes()), who);

@@ -15,6 +15,8 @@ const PAGES: &[&str] = &[
     "/console/users/deleted/ID",
     "/console/groups",
     "/console/groups/ID",
+    "/console/accounts",
+    "/console/accounts/agents/ID/revoke",
     "/console/holds",
     "/console/holds/ID/restore",
     "/console/holds/ID/approve",
@@ -41,6 +43,10 @@ const PAGES: &[&str] = &[
 /// Every change, and the least role that may make it.
 const CHANGES: &[(&str, AdminRole)] = &[
     ("/console/users/deleted/ID/restore", AdminRole::Admin),
+    ("/console/accounts/policy", AdminRole::Owner),
+    ("/console/accounts/invite", AdminRole::Admin),
+    ("/console/accounts/agents", AdminRole::Admin),
+    ("/console/accounts/agents/ID/revoke", AdminRole::Admin),
     ("/console/holds/ID/restore", AdminRole::Admin),
     ("/console/holds/ID/approve", AdminRole::Admin),
     ("/console/deletion", AdminRole::Owner),
@@ -67,6 +73,7 @@ const CHANGES: &[(&str, AdminRole)] = &[
 
 /// Pages with a form, and who may send it.
 const FORMS: &[(&str, AdminRole)] = &[
+    ("/console/accounts/agents/ID/revoke", AdminRole::Admin),
     ("/console/scim/tokens/new", AdminRole::Admin),
     ("/console/scim/tokens/ID/rotate", AdminRole::Admin),
     ("/console/scim/tokens/ID/retire", AdminRole::Admin),
@@ -148,6 +155,8 @@ async fn a_viewer_is_told_why_buttons_are_missing() {
         "/console/scim/clients",
         "/console/administrators",
         "/console/sign-in-provider",
+        "/console/accounts",
+        "/console/accounts/agents/ID/revoke",
         "/console/holds",
         "/console/deletion",
     ] {

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod access;
+mod agents;
 mod assistant;
 mod beside;
 mod directory;

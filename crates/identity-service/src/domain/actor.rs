@@ -26,6 +26,11 @@ pub(crate) enum ActorKind {
     Member {
         user: String,
     },
+    /// A program of the customer's that confirms members.
+    Agent {
+        id: String,
+        name: String,
+    },
 }
 
 impl Actor {
@@ -38,7 +43,9 @@ impl Actor {
     pub(crate) fn name(&self) -> &str {
         match &self.kind {
             ActorKind::ScimClient { token_id, .. } => token_id,
-            ActorKind::Administrator { name } | ActorKind::InternalService { name } => name,
+            ActorKind::Administrator { name } | ActorKind::InternalService { name } | ActorKind::Agent { name, .. } => {
+                name
+            }
             ActorKind::Member { user } => user,
         }
     }
@@ -50,6 +57,7 @@ impl Actor {
             ActorKind::Administrator { name } => format!("administrator:{name}"),
             ActorKind::InternalService { name } => format!("internal_service:{name}"),
             ActorKind::Member { user } => format!("member:{user}"),
+            ActorKind::Agent { id, .. } => format!("agent:{id}"),
         }
     }
 
@@ -86,6 +94,9 @@ impl Actor {
                 json!({"kind": "internal_service", "name": name, "request_id": request_id})
             }
             ActorKind::Member { user } => json!({"kind": "member", "user_id": user, "request_id": request_id}),
+            ActorKind::Agent { id, name } => {
+                json!({"kind": "agent", "agent_id": id, "name": name, "request_id": request_id})
+            }
         };
         value.to_string()
     }

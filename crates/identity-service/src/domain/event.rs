@@ -65,6 +65,12 @@ pub(crate) enum Kind {
     AccountPasswordChanged,
     /// It was given the organization key.
     AccountConfirmed,
+    /// An agent that is to confirm members, without keys yet.
+    AgentCreated,
+    AgentEnrolled,
+    /// It was given the organization key.
+    AgentConfirmed,
+    AgentRevoked,
     UserCreated,
     UserUpdated,
     UserDeleted,
@@ -122,6 +128,10 @@ impl Kind {
             Self::AccountRecovered => "account.recovered",
             Self::AccountPasswordChanged => "account.password_changed",
             Self::AccountConfirmed => "account.confirmed",
+            Self::AgentCreated => "agent.created",
+            Self::AgentEnrolled => "agent.enrolled",
+            Self::AgentConfirmed => "agent.confirmed",
+            Self::AgentRevoked => "agent.revoked",
             Self::UserCreated => "user.created",
             Self::UserUpdated => "user.updated",
             Self::UserDeleted => "user.deleted",

@@ -310,6 +310,9 @@ pub(crate) struct ShownOrgKey {
     pub(crate) grant: Option<MemberGrant>,
     pub(crate) granter: Option<PublicKey>,
     pub(crate) kit_granter: Option<PublicKey>,
+    /// The names of these, where they are agents.
+    pub(crate) granter_agent: Option<String>,
+    pub(crate) kit_granter_agent: Option<String>,
     pub(crate) chain: Vec<(u32, ChainLink)>,
 }
 
@@ -325,6 +328,8 @@ pub(crate) struct Waiting {
     pub(crate) challenge: [u8; 32],
     pub(crate) was_confirmed: bool,
     pub(crate) administrator: bool,
+    /// It is an agent, and its id stands in the place of a user's.
+    pub(crate) agent: bool,
     /// What it was given before, for these keys, and by whom.
     pub(crate) grant: Option<(MemberGrant, PublicKey)>,
 }

@@ -6,6 +6,7 @@ pub(crate) mod access;
 pub(crate) mod account;
 pub(crate) mod actor;
 pub(crate) mod admin;
+pub(crate) mod agent;
 pub(crate) mod cursor;
 pub(crate) mod deletion;
 pub(crate) mod event;

@@ -1,4 +1,4 @@
-//! Secrets of invitations and sessions. Their text is that of SCIM tokens (ADR 4): a prefix that says what it is, 43
+//! Secrets of invitations, sessions and agents. Their text is that of SCIM tokens (ADR 4): a prefix that says what it is, 43
 //! characters of base64url for 32 random bytes, 6 of base62 for the CRC-32 of all that stands before. Prefix and checksum
 //! are for secret scanners; nothing is decided by them here.
 
@@ -14,6 +14,8 @@ pub(crate) const INVITE: &str = "rc_invite_";
 pub(crate) const SESSION: &str = "rc_session_";
 /// Of a member's session.
 pub(crate) const ACCOUNT: &str = "rc_account_";
+/// Of an agent that confirms members.
+pub(crate) const AGENT: &str = "rc_agent_";
 
 const CHECKSUM: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -73,7 +75,7 @@ mod tests {
     #[test]
     fn a_secret_has_the_form_of_a_token_and_another_prefix() {
         let random = Random::system();
-        for (prefix, length) in [(INVITE, 59), (SESSION, 60), (ACCOUNT, 60)] {
+        for (prefix, length) in [(INVITE, 59), (SESSION, 60), (ACCOUNT, 60), (AGENT, 58)] {
             let (one, other) = (Secret::generate(prefix, &random), Secret::generate(prefix, &random));
             assert_ne!(one.hash(), other.hash());
             let hash = one.hash();

@@ -10,7 +10,7 @@ use wire::{
 };
 
 use super::{
-    Reply,
+    Reply, agents,
     convert::{instant, invalid, known_user, org_id, scope, user_id},
     reply,
 };
@@ -23,7 +23,7 @@ use crate::{
         secret::Hash,
         session::Browser,
     },
-    operations::{AT_ONCE, Core, Granted, LISTED, NewOrgKey, Unlocked},
+    operations::{AT_ONCE, By, Core, Granted, LISTED, NewOrgKey, Unlocked},
 };
 
 /// `rollcall.identity.v1.AccountService`.
@@ -93,7 +93,8 @@ impl AccountService for Accounts {
         &self,
         request: Request<proto::AccountSessionRequest>,
     ) -> Reply<proto::OrganizationKey> {
-        reply(get_key(&self.0, request.into_inner()).await)
+        let shown = request.into_inner().secret_sha256;
+        reply(get_key(&self.0, &shown, By::Member).await)
     }
 
     async fn create_organization_key(
@@ -107,7 +108,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<proto::RotateOrganizationKeyRequest>,
     ) -> Reply<proto::OrganizationKey> {
-        reply(rotate_key(&self.0, request.into_inner()).await)
+        reply(rotate_key(&self.0, request.into_inner(), By::Member).await)
     }
 
     async fn recover_organization_key(
@@ -128,7 +129,7 @@ impl AccountService for Accounts {
         &self,
         request: Request<proto::ConfirmMembersRequest>,
     ) -> Reply<proto::ConfirmMembersResponse> {
-        reply(confirm(&self.0, request.into_inner()).await)
+        reply(confirm(&self.0, request.into_inner(), By::Member).await)
     }
 
     async fn get_account(&self, request: Request<proto::GetAccountRequest>) -> Reply<proto::Account> {
@@ -169,6 +170,70 @@ impl AccountService for Accounts {
         request: Request<proto::InviteToSetUpRequest>,
     ) -> Reply<proto::InviteToSetUpResponse> {
         reply(invite(&self.0, received(request)?).await)
+    }
+
+    async fn create_confirm_agent(
+        &self,
+        request: Request<proto::CreateConfirmAgentRequest>,
+    ) -> Reply<proto::NewConfirmAgent> {
+        reply(agents::create(&self.0, received(request)?).await)
+    }
+
+    async fn list_confirm_agents(
+        &self,
+        request: Request<proto::ListConfirmAgentsRequest>,
+    ) -> Reply<proto::ListConfirmAgentsResponse> {
+        reply(agents::list(&self.0, request.into_inner()).await)
+    }
+
+    async fn revoke_confirm_agent(
+        &self,
+        request: Request<proto::RevokeConfirmAgentRequest>,
+    ) -> Reply<proto::ConfirmAgent> {
+        reply(agents::revoke(&self.0, received(request)?).await)
+    }
+
+    async fn get_confirm_agent(
+        &self,
+        request: Request<proto::ConfirmAgentRequest>,
+    ) -> Reply<proto::EnrolledConfirmAgent> {
+        reply(agents::get(&self.0, request.into_inner()).await)
+    }
+
+    async fn enroll_confirm_agent(
+        &self,
+        request: Request<proto::EnrollConfirmAgentRequest>,
+    ) -> Reply<proto::EnrolledConfirmAgent> {
+        reply(agents::enroll(&self.0, request.into_inner()).await)
+    }
+
+    async fn get_organization_key_as_agent(
+        &self,
+        request: Request<proto::ConfirmAgentRequest>,
+    ) -> Reply<proto::OrganizationKey> {
+        let shown = request.into_inner().secret_sha256;
+        reply(get_key(&self.0, &shown, By::Agent).await)
+    }
+
+    async fn list_members_to_confirm_as_agent(
+        &self,
+        request: Request<proto::ListMembersToConfirmAsAgentRequest>,
+    ) -> Reply<proto::ListMembersToConfirmResponse> {
+        reply(agents::list_to_confirm(&self.0, request.into_inner()).await)
+    }
+
+    async fn confirm_members_as_agent(
+        &self,
+        request: Request<proto::ConfirmMembersRequest>,
+    ) -> Reply<proto::ConfirmMembersResponse> {
+        reply(confirm(&self.0, request.into_inner(), By::Agent).await)
+    }
+
+    async fn rotate_organization_key_as_agent(
+        &self,
+        request: Request<proto::RotateOrganizationKeyRequest>,
+    ) -> Reply<proto::OrganizationKey> {
+        reply(rotate_key(&self.0, request.into_inner(), By::Agent).await)
     }
 }
 
@@ -279,8 +344,8 @@ async fn finish_password(core: &Core, request: proto::FinishPasswordChangeReques
     Ok(account(org, member))
 }
 
-async fn get_key(core: &Core, request: proto::AccountSessionRequest) -> Result<proto::OrganizationKey, Refusal> {
-    Ok(organization_key(core.org_key_get(secret(&request.secret_sha256)?).await?))
+async fn get_key(core: &Core, shown: &[u8], by: fn(Hash) -> By) -> Result<proto::OrganizationKey, Refusal> {
+    Ok(organization_key(core.org_key_get(by(secret(shown)?)).await?))
 }
 
 async fn create_key(
@@ -303,8 +368,9 @@ async fn create_key(
 async fn rotate_key(
     core: &Core,
     request: proto::RotateOrganizationKeyRequest,
+    by: fn(Hash) -> By,
 ) -> Result<proto::OrganizationKey, Refusal> {
-    let shown = secret(&request.secret_sha256)?;
+    let by = by(secret(&request.secret_sha256)?);
     let link = request.link.unwrap_or_default();
     let chain = ChainLink {
         nonce: exactly("link.nonce", &link.nonce)?,
@@ -319,7 +385,7 @@ async fn rotate_key(
         kit_signature: exactly("kit_signature", &request.kit_signature)?,
         kit_verifier: if_given("kit_sha256", &request.kit_sha256)?,
     };
-    Ok(organization_key(core.org_key_rotate(shown, request.request_id, new).await?))
+    Ok(organization_key(core.org_key_rotate(by, request.request_id, new).await?))
 }
 
 async fn recover_key(
@@ -340,11 +406,11 @@ async fn list_to_confirm(
     core: &Core,
     request: proto::ListMembersToConfirmRequest,
 ) -> Result<proto::ListMembersToConfirmResponse, Refusal> {
-    let after = match &*request.after {
-        "" => KeyId(Uuid::nil()),
-        after => key_id(after).ok_or_else(|| invalid("after must be the id of a key, as an earlier answer has it."))?,
-    };
-    let (waiting, more) = core.members_to_confirm(secret(&request.secret_sha256)?, after).await?;
+    let by = By::Member(secret(&request.secret_sha256)?);
+    Ok(member_list(core.members_to_confirm(by, agents::after(&request.after)?, false).await?))
+}
+
+pub(super) fn member_list((waiting, more): (Vec<Waiting>, bool)) -> proto::ListMembersToConfirmResponse {
     let member = |waiting: Waiting| proto::UnconfirmedMember {
         user_id: waiting.user.to_string(),
         user_name: waiting.user_name,
@@ -355,14 +421,19 @@ async fn list_to_confirm(
         challenge: waiting.challenge.to_vec().into(),
         was_confirmed: waiting.was_confirmed,
         administrator: waiting.administrator,
+        agent: waiting.agent,
         granter_user_id: waiting.grant.as_ref().map(|(_, by)| by.user.to_string()).unwrap_or_default(),
         granter: waiting.grant.as_ref().map(|(_, by)| key(by.clone())),
         grant: waiting.grant.map(|(grant, _)| shown_grant(grant)),
     };
-    Ok(proto::ListMembersToConfirmResponse { members: waiting.into_iter().map(member).collect(), more })
+    proto::ListMembersToConfirmResponse { members: waiting.into_iter().map(member).collect(), more }
 }
 
-async fn confirm(core: &Core, request: proto::ConfirmMembersRequest) -> Result<proto::ConfirmMembersResponse, Refusal> {
+async fn confirm(
+    core: &Core,
+    request: proto::ConfirmMembersRequest,
+    by: fn(Hash) -> By,
+) -> Result<proto::ConfirmMembersResponse, Refusal> {
     if request.grants.len() > AT_ONCE {
         return Err(invalid("grants may have 100 at once. Send the others in further calls."));
     }
@@ -370,7 +441,7 @@ async fn confirm(core: &Core, request: proto::ConfirmMembersRequest) -> Result<p
         grant(Some(given)).map_err(|refusal| (given.user_id.clone(), Some(refusal.message)))
     };
     let grants = request.grants.iter().map(one).collect();
-    let done = core.members_confirm(secret(&request.secret_sha256)?, request.request_id, grants).await?;
+    let done = core.members_confirm(by(secret(&request.secret_sha256)?), request.request_id, grants).await?;
     let confirmed = |(user_id, refused): Granted| proto::Confirmed { user_id, refused: refused.unwrap_or_default() };
     Ok(proto::ConfirmMembersResponse { confirmed: done.into_iter().map(confirmed).collect() })
 }
@@ -449,7 +520,7 @@ async fn invite(core: &Core, request: proto::InviteToSetUpRequest) -> Result<pro
     Ok(proto::InviteToSetUpResponse { sent, left_out })
 }
 
-fn secret(bytes: &[u8]) -> Result<Hash, Refusal> {
+pub(super) fn secret(bytes: &[u8]) -> Result<Hash, Refusal> {
     Hash::shown("secret_sha256", bytes)
 }
 
@@ -522,7 +593,7 @@ fn account(org: OrgId, this: Member) -> proto::Account {
     }
 }
 
-fn key(this: PublicKey) -> proto::AccountKey {
+pub(super) fn key(this: PublicKey) -> proto::AccountKey {
     proto::AccountKey {
         id: this.id.to_string(),
         version: this.version,
@@ -589,6 +660,8 @@ fn organization_key(this: ShownOrgKey) -> proto::OrganizationKey {
         kit_signature: newest.kit.signature.to_vec().into(),
         kit_granter_user_id: this.kit_granter.as_ref().map(|granter| granter.user.to_string()).unwrap_or_default(),
         kit_granter: this.kit_granter.map(key),
+        granter_agent: this.granter_agent.unwrap_or_default(),
+        kit_granter_agent: this.kit_granter_agent.unwrap_or_default(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Not here: rules, transactions, credentials (whoever calls was authenticated before).
 
 mod accounts;
+mod agents;
 mod console;
 mod convert;
 mod deleted_users;

@@ -5,6 +5,7 @@
 mod account_keys;
 mod accounts;
 mod admins;
+mod agents;
 mod deleted_users;
 mod groups;
 mod holds;
@@ -59,7 +60,7 @@ pub(crate) use deleted_users::{Restored, leave_some, return_some};
 pub(crate) use groups::ShownGroup;
 pub(crate) use holds::{Given, ShownHold, Watched, give_back, hold_end, watch_some};
 pub(crate) use mails::{is_told, mail_admins};
-pub(crate) use org_keys::{AT_ONCE, Granted, NewOrgKey};
+pub(crate) use org_keys::{AT_ONCE, By, Granted, NewOrgKey};
 pub(crate) use organizations::{NewOrganization, ShownOrganization, plan_delta};
 pub(crate) use request_log::Report;
 pub(crate) use schemas::{AddedSchema, TypesCache};

@@ -141,19 +141,48 @@ pub(crate) fn keys_set(
     new: &NewKeys,
     now: Instant,
 ) -> Result<(), store::Error> {
-    let retire = "UPDATE account_key SET retired = ? WHERE org = ? AND user_id = ? AND retired IS NULL";
-    Statement::new(retire, [Value::Instant(now), Value::id(org), Value::id(begun.user)]).run(conn)?;
+    keys_retire(conn, org, begun.user, now)?;
+    let key = PublicKey {
+        id: begun.key,
+        user: begun.user,
+        version: begun.version,
+        enc_pub: new.enc_pub,
+        sig_pub: new.sig_pub,
+    };
+    key_insert(conn, org, &key, (&new.possession, &begun.challenge), now)
+}
+
+/// Nobody has them any more. Public ones stay: grants name them.
+pub(crate) fn keys_retire(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    user: UserId,
+    now: Instant,
+) -> Result<(), store::Error> {
+    let text = "UPDATE account_key SET retired = ? WHERE org = ? AND user_id = ? AND retired IS NULL";
+    Statement::new(text, [Value::Instant(now), Value::id(org), Value::id(user)]).run(conn)?;
+    Ok(())
+}
+
+/// With the proof that its owner has the private ones, and what that answers.
+pub(crate) fn key_insert(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    key: &PublicKey,
+    (possession, challenge): (&[u8; 64], &[u8; 32]),
+    now: Instant,
+) -> Result<(), store::Error> {
     let text = "INSERT INTO account_key (org, id, user_id, version, enc_pub, sig_pub, possession, challenge, created) \
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let values = [
         Value::id(org),
-        Value::id(begun.key),
-        Value::id(begun.user),
-        Value::Integer(begun.version.into()),
-        Value::Bytes(new.enc_pub.to_vec()),
-        Value::Bytes(new.sig_pub.to_vec()),
-        Value::Bytes(new.possession.to_vec()),
-        Value::Bytes(begun.challenge.to_vec()),
+        Value::id(key.id),
+        Value::id(key.user),
+        Value::Integer(key.version.into()),
+        Value::Bytes(key.enc_pub.to_vec()),
+        Value::Bytes(key.sig_pub.to_vec()),
+        Value::Bytes(possession.to_vec()),
+        Value::Bytes(challenge.to_vec()),
         Value::Instant(now),
     ];
     Statement::new(text, values).run(conn)?;

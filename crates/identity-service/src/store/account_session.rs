@@ -56,6 +56,19 @@ struct Row {
 pub(super) const ADMINISTERS: &str = "EXISTS (SELECT 1 FROM console_admin c WHERE c.org = a.org AND c.issuer = a.issuer \
                                       AND c.subject = a.subject AND c.role IN ('owner', 'admin'))";
 
+#[derive(QueryableByName)]
+struct AdministersRow {
+    #[diesel(sql_type = Bool)]
+    administers: bool,
+}
+
+/// Whether a user is an owner or admin of the console.
+pub(crate) fn administers(conn: &mut AnyConnection, org: OrgId, user: UserId) -> Result<bool, store::Error> {
+    let text = format!("SELECT {ADMINISTERS} AS administers FROM account a WHERE a.org = ? AND a.user_id = ?");
+    let row: Option<AdministersRow> = Statement::new(text, [Value::id(org), Value::id(user)]).row(conn)?;
+    Ok(row.is_some_and(|row| row.administers))
+}
+
 /// The organization of the session whose secret has this hash.
 pub(crate) fn account_session_by_hash(conn: &mut AnyConnection, shown: Hash) -> Result<Option<OrgId>, store::Error> {
     let text = "SELECT org FROM account_session WHERE secret_sha256 = ?";

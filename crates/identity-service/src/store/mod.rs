@@ -1,6 +1,6 @@
 //! The tables and every statement on them. The organization is the first argument of each function, and of each key but
-//! the organization's own slug, the hashes that find it (of an invitation, a session of the console or of a member, the
-//! state of a sign-in) and the walks of the background tasks over all organizations.
+//! the organization's own slug, the hashes that find it (of an invitation, a session of the console or of a member, an
+//! agent, the state of a sign-in) and the walks of the background tasks over all organizations.
 //!
 //! Not here: rules (`domain`), pools and transactions (the `store` crate).
 
@@ -8,6 +8,7 @@ pub(crate) mod account;
 pub(crate) mod account_key;
 pub(crate) mod account_session;
 pub(crate) mod admin;
+pub(crate) mod agent;
 pub(crate) mod cursor_key;
 pub(crate) mod deleted_user;
 pub(crate) mod event;

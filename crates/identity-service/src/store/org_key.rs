@@ -264,6 +264,7 @@ impl TryFrom<WaitingRow> for Waiting {
             challenge: exact(&row.challenge)?,
             was_confirmed: row.granted > 0,
             administrator: row.administrator,
+            agent: false,
             grant: None,
         })
     }

@@ -11,7 +11,7 @@ const OURS: OrgId = OrgId(Uuid::from_u128(1));
 const THEIRS: OrgId = OrgId(Uuid::from_u128(2));
 
 /// Each table with the column of its organization, and the values of a row of the organization `$org`.
-const TABLES: [(&str, &str, &str); 40] = [
+const TABLES: [(&str, &str, &str); 41] = [
     (
         "organization",
         "id",
@@ -177,6 +177,12 @@ const TABLES: [(&str, &str, &str); 40] = [
         "org",
         "(org, user_id, version, recipient_key_id, enc, ciphertext, signature, granter_key_id, created) VALUES \
       ($org, $org, 1, $org, sha256(CAST(CAST($org AS text) AS bytea)), decode(repeat('00', 48), 'hex'), decode(repeat('00', 64), 'hex'), $org, now())",
+    ),
+    (
+        "confirm_agent",
+        "org",
+        "(org, id, name, secret_sha256, key_id, challenge, granted, created, created_by) VALUES \
+      ($org, $org, 'n', sha256(CAST(CAST($org AS text) AS bytea)), $org, sha256(CAST(CAST($org AS text) AS bytea)), 0, now(), 'c')",
     ),
     (
         "account_policy",

@@ -7,7 +7,7 @@ use prost_types::{FileDescriptorSet, field_descriptor_proto::Type};
 use crate::world::{sealing_key, some_set_up};
 
 /// All tables of accounts.
-pub(crate) const TABLES: [&str; 13] = [
+pub(crate) const TABLES: [&str; 14] = [
     "account",
     "account_session",
     "account_registration",
@@ -21,11 +21,12 @@ pub(crate) const TABLES: [&str; 13] = [
     "org_key",
     "org_key_grant",
     "account_policy",
+    "confirm_agent",
 ];
 
 /// Each column with bytes, but for ids: public keys, signatures, ciphertext, hashes of secrets, and what OPAQUE stores. With its
 /// length.
-const BYTES: [(&str, &str, usize); 23] = [
+const BYTES: [(&str, &str, usize); 25] = [
     ("account_key", "challenge", 32),
     ("account_key", "enc_pub", 32),
     ("account_key", "possession", 64),
@@ -35,6 +36,8 @@ const BYTES: [(&str, &str, usize); 23] = [
     ("account_registration", "challenge", 32),
     ("account_registration", "set_up_id", 32),
     ("account_session", "secret_sha256", 32),
+    ("confirm_agent", "challenge", 32),
+    ("confirm_agent", "secret_sha256", 32),
     ("login_state", "state", 128),
     ("opaque_record", "record", 192),
     ("opaque_record", "set_up_id", 32),
@@ -52,16 +55,18 @@ const BYTES: [(&str, &str, usize); 23] = [
 ];
 
 /// Each column with text.
-const TEXTS: [(&str, &str); 5] = [
+const TEXTS: [(&str, &str); 7] = [
     ("account", "issuer"),
     ("account", "subject"),
     ("account_key_wrap", "kind"),
     ("account_session", "address"),
     ("account_session", "user_agent"),
+    ("confirm_agent", "created_by"),
+    ("confirm_agent", "name"),
 ];
 
 /// Each field with bytes of the messages of AccountService.
-const FIELDS: [&str; 55] = [
+const FIELDS: [&str; 62] = [
     "AccountKey.enc_pub",
     "AccountKey.sig_pub",
     "AccountSessionRequest.secret_sha256",
@@ -77,6 +82,7 @@ const FIELDS: [&str; 55] = [
     "BeginUnlockResponse.ke2",
     "ChainLink.ciphertext",
     "ChainLink.nonce",
+    "ConfirmAgentRequest.secret_sha256",
     "ConfirmMembersRequest.secret_sha256",
     "CreateOrganizationKeyRequest.kit_ciphertext",
     "CreateOrganizationKeyRequest.kit_enc",
@@ -84,6 +90,11 @@ const FIELDS: [&str; 55] = [
     "CreateOrganizationKeyRequest.kit_sha256",
     "CreateOrganizationKeyRequest.kit_signature",
     "CreateOrganizationKeyRequest.secret_sha256",
+    "EnrollConfirmAgentRequest.enc_pub",
+    "EnrollConfirmAgentRequest.proof_of_possession",
+    "EnrollConfirmAgentRequest.secret_sha256",
+    "EnrollConfirmAgentRequest.sig_pub",
+    "EnrolledConfirmAgent.challenge",
     "FinishKeySetUpRequest.enc_pub",
     "FinishKeySetUpRequest.proof_of_possession",
     "FinishKeySetUpRequest.record",
@@ -98,6 +109,7 @@ const FIELDS: [&str; 55] = [
     "Grant.ciphertext",
     "Grant.enc",
     "Grant.signature",
+    "ListMembersToConfirmAsAgentRequest.secret_sha256",
     "ListMembersToConfirmRequest.secret_sha256",
     "OrganizationKey.kit_ciphertext",
     "OrganizationKey.kit_enc",

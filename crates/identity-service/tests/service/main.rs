@@ -9,6 +9,7 @@ mod accounts_mail;
 mod accounts_org;
 mod accounts_structure;
 mod admins;
+mod agents;
 mod concurrency;
 mod cost;
 mod deletions;

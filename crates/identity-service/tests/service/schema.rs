@@ -35,6 +35,7 @@ async fn every_key_begins_with_the_organization() {
         let known = [
             "account_session(secret_sha256)",
             "admin_invite(secret_sha256)",
+            "confirm_agent(secret_sha256)",
             "console_session(previous_sha256)",
             "console_session(secret_sha256)",
             "organization(id)",

@@ -79,6 +79,9 @@ pub(crate) enum AccountCommand {
     /// same file at once: copy it to them before members set passwords. Keys stay in the file for as long as a password
     /// was set with them.
     NewOpaqueKey,
+    /// Agents: programs on a machine of the organization's own that confirm members without anybody's click
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// Tells users by mail where to finish set-up; the mail has no secret
     Invite {
         /// Slug or id
@@ -86,5 +89,30 @@ pub(crate) enum AccountCommand {
         /// The users' ids, up to 100
         #[arg(required = true, num_args = 1..=100)]
         users: Vec<String>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AgentCommand {
+    /// Makes one, and shows its credential once: save it in a file on the machine where the agent is to run
+    Create {
+        /// Slug or id
+        org: String,
+        /// For people, such as where it runs
+        #[arg(long, env = "ROLLCALL_NAME", value_name = "TEXT")]
+        name: String,
+    },
+    /// Lists agents: how far each is, and when it was last seen
+    List {
+        /// Slug or id
+        org: String,
+    },
+    /// Refuses an agent from now on; if it had the organization key, a new one is to be made
+    Revoke {
+        /// Slug or id
+        org: String,
+        /// Of the agent, as the list shows it
+        #[arg(value_parser = super::an_id)]
+        id: uuid::Uuid,
     },
 }

@@ -4,15 +4,16 @@ use serde_json::{Value, json};
 use wire::{
     Transport,
     identity::{
-        Account, AccountPolicy, AccountState, CountAccountsRequest, GetAccountPolicyRequest, GetAccountRequest,
-        InviteToSetUpRequest, LinkClaim, ListAccountsRequest, SetAccountPolicyRequest, UnlinkAccountRequest,
-        account_service_client::AccountServiceClient,
+        Account, AccountPolicy, AccountState, ConfirmAgent, ConfirmAgentState, CountAccountsRequest,
+        CreateConfirmAgentRequest, GetAccountPolicyRequest, GetAccountRequest, InviteToSetUpRequest, LinkClaim,
+        ListAccountsRequest, ListConfirmAgentsRequest, Organization, RevokeConfirmAgentRequest,
+        SetAccountPolicyRequest, UnlinkAccountRequest, account_service_client::AccountServiceClient,
     },
 };
 
 use super::{caller, instant, organization, refused};
 use crate::{
-    cli::{AccountCommand, AccountLink, AccountStateName},
+    cli::{AccountCommand, AccountLink, AccountStateName, AgentCommand},
     connect::Connection,
     opaque, output,
     settings::Settings,
@@ -34,6 +35,9 @@ async fn answer(connection: &mut Connection<'_>, command: AccountCommand) -> any
     | AccountCommand::Show { org, .. }
     | AccountCommand::Policy { org, .. }
     | AccountCommand::Unlink { org, .. }
+    | AccountCommand::Agent(
+        AgentCommand::Create { org, .. } | AgentCommand::List { org } | AgentCommand::Revoke { org, .. },
+    )
     | AccountCommand::Invite { org, .. }) = &command
     else {
         return new_opaque_key(connection.settings);
@@ -73,6 +77,7 @@ async fn answer(connection: &mut Connection<'_>, command: AccountCommand) -> any
             let text = format!("The next sign-in finds {} anew, and its sessions have ended.", account.user_name);
             Ok((account_json(&account), text))
         }
+        AccountCommand::Agent(command) => agent(connection, &mut client, organization, command).await,
         AccountCommand::Invite { users, .. } => {
             let url = match connection.public_url() {
                 Some(url) => format!("{url}/account/sign-in?organization={}", organization.slug),
@@ -104,6 +109,82 @@ fn new_opaque_key(settings: &Settings) -> anyhow::Result<(Value, String)> {
         path.display()
     );
     Ok((json!({ "file": path, "keys": keys }), text))
+}
+
+async fn agent(
+    connection: &Connection<'_>,
+    client: &mut Client,
+    organization: Organization,
+    command: AgentCommand,
+) -> anyhow::Result<(Value, String)> {
+    let Organization { id: organization_id, slug, .. } = organization;
+    match command {
+        AgentCommand::Create { name, .. } => {
+            let request = CreateConfirmAgentRequest { organization_id, caller: caller()?, name };
+            let made = client.create_confirm_agent(request).await.map_err(|status| refused(&status))?.into_inner();
+            let agent = made.agent.unwrap_or_default();
+            let url = connection.public_url().unwrap_or_else(|| "URL".to_owned());
+            let enroll = format!(
+                "rollcall confirm-agent enroll --url {url} --organization {slug} --credential-file FILE --state FILE"
+            );
+            let text = format!(
+                "Agent       {}\nCredential  {}\n\nThe credential is shown once. Save it in a file on the machine where the agent is to run, \
+                 readable by nobody else, and run there: {enroll}",
+                agent.name, made.secret
+            );
+            let mut json = agent_json(&agent);
+            json["credential"] = json!(made.secret);
+            Ok((json, text))
+        }
+        AgentCommand::List { .. } => {
+            let request = ListConfirmAgentsRequest { organization_id };
+            let agents =
+                client.list_confirm_agents(request).await.map_err(|status| refused(&status))?.into_inner().agents;
+            let json = json!({ "agents": agents.iter().map(agent_json).collect::<Vec<_>>() });
+            if agents.is_empty() {
+                let create = connection.settings.command(&format!("account agent create {slug} --name TEXT"));
+                return Ok((json, format!("There is no agent yet. Create one: {create}")));
+            }
+            let row = |agent: &ConfirmAgent| {
+                let seen = instant(agent.last_seen_at.as_ref()).unwrap_or_else(|| "never".to_owned());
+                vec![agent.name.clone(), agent_state(agent).to_owned(), agent.id.clone(), seen]
+            };
+            let rows: Vec<Vec<String>> = agents.iter().map(row).collect();
+            Ok((json, output::table(&["AGENT", "STATE", "ID", "LAST SEEN"], &rows)))
+        }
+        AgentCommand::Revoke { id, .. } => {
+            let request = RevokeConfirmAgentRequest { organization_id, caller: caller()?, id: id.to_string() };
+            let agent = client.revoke_confirm_agent(request).await.map_err(|status| refused(&status))?.into_inner();
+            let mut text = format!("Revoked: {}. It is refused from now on.", agent.name);
+            if agent.confirmed_at.is_some() {
+                text += " It had the organization key: a confirmed administrator makes a new one on the account page, or another agent does.";
+            }
+            Ok((agent_json(&agent), text))
+        }
+    }
+}
+
+fn agent_state(agent: &ConfirmAgent) -> &'static str {
+    match agent.state() {
+        ConfirmAgentState::Created | ConfirmAgentState::Unspecified => "created",
+        ConfirmAgentState::Waiting => "waiting",
+        ConfirmAgentState::Confirmed => "confirmed",
+        ConfirmAgentState::Revoked => "revoked",
+    }
+}
+
+fn agent_json(agent: &ConfirmAgent) -> Value {
+    json!({
+        "id": agent.id,
+        "name": agent.name,
+        "state": agent_state(agent),
+        "created_at": instant(agent.created_at.as_ref()),
+        "created_by": agent.created_by,
+        "enrolled_at": instant(agent.enrolled_at.as_ref()),
+        "confirmed_at": instant(agent.confirmed_at.as_ref()),
+        "last_seen_at": instant(agent.last_seen_at.as_ref()),
+        "revoked_at": instant(agent.revoked_at.as_ref()),
+    })
 }
 
 async fn list(

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod confirm_agent;
 mod hold;
 mod log;
 mod mail;
@@ -29,9 +30,9 @@ use wire::{
 };
 
 pub(crate) use self::{
-    account::run as account, admin::run as admin, hold::run as hold, log::run as log, mail::run as mail,
-    oauth::run as oauth, org::run as org, schema::run as schema, scim::run as scim, service::run as service,
-    sign_in::run as sign_in, token::run as token, user::run as user,
+    account::run as account, admin::run as admin, confirm_agent::run as confirm_agent, hold::run as hold,
+    log::run as log, mail::run as mail, oauth::run as oauth, org::run as org, schema::run as schema, scim::run as scim,
+    service::run as service, sign_in::run as sign_in, token::run as token, user::run as user,
 };
 use crate::settings::Settings;
 

@@ -12,7 +12,7 @@ pub(crate) const STRANGER: &str = "11111111-1111-7111-8111-111111111111";
 /// Tables with rows that other rows or requests refer to by id.
 const TABLES: [&str; 6] = ["scim_user", "user_key", "scim_group", "group_member", "deleted_user", "deleted_user_group"];
 /// Those that no call on another organization may touch.
-const KEPT: [&str; 34] = [
+const KEPT: [&str; 35] = [
     "scim_user",
     "user_key",
     "scim_group",
@@ -47,6 +47,7 @@ const KEPT: [&str; 34] = [
     "org_key",
     "org_key_grant",
     "account_policy",
+    "confirm_agent",
 ];
 
 /// What every organization has here, with a twin or without: members of a group that is gone, and two blocks to count in.

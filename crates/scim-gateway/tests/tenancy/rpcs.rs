@@ -52,7 +52,9 @@ pub(crate) async fn all(server: &Server, ours: &Subject, theirs: &Subject) {
 }
 
 /// Rpcs that name an organization and nothing in it, or that are told of one.
-const WITHOUT: [&str; 27] = [
+const WITHOUT: [&str; 29] = [
+    "CreateConfirmAgent",
+    "ListConfirmAgents",
     "ListHolds",
     "CountAccounts",
     "GetAccountPolicy",
@@ -96,8 +98,15 @@ fn rpcs_of_organizations() -> Vec<String> {
         })
     };
     let rpcs = files().flat_map(|file| file.service.iter()).flat_map(|service| service.method.iter());
-    let by_client =
-        ["IssueOAuthToken", "RevokeOAuthToken", "ApproveOAuthAuthorization", "ConfirmMembers", "ListMembersToConfirm"];
+    let by_client = [
+        "IssueOAuthToken",
+        "RevokeOAuthToken",
+        "ApproveOAuthAuthorization",
+        "ConfirmMembers",
+        "ListMembersToConfirm",
+        "ConfirmMembersAsAgent",
+        "ListMembersToConfirmAsAgent",
+    ];
     let rpcs = rpcs.filter(|rpc| takes(rpc.input_type()) || by_client.contains(&rpc.name()));
     let rpcs: Vec<String> = rpcs.map(|rpc| rpc.name().to_owned()).collect();
     assert!(rpcs.len() >= 20, "{rpcs:?}");
@@ -629,6 +638,47 @@ fn cases() -> Vec<(&'static str, Case)> {
                 after: of.member.key.clone(),
             };
             vec![call!(server.accounts, list_members_to_confirm, request)]
+        }),
+        ("RevokeConfirmAgent", |server, ours, of| {
+            let request = proto::RevokeConfirmAgentRequest {
+                organization_id: ours.organization.clone(),
+                caller: administrator(),
+                id: of.member.agent.clone(),
+            };
+            vec![call!(server.accounts, revoke_confirm_agent, request)]
+        }),
+        // Rpcs that find the organization by an agent's credential.
+        ("ConfirmMembersAsAgent", |server, ours, of| {
+            let grant = proto::Grant {
+                version: 1,
+                user_id: of.user_id(),
+                recipient_key_id: of.member.key.clone(),
+                enc: vec![1; 32].into(),
+                ciphertext: vec![1; 48].into(),
+                signature: vec![1; 64].into(),
+                granter_key_id: ours.member.key.clone(),
+            };
+            let to_agent = proto::Grant { user_id: of.member.agent.clone(), ..grant.clone() };
+            let own = proto::Grant { user_id: ours.user_id(), ..grant.clone() };
+            [grant, to_agent, own]
+                .map(|grant| {
+                    let request = proto::ConfirmMembersRequest {
+                        secret_sha256: sha256(&ours.member.agent_secret),
+                        request_id: String::new(),
+                        grants: vec![grant],
+                    };
+                    call!(server.accounts, confirm_members_as_agent, request)
+                })
+                .into()
+        }),
+        ("ListMembersToConfirmAsAgent", |server, ours, of| {
+            let request = proto::ListMembersToConfirmAsAgentRequest {
+                secret_sha256: sha256(&ours.member.agent_secret),
+                request_id: String::new(),
+                after: of.member.key.clone(),
+                of_next_version: true,
+            };
+            vec![call!(server.accounts, list_members_to_confirm_as_agent, request)]
         }),
         // Rpcs that name a client and what it shows, and find the organization by the client.
         ("IssueOAuthToken", |server, ours, of| {

@@ -75,6 +75,9 @@ pub(crate) struct Member {
     pub(crate) key: String,
     /// Of its session.
     pub(crate) secret: String,
+    /// UUID of an agent that confirms, and its credential.
+    pub(crate) agent: String,
+    pub(crate) agent_secret: String,
 }
 
 pub(crate) const ISSUER: &str = "https://idp.example.com";
@@ -254,8 +257,27 @@ impl Subject {
              created) SELECT org, user_id, 1, {id}, {b32}, {b48}, {b64}, {id}, created FROM account WHERE {of_user}"
         );
         database.execute(&rows).expect("rows");
+        let create = proto::CreateConfirmAgentRequest {
+            organization_id: self.organization.clone(),
+            caller: administrator(),
+            name: "agent".to_owned(),
+        };
+        let made = server.accounts.clone().create_confirm_agent(create).await.expect("created").into_inner();
+        let agent = made.agent.expect("an agent").id;
+        let of_agent = format!("org = {org} AND id = {}", database.literal(&agent));
+        // It is not to be told behind that it was seen.
+        let later = if database.is_sqlite() { "created + 86400000000" } else { "created + interval '1 day'" };
+        let rows = format!(
+            "INSERT INTO account_key (org, id, user_id, version, enc_pub, sig_pub, possession, challenge, created) \
+             SELECT org, key_id, id, 1, {b32}, {b32}, {b64}, challenge, created FROM confirm_agent WHERE {of_agent}; \
+             INSERT INTO org_key_grant (org, user_id, version, recipient_key_id, enc, ciphertext, signature, granter_key_id, \
+             created) SELECT org, id, 1, key_id, {b32}, {b48}, {b64}, {id}, created FROM confirm_agent WHERE {of_agent}; \
+             UPDATE confirm_agent SET granted = 1, enrolled = created, confirmed = created, last_seen = {later} WHERE {of_agent}"
+        );
+        database.execute(&rows).expect("rows");
         let subject = self.console.subject.clone();
-        Self { member: Member { email, subject, key, secret: signed_in.secret }, ..self }
+        let (secret, agent_secret) = (signed_in.secret, made.secret);
+        Self { member: Member { email, subject, key, secret, agent, agent_secret }, ..self }
     }
 
     /// The same with other ids and texts, which nobody has: what is compared with.
@@ -299,6 +321,8 @@ impl Subject {
                 subject: tag(),
                 key: new_id().to_string(),
                 secret: shuffled(""),
+                agent: new_id().to_string(),
+                agent_secret: shuffled(""),
             },
             ..self.clone()
         }
@@ -309,17 +333,22 @@ impl Subject {
         let tag = self.urn.split(':').nth(2).expect("a tag").to_owned();
         let manager = self.manager();
         let [outside, inside] = self.apart.clone();
-        vec![
-            self.user_id(),
-            self.group_id(),
-            self.inner.clone(),
-            manager,
-            tag,
-            self.empty.clone(),
-            outside,
-            inside,
-            self.former.clone(),
-        ]
+        // Not everybody has one.
+        let agent = Some(self.member.agent.clone()).filter(|agent| !agent.is_empty());
+        agent
+            .into_iter()
+            .chain([
+                self.user_id(),
+                self.group_id(),
+                self.inner.clone(),
+                manager,
+                tag,
+                self.empty.clone(),
+                outside,
+                inside,
+                self.former.clone(),
+            ])
+            .collect()
     }
 
     pub(crate) fn user_id(&self) -> String {

@@ -2207,6 +2207,11 @@ pub struct OrganizationKey {
     pub kit_granter: ::core::option::Option<AccountKey>,
     #[prost(string, tag = "12")]
     pub kit_granter_user_id: ::prost::alloc::string::String,
+    /// The granter's name if it is an agent, whose id stands in the place of a user's.
+    #[prost(string, tag = "13")]
+    pub granter_agent: ::prost::alloc::string::String,
+    #[prost(string, tag = "14")]
+    pub kit_granter_agent: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChainLink {
@@ -2241,6 +2246,7 @@ pub struct CreateOrganizationKeyRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateOrganizationKeyRequest {
+    /// Of the session, or of the agent's credential.
     #[prost(bytes = "bytes", tag = "1")]
     pub secret_sha256: ::prost::bytes::Bytes,
     #[prost(string, tag = "2")]
@@ -2324,9 +2330,13 @@ pub struct UnconfirmedMember {
     pub granter: ::core::option::Option<AccountKey>,
     #[prost(string, tag = "12")]
     pub granter_user_id: ::prost::alloc::string::String,
+    /// An agent: user_id is its id, user_name its name. Never confirmed automatically.
+    #[prost(bool, tag = "13")]
+    pub agent: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfirmMembersRequest {
+    /// Of the session, or of the agent's credential.
     #[prost(bytes = "bytes", tag = "1")]
     pub secret_sha256: ::prost::bytes::Bytes,
     #[prost(string, tag = "2")]
@@ -2459,6 +2469,125 @@ pub struct InviteToSetUpResponse {
     #[prost(uint32, tag = "2")]
     pub left_out: u32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmAgent {
+    /// UUID. Stands where a member's user id does.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "ConfirmAgentState", tag = "4")]
+    pub state: i32,
+    /// Absent: it has made none.
+    #[prost(message, optional, tag = "5")]
+    pub key: ::core::option::Option<AccountKey>,
+    #[prost(message, optional, tag = "6")]
+    pub created_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "7")]
+    pub created_by: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "8")]
+    pub enrolled_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "9")]
+    pub confirmed_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "10")]
+    pub last_seen_at: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "11")]
+    pub revoked_at: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateConfirmAgentRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    /// 1 to 100 characters, for people.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NewConfirmAgent {
+    #[prost(message, optional, tag = "1")]
+    pub agent: ::core::option::Option<ConfirmAgent>,
+    /// `rc_agent_...`; not stored.
+    #[prost(string, tag = "2")]
+    pub secret: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListConfirmAgentsRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListConfirmAgentsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub agents: ::prost::alloc::vec::Vec<ConfirmAgent>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeConfirmAgentRequest {
+    #[prost(string, tag = "1")]
+    pub organization_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub caller: ::core::option::Option<super::super::common::v1::Caller>,
+    #[prost(string, tag = "3")]
+    pub id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ConfirmAgentRequest {
+    /// SHA-256 of the agent's credential, 32 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+}
+/// An agent as it sees itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrolledConfirmAgent {
+    #[prost(message, optional, tag = "1")]
+    pub agent: ::core::option::Option<ConfirmAgent>,
+    /// The organization's slug.
+    #[prost(string, tag = "2")]
+    pub organization: ::prost::alloc::string::String,
+    /// What the agent's keys are made for: the key's id and version, and what the proof of
+    /// possession answers, 32 bytes.
+    #[prost(string, tag = "3")]
+    pub key_id: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub version: u32,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub challenge: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnrollConfirmAgentRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub key_id: ::prost::alloc::string::String,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub enc_pub: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub sig_pub: ::prost::bytes::Bytes,
+    /// Ed25519, 64 bytes.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub proof_of_possession: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListMembersToConfirmAsAgentRequest {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub secret_sha256: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Those after this key id; empty: from the first.
+    #[prost(string, tag = "3")]
+    pub after: ::prost::alloc::string::String,
+    /// As if the organization key were rotated: all who would wait then. Whoever rotates looks
+    /// first whom it can vouch for.
+    #[prost(bool, tag = "4")]
+    pub of_next_version: bool,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AccountState {
@@ -2538,6 +2667,44 @@ impl LinkClaim {
             "LINK_CLAIM_EMAIL" => Some(Self::Email),
             "LINK_CLAIM_USER_NAME" => Some(Self::UserName),
             "LINK_CLAIM_EXTERNAL_ID" => Some(Self::ExternalId),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ConfirmAgentState {
+    Unspecified = 0,
+    /// Has made no keys yet.
+    Created = 1,
+    /// Has keys, waits for an administrator.
+    Waiting = 2,
+    /// Has the organization key, and confirms.
+    Confirmed = 3,
+    Revoked = 4,
+}
+impl ConfirmAgentState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CONFIRM_AGENT_STATE_UNSPECIFIED",
+            Self::Created => "CONFIRM_AGENT_STATE_CREATED",
+            Self::Waiting => "CONFIRM_AGENT_STATE_WAITING",
+            Self::Confirmed => "CONFIRM_AGENT_STATE_CONFIRMED",
+            Self::Revoked => "CONFIRM_AGENT_STATE_REVOKED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CONFIRM_AGENT_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "CONFIRM_AGENT_STATE_CREATED" => Some(Self::Created),
+            "CONFIRM_AGENT_STATE_WAITING" => Some(Self::Waiting),
+            "CONFIRM_AGENT_STATE_CONFIRMED" => Some(Self::Confirmed),
+            "CONFIRM_AGENT_STATE_REVOKED" => Some(Self::Revoked),
             _ => None,
         }
     }
@@ -3311,6 +3478,279 @@ pub mod account_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Agents: programs of the customer's that have keys of their own and confirm members
+        /// without anybody's click.
+        ///
+        /// The answer has the agent's credential, which is not stored. INVALID_ARGUMENT for a
+        /// name that is empty, too long or not printable, ACCOUNT_STATE where there are 20.
+        pub async fn create_confirm_agent(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateConfirmAgentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::NewConfirmAgent>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/CreateConfirmAgent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "CreateConfirmAgent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// The newest first; revoked ones last, 100 in all.
+        pub async fn list_confirm_agents(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListConfirmAgentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListConfirmAgentsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/ListConfirmAgents",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "ListConfirmAgents",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Its grants are deleted, and the organization key is to be rotated if it had the newest.
+        /// Idempotent. AGENT_NOT_FOUND.
+        pub async fn revoke_confirm_agent(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeConfirmAgentRequest>,
+        ) -> std::result::Result<tonic::Response<super::ConfirmAgent>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/RevokeConfirmAgent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "RevokeConfirmAgent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// These are for agents: AGENT_INVALID for a credential that is unknown or revoked.
+        /// Each counts as a sign of life, written at most once a minute.
+        pub async fn get_confirm_agent(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ConfirmAgentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnrolledConfirmAgent>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/GetConfirmAgent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "GetConfirmAgent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Its public keys: once. Sent again for the same keys, it changes nothing; ACCOUNT_STATE
+        /// for others, KEY_INVALID if the proof of possession is not good.
+        pub async fn enroll_confirm_agent(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EnrollConfirmAgentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnrolledConfirmAgent>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/EnrollConfirmAgent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "EnrollConfirmAgent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_organization_key_as_agent(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ConfirmAgentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OrganizationKey>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/GetOrganizationKeyAsAgent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "GetOrganizationKeyAsAgent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// As ListMembersToConfirm, with the grants that members have.
+        pub async fn list_members_to_confirm_as_agent(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListMembersToConfirmAsAgentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMembersToConfirmResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/ListMembersToConfirmAsAgent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "ListMembersToConfirmAsAgent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// As ConfirmMembers. Administrators of the console and other agents are given
+        /// the next version, never the first.
+        pub async fn confirm_members_as_agent(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ConfirmMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmMembersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/ConfirmMembersAsAgent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "ConfirmMembersAsAgent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn rotate_organization_key_as_agent(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateOrganizationKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::OrganizationKey>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/rollcall.identity.v1.AccountService/RotateOrganizationKeyAsAgent",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "rollcall.identity.v1.AccountService",
+                        "RotateOrganizationKeyAsAgent",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3493,6 +3933,72 @@ pub mod account_service_server {
             tonic::Response<super::InviteToSetUpResponse>,
             tonic::Status,
         >;
+        /// Agents: programs of the customer's that have keys of their own and confirm members
+        /// without anybody's click.
+        ///
+        /// The answer has the agent's credential, which is not stored. INVALID_ARGUMENT for a
+        /// name that is empty, too long or not printable, ACCOUNT_STATE where there are 20.
+        async fn create_confirm_agent(
+            &self,
+            request: tonic::Request<super::CreateConfirmAgentRequest>,
+        ) -> std::result::Result<tonic::Response<super::NewConfirmAgent>, tonic::Status>;
+        /// The newest first; revoked ones last, 100 in all.
+        async fn list_confirm_agents(
+            &self,
+            request: tonic::Request<super::ListConfirmAgentsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListConfirmAgentsResponse>,
+            tonic::Status,
+        >;
+        /// Its grants are deleted, and the organization key is to be rotated if it had the newest.
+        /// Idempotent. AGENT_NOT_FOUND.
+        async fn revoke_confirm_agent(
+            &self,
+            request: tonic::Request<super::RevokeConfirmAgentRequest>,
+        ) -> std::result::Result<tonic::Response<super::ConfirmAgent>, tonic::Status>;
+        /// These are for agents: AGENT_INVALID for a credential that is unknown or revoked.
+        /// Each counts as a sign of life, written at most once a minute.
+        async fn get_confirm_agent(
+            &self,
+            request: tonic::Request<super::ConfirmAgentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnrolledConfirmAgent>,
+            tonic::Status,
+        >;
+        /// Its public keys: once. Sent again for the same keys, it changes nothing; ACCOUNT_STATE
+        /// for others, KEY_INVALID if the proof of possession is not good.
+        async fn enroll_confirm_agent(
+            &self,
+            request: tonic::Request<super::EnrollConfirmAgentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnrolledConfirmAgent>,
+            tonic::Status,
+        >;
+        async fn get_organization_key_as_agent(
+            &self,
+            request: tonic::Request<super::ConfirmAgentRequest>,
+        ) -> std::result::Result<tonic::Response<super::OrganizationKey>, tonic::Status>;
+        /// As ListMembersToConfirm, with the grants that members have.
+        async fn list_members_to_confirm_as_agent(
+            &self,
+            request: tonic::Request<super::ListMembersToConfirmAsAgentRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListMembersToConfirmResponse>,
+            tonic::Status,
+        >;
+        /// As ConfirmMembers. Administrators of the console and other agents are given
+        /// the next version, never the first.
+        async fn confirm_members_as_agent(
+            &self,
+            request: tonic::Request<super::ConfirmMembersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ConfirmMembersResponse>,
+            tonic::Status,
+        >;
+        async fn rotate_organization_key_as_agent(
+            &self,
+            request: tonic::Request<super::RotateOrganizationKeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::OrganizationKey>, tonic::Status>;
     }
     /// Accounts: what a provisioned user has beside its SCIM resource. Who it is at the
     /// organization's OpenID provider, its sessions, its keys, and the organization key.
@@ -4641,6 +5147,437 @@ pub mod account_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = InviteToSetUpSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/CreateConfirmAgent" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateConfirmAgentSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::CreateConfirmAgentRequest>
+                    for CreateConfirmAgentSvc<T> {
+                        type Response = super::NewConfirmAgent;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateConfirmAgentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::create_confirm_agent(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateConfirmAgentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/ListConfirmAgents" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListConfirmAgentsSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::ListConfirmAgentsRequest>
+                    for ListConfirmAgentsSvc<T> {
+                        type Response = super::ListConfirmAgentsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListConfirmAgentsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::list_confirm_agents(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListConfirmAgentsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/RevokeConfirmAgent" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeConfirmAgentSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::RevokeConfirmAgentRequest>
+                    for RevokeConfirmAgentSvc<T> {
+                        type Response = super::ConfirmAgent;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeConfirmAgentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::revoke_confirm_agent(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeConfirmAgentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/GetConfirmAgent" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetConfirmAgentSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::ConfirmAgentRequest>
+                    for GetConfirmAgentSvc<T> {
+                        type Response = super::EnrolledConfirmAgent;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmAgentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::get_confirm_agent(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetConfirmAgentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/EnrollConfirmAgent" => {
+                    #[allow(non_camel_case_types)]
+                    struct EnrollConfirmAgentSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::EnrollConfirmAgentRequest>
+                    for EnrollConfirmAgentSvc<T> {
+                        type Response = super::EnrolledConfirmAgent;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::EnrollConfirmAgentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::enroll_confirm_agent(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EnrollConfirmAgentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/GetOrganizationKeyAsAgent" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetOrganizationKeyAsAgentSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::ConfirmAgentRequest>
+                    for GetOrganizationKeyAsAgentSvc<T> {
+                        type Response = super::OrganizationKey;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmAgentRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::get_organization_key_as_agent(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetOrganizationKeyAsAgentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/ListMembersToConfirmAsAgent" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListMembersToConfirmAsAgentSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<
+                        super::ListMembersToConfirmAsAgentRequest,
+                    > for ListMembersToConfirmAsAgentSvc<T> {
+                        type Response = super::ListMembersToConfirmResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ListMembersToConfirmAsAgentRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::list_members_to_confirm_as_agent(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListMembersToConfirmAsAgentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/ConfirmMembersAsAgent" => {
+                    #[allow(non_camel_case_types)]
+                    struct ConfirmMembersAsAgentSvc<T: AccountService>(pub Arc<T>);
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::ConfirmMembersRequest>
+                    for ConfirmMembersAsAgentSvc<T> {
+                        type Response = super::ConfirmMembersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ConfirmMembersRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::confirm_members_as_agent(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ConfirmMembersAsAgentSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/rollcall.identity.v1.AccountService/RotateOrganizationKeyAsAgent" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateOrganizationKeyAsAgentSvc<T: AccountService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: AccountService,
+                    > tonic::server::UnaryService<super::RotateOrganizationKeyRequest>
+                    for RotateOrganizationKeyAsAgentSvc<T> {
+                        type Response = super::OrganizationKey;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateOrganizationKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AccountService>::rotate_organization_key_as_agent(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateOrganizationKeyAsAgentSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

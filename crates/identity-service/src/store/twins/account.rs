@@ -10,8 +10,9 @@ use super::{NAMED, OURS, STRANGER, THEIRS, user};
 use crate::{
     domain::{
         OrgId, SessionId, UserId,
-        account::{KeyId, Link, NewAccountSession, Policy, Presence, Sought, Stage},
+        account::{KeyId, Link, NewAccountSession, Policy, Presence, PublicKey, Sought, Stage},
         admin::Pin,
+        agent::{Agent, AgentId, AgentState},
         keys::{
             KitSeal, LoginId, MemberGrant, OrgKey, Record, RecordId, Registration, RegistrationKind, STRETCHING, Wrap,
             WrapKind,
@@ -20,10 +21,10 @@ use crate::{
         session::Browser,
         unlock::{Budget, Guesses},
     },
-    store::{account, account_key, account_session, org_key},
+    store::{account, account_key, account_session, agent, org_key},
 };
 
-pub(super) const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 14] = [
     "account",
     "account_session",
     "account_registration",
@@ -37,14 +38,17 @@ pub(super) const TABLES: [&str; 13] = [
     "org_key",
     "org_key_grant",
     "account_policy",
+    "confirm_agent",
 ];
 
 /// Both have these.
 const KEY: KeyId = KeyId(Uuid::from_u128(21));
 const SESSION: SessionId = SessionId(Uuid::from_u128(22));
 const LOGIN: LoginId = LoginId(Uuid::from_u128(23));
+const AGENT: AgentId = AgentId(Uuid::from_u128(25));
 /// Theirs alone.
 const OTHER_KEY: KeyId = KeyId(Uuid::from_u128(24));
+const OTHER_AGENT: AgentId = AgentId(Uuid::from_u128(26));
 
 const NOW: Instant = Instant::from_micros(1_000_000_000);
 
@@ -73,7 +77,7 @@ pub(super) fn rows(database: &TestDatabase) -> String {
     add(
         "account (org, user_id, stage, issuer, subject, key_id, granted, created, last_signed_in, confirmed)",
         &[
-            format!("({theirs}, {member}, 3, 'i', 't', {key}, 1, {old}, {old}, {old})"),
+            format!("({theirs}, {member}, 3, 'i', 'e', {key}, 1, {old}, {old}, {old})"),
             format!("({theirs}, {stranger}, 2, 'i', 's', {other}, 0, {old}, {old}, NULL)"),
             format!("({ours}, {member}, 2, 'i', 'o', {key}, 0, {old}, {old}, NULL)"),
         ],
@@ -152,6 +156,18 @@ pub(super) fn rows(database: &TestDatabase) -> String {
         "org_key_grant (org, user_id, version, recipient_key_id, enc, ciphertext, signature, granter_key_id, created)",
         &[grant(&theirs, &member, 1), grant(&theirs, &member, 2), grant(&theirs, &stranger, 2)],
     );
+    let agent = |org: &str, agent: AgentId, byte: u8, key: &str, enrolled: &str| {
+        let (id, secret) = (id(agent.0), bytes(byte, 32));
+        format!("({org}, {id}, 'n{byte}', {secret}, {key}, {b32}, 0, {old}, 'c', {enrolled})")
+    };
+    add(
+        "confirm_agent (org, id, name, secret_sha256, key_id, challenge, granted, created, created_by, enrolled)",
+        &[
+            agent(&theirs, AGENT, 41, &key, &old),
+            agent(&theirs, OTHER_AGENT, 42, &other, &old),
+            agent(&ours, AGENT, 43, &key, "NULL"),
+        ],
+    );
     add(
         "account_policy (org, link, just_in_time, confirm_automatically, modified)",
         &[format!("({theirs}, 3, {yes}, {yes}, {old})")],
@@ -165,6 +181,7 @@ pub(super) fn work(conn: &mut AnyConnection, org: OrgId) -> Result<(), store::Er
     of_keys(conn)?;
     of_guesses(conn)?;
     of_the_organization(conn)?;
+    of_agents(conn)?;
     account::accounts_purge(conn, org, &[member().0, STRANGER])?;
     assert!(account::account_lock(conn, OURS, member())?.is_none(), "ours is gone");
     Ok(())
@@ -190,7 +207,7 @@ fn of_accounts(conn: &mut AnyConnection) -> Result<(), store::Error> {
         [((Presence::Active, Stage::Accepted), 1)]
     );
     let pin = |subject: &str| Pin { issuer: "i".to_owned(), subject: subject.to_owned() };
-    for theirs in ["t", "s"] {
+    for theirs in ["e", "s"] {
         assert!(account::account_by_pin(conn, OURS, &pin(theirs))?.is_none(), "one of theirs");
     }
     assert_eq!(account::account_by_pin(conn, OURS, &pin("o"))?.expect("ours").user, member());
@@ -308,4 +325,32 @@ fn of_the_organization(conn: &mut AnyConnection) -> Result<(), store::Error> {
     assert_eq!(org_key::org_key_newest(conn, OURS)?.expect("ours").rotation_due, Some(NOW));
     assert_eq!(org_key::grant_newest(conn, OURS, member())?, Some(grant));
     org_key::grants_delete(conn, OURS, member())
+}
+
+fn of_agents(conn: &mut AnyConnection) -> Result<(), store::Error> {
+    assert!(!account_session::administers(conn, OURS, member())?, "one of theirs is");
+    assert!(agent::agent_shown(conn, OURS, Hash([41; 32]))?.is_none(), "one of theirs");
+    let ours = agent::agent_shown(conn, OURS, Hash([43; 32]))?.expect("ours");
+    assert_eq!((&*ours.name, ours.enrolled, ours.key.as_ref().expect("a key").enc_pub), ("n43", None, [1; 32]));
+    assert!(agent::agent_get(conn, OURS, OTHER_AGENT)?.is_none(), "one of theirs");
+    assert!(agent::agent_lock(conn, OURS, OTHER_AGENT)?.is_none(), "one of theirs");
+    assert_eq!(agent::agent_get(conn, OURS, AGENT)?, Some(ours.clone()));
+    assert_eq!(agent::agent_lock(conn, OURS, AGENT)?, Some(ours.clone()));
+    assert_eq!((agent::agents(conn, OURS, 9)?.len(), agent::agents_counted(conn, OURS)?), (1, 1));
+    let waiting = agent::agents_waiting(conn, OURS, 1, KeyId(Uuid::nil()), 9)?;
+    assert_eq!(waiting.iter().map(|one| (&*one.user_name, one.possession)).collect::<Vec<_>>(), [("n43", [1; 64])]);
+    let (id, key_id) = (AgentId(Uuid::from_u128(45)), KeyId(Uuid::from_u128(46)));
+    let new = Agent { id, key_id, name: "new".to_owned(), ..ours };
+    agent::agent_insert(conn, OURS, &new, Hash([45; 32]))?;
+    let key = PublicKey { id: key_id, user: id.holder(), version: 1, enc_pub: [3; 32], sig_pub: [3; 32] };
+    account_key::key_insert(conn, OURS, &key, (&[3; 64], &[3; 32]), NOW)?;
+    assert_eq!(agent::agent_get(conn, OURS, id)?.expect("the new one").key, Some(key));
+    agent::agent_enrolled(conn, OURS, AGENT, NOW)?;
+    agent::agent_granted(conn, OURS, AGENT, 1, NOW)?;
+    agent::agent_seen(conn, OURS, AGENT, NOW)?;
+    agent::agent_revoke(conn, OURS, AGENT, NOW)?;
+    account_key::keys_retire(conn, OURS, member(), NOW)?;
+    let ours = agent::agent_get(conn, OURS, AGENT)?.expect("ours");
+    assert_eq!((ours.state(), ours.granted, ours.last_seen), (AgentState::Revoked, 1, Some(NOW)));
+    Ok(())
 }
