@@ -51,7 +51,8 @@ pub async fn run(deployment: &Deployment, transcript: &Transcript) -> Result<()>
     internal::compare(deployment, &races, transcript).await
 }
 
-/// What an administrator's first afternoon with Okta sends: the wizard's app connects, pushes users, changes, deactivations and groups.
+/// What an administrator's first afternoon with Okta sends: the wizard's app connects, pushes users, changes, deactivations and
+/// groups, and nothing of it is refused.
 ///
 /// # Errors
 /// At the first difference.
