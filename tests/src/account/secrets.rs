@@ -69,10 +69,28 @@ pub(crate) fn log_in(
 #[derive(Default)]
 pub(crate) struct Derived {
     pub(crate) secrets: Vec<Secret>,
-    /// Which everybody may see: where one is not found, nothing else would be.
+    /// Of those that the server took. Everybody may see them: where one is not found, nothing else would be.
     pub(crate) public_keys: Vec<[u8; 32]>,
     /// Of the organization, how many.
     pub(crate) organization_keys: usize,
+}
+
+/// One of the account page.
+struct Call {
+    taken: bool,
+    body: Value,
+    answer: Value,
+}
+
+impl Call {
+    /// What was refused was sent, too, but need not open.
+    fn opened<T>(&self, opened: Result<T>) -> Result<Option<T>> {
+        match opened {
+            Ok(opened) => Ok(Some(opened)),
+            Err(_) if !self.taken => Ok(None),
+            Err(error) => Err(error.context(format!("what was sent: {}", self.body))),
+        }
+    }
 }
 
 struct Account {
@@ -97,26 +115,25 @@ struct Sent<'a> {
 /// # Errors
 /// If something that was sent does not open.
 pub(crate) fn derive(exchanges: &[Exchange], told: &[String], set_up: &Setup) -> Result<Derived> {
-    let of = |call: &str| -> Result<Vec<(Value, Value)>> {
+    let of = |call: &str| -> Vec<Call> {
         let path = format!("/account/api/{call}");
-        let own = exchanges.iter().filter(|exchange| exchange.path.split('?').next() == Some(&path));
-        // What was refused was sent, too.
-        own.map(|one| Ok((serde_json::from_slice(&one.body)?, serde_json::from_slice(&one.answer).unwrap_or_default())))
-            .collect()
+        let own = exchanges.iter().filter(|one| one.method == "POST" && one.path.split('?').next() == Some(&path));
+        let json = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or_default();
+        own.map(|one| Call { taken: one.status == 200, body: json(&one.body), answer: json(&one.answer) }).collect()
     };
-    let sessions = of("session")?;
-    let organization = sessions.iter().find_map(|(_, answer)| uuid(&answer["organization"]).ok());
-    let mut users: Vec<Uuid> = sessions.iter().filter_map(|(_, answer)| uuid(&answer["user"]).ok()).collect();
+    let sessions = of("session");
+    let organization = sessions.iter().find_map(|call| uuid(&call.answer["organization"]).ok());
+    let mut users: Vec<Uuid> = sessions.iter().filter_map(|call| uuid(&call.answer["user"]).ok()).collect();
     users.sort_unstable();
     users.dedup();
-    let begun = of("set-up/begin")?;
+    let begun = of("set-up/begin");
     let version = |answer: &Value| Some((uuid(&answer["keyId"]).ok()?, u32::try_from(answer["version"].as_u64()?).ok()?));
     let mut sent = Sent {
         told,
         set_up,
         organization: organization.context("nobody had a session")?,
         users,
-        versions: begun.iter().filter_map(|(_, answer)| version(answer)).collect(),
+        versions: begun.iter().filter_map(|call| version(&call.answer)).collect(),
         accounts: Vec::new(),
         derived: Derived::default(),
     };
@@ -127,26 +144,30 @@ pub(crate) fn derive(exchanges: &[Exchange], told: &[String], set_up: &Setup) ->
         };
         sent.derived.secrets.push(secret);
     }
-    for (body, _) in of("set-up/finish")? {
-        sent.set_up(&body).with_context(|| format!("a set-up: {body}"))?;
+    for call in of("set-up/finish") {
+        let public = call.opened(sent.set_up(&call.body))?;
+        if let Some(PublicKeys { enc, sig }) = public.filter(|_| call.taken) {
+            sent.derived.public_keys.extend([enc, sig]);
+        }
     }
-    for (body, _) in of("password/finish")? {
-        sent.password_changed(&body).with_context(|| format!("another password: {body}"))?;
+    for call in of("password/finish") {
+        call.opened(sent.password_changed(&call.body))?;
     }
-    let (created, rotated) = (of("organization-key/create")?, of("organization-key/rotate")?);
+    let (created, rotated) = (of("organization-key/create"), of("organization-key/rotate"));
     let mut keys: BTreeMap<u64, OrganizationKey> = BTreeMap::new();
-    let own = created.iter().chain(&rotated).map(|(body, _)| body["grant"].clone());
-    let others = of("members/confirm")?;
-    let others = others.iter().flat_map(|(body, _)| body["grants"].as_array().cloned().unwrap_or_default());
-    for grant in own.chain(others) {
-        let (version, key) = sent.granted(&grant).with_context(|| format!("a grant: {grant}"))?;
-        ensure!(keys.insert(version, key.clone()).is_none_or(|known| known == key), "two keys of version {version}");
+    for call in created.iter().chain(&rotated).chain(&of("members/confirm")) {
+        let own = call.body["grant"].is_object().then(|| call.body["grant"].clone());
+        for grant in call.body["grants"].as_array().into_iter().flatten().chain(&own) {
+            let Some((version, key)) = call.opened(sent.granted(grant))? else { continue };
+            let known = keys.entry(version).or_insert_with(|| key.clone());
+            call.opened(if *known == key { Ok(()) } else { Err(anyhow!("another key of version {version}")) })?;
+        }
     }
-    for (body, _) in created.iter().chain(&rotated) {
-        sent.to_kit(body, &keys).with_context(|| format!("the organization kit: {body}"))?;
+    for call in created.iter().chain(&rotated) {
+        call.opened(sent.to_kit(&call.body, &keys))?;
     }
-    for (body, _) in &rotated {
-        sent.chained(body, &keys).with_context(|| format!("the chain: {body}"))?;
+    for call in &rotated {
+        call.opened(sent.chained(&call.body, &keys))?;
     }
     sent.derived.organization_keys = keys.len();
     for (version, key) in &keys {
@@ -162,7 +183,7 @@ impl Sent<'_> {
     }
 
     /// Keys, and both wraps of their secret.
-    fn set_up(&mut self, body: &Value) -> Result<()> {
+    fn set_up(&mut self, body: &Value) -> Result<PublicKeys> {
         let key_id = uuid(&body["keyId"])?;
         let version = *self.versions.get(&key_id).context("nobody was told of this key id")?;
         let wrap = wrap(&body["wraps"]["recovery"])?;
@@ -192,9 +213,8 @@ impl Sent<'_> {
             let pkcs8 = [&before[..], &private].concat();
             self.keep(format!("the PKCS #8 of the {name} behind {password:?}"), &pkcs8[before.len() - 7..]);
         }
-        self.derived.public_keys.extend([public.enc, public.sig]);
         self.accounts.push(Account { of, secret, public });
-        Ok(())
+        Ok(public)
     }
 
     fn password_changed(&mut self, body: &Value) -> Result<()> {
