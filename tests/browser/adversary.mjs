@@ -1,7 +1,7 @@
 // Clients that tell what they should not, each made of the browser's own scripts with one line changed on the way to the browser, and one
 // that is as it should be. The suite that started this searches for what they told.
 
-import { Failed, check, same, start, step } from "./harness.mjs";
+import { Failed, check, held, same, start, step } from "./harness.mjs";
 import { choose, keepKit, person, provision, secrets, setUp, settings, shown, signIn, tell, unlock } from "./members.mjs";
 
 const HONEST = "juniper anvil postcard reef";
@@ -62,6 +62,24 @@ try {
     }
     check(`${name}: its script was changed`, changed.count > 0);
   }
+  // Whoever the provider lets sign in as an owner may allow it. The owner's page waits for whoever unlocked it.
+  step("members are confirmed without comparing where an administrator says so on the page, and not because the organization allows it");
+  const owner = await person(browser);
+  visitors.push(owner);
+  await signIn(owner, settings.owner.email);
+  await unlock(owner, settings.owner.password);
+  await shown(owner, "organization");
+  const waiting = owner.page.locator("#members li");
+  await waiting.first().waitFor();
+  const before = await waiting.count();
+  check("there are members who wait", before > 3, `${before}`);
+  await owner.page.waitForTimeout(1_000);
+  same("none of them is confirmed by itself", await waiting.count(), before);
+  await owner.page.locator("#confirm-automatically").click();
+  await owner.page.locator("#members:empty").waitFor({ state: "attached" });
+  held("all are, when the administrator says so");
+  owner.isQuiet("the owner");
+
   step("what they told");
   same("passwords and kits", secrets.size, 2 * (settings.mutants.length + 1));
   await tell(visitors);

@@ -39,7 +39,11 @@ pub async fn run(
     transcript.step("What was secret in the browsers, by what people know of it");
     let set_up = secrets::set_up_of(stage.deployment())?;
     let derived = secrets::derive(&stage.recorded.http.exchanges(), &told, &set_up)?;
-    transcript.same("accounts and versions of the organization key", &(derived.public_keys.len() / 2, derived.organization_keys), &(3, 2))?;
+    transcript.same(
+        "accounts and versions of the organization key",
+        &(derived.public_keys.len() / 2, derived.organization_keys),
+        &(3, 2),
+    )?;
 
     let kept = stage.end(&acme.id, transcript).await?;
     transcript.step("The search");

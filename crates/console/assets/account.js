@@ -299,7 +299,7 @@ $("change-password").addEventListener("click", () => choosePassword("password"))
 $("new-kit").addEventListener("click", () => choosePassword("kit"));
 $("lock").addEventListener("click", async () => {
   await keys("lock");
-  session.open = false;
+  session.open = agreed = false;
   show("unlock");
 });
 
@@ -329,7 +329,8 @@ const listMembers = async () => {
     : "Nobody waits for the organization key.";
   $("confirm-selected").hidden = members.length === 0;
   $("automatic").hidden = !session.confirmAutomatically;
-  if (session.confirmAutomatically) await confirmPlain(members);
+  $("confirm-automatically").hidden = agreed;
+  if (session.confirmAutomatically && agreed && (await confirmPlain(members))) return;
   const items = await Promise.all(
     members.map(async ({ user, userName, displayName, email, publicKeys }) => {
       const { words } = await keys("fingerprint", { organization: session.organization, user, publicKeys });
@@ -354,21 +355,30 @@ const listMembers = async () => {
   $("members").replaceChildren(...items);
 };
 
-// Whom the organization wants confirmed without a click; administrators never.
+// Whom the organization lets be confirmed without a click; administrators never. Says whether the list was made anew by it.
 const confirmPlain = async (members) => {
   const plain = members.filter(({ administrator }) => !administrator).map(({ user }) => user);
-  if (plain.length && !automatic) {
-    automatic = true;
-    try {
-      await confirmMembers(plain, false);
-    } finally {
-      automatic = false;
-    }
+  if (!plain.length || automatic) return false;
+  automatic = true;
+  try {
+    await confirmMembers(plain, false);
+  } finally {
+    automatic = false;
   }
+  return true;
 };
 let automatic = false;
+// Who signs in as an owner may switch it on, and that is whom the provider says: so whoever unlocked this page says it here, each time.
+let agreed = false;
+$("confirm-automatically").addEventListener(
+  "click",
+  doing($("confirm-automatically"), "Confirming", async () => {
+    agreed = true;
+    await listMembers();
+  }),
+);
 setInterval(() => {
-  if (session?.open && session.confirmAutomatically && session.state === "confirmed" && !$("view-organization").hidden) {
+  if (session?.open && agreed && session.confirmAutomatically && session.state === "confirmed" && !$("view-organization").hidden) {
     listMembers().catch((error) => tell(error.message));
   }
 }, 15_000);

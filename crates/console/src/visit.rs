@@ -175,7 +175,10 @@ fn is_of(response: &Response, media_type: &[u8]) -> bool {
 /// in JSON, which its script reads.
 fn unsaid(response: &Response) -> Option<Problem> {
     let status = response.status();
-    if is_page(response) || is_of(response, b"application/json") || !(status.is_client_error() || status.is_server_error()) {
+    if is_page(response)
+        || is_of(response, b"application/json")
+        || !(status.is_client_error() || status.is_server_error())
+    {
         return None;
     }
     let text = match status {

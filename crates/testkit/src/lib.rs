@@ -15,6 +15,6 @@ pub mod statements;
 
 pub use database::{
     Column, POSTGRES_VARIABLE, PostgresServer, Schema, TLS_HOST, Table, TestDatabase, TlsServer, databases, dump,
-    execute, files, key_without, lines, postgres, postgres_binaries, postgres_schema, rows, schema_parity,
-    server_log, sqlite, sqlite_schema,
+    execute, files, key_without, lines, postgres, postgres_binaries, postgres_schema, rows, schema_parity, server_log,
+    sqlite, sqlite_schema,
 };

@@ -89,7 +89,8 @@ impl Relay {
                         let relay = relay.clone();
                         async move { relay.pass(request, client).await }
                     });
-                    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                    let _ =
+                        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
@@ -146,9 +147,8 @@ impl Relay {
             });
             (shared.exchanges.len() - 1, shared.target.clone())
         };
-        let uri = target.and_then(|target| {
-            Uri::builder().scheme("http").authority(target).path_and_query(path).build().ok()
-        });
+        let uri =
+            target.and_then(|target| Uri::builder().scheme("http").authority(target).path_and_query(path).build().ok());
         let Some(uri) = uri else { return Ok(nowhere()) };
         let (mut parts, body) = request.into_parts();
         parts.uri = uri;
@@ -246,6 +246,8 @@ mod tests {
             assert_eq!((kept.body, kept.answer), (b"of the \xff body".to_vec(), b"of the \xff body".to_vec()));
         }
         let bytes = relay.bytes();
-        assert!(bytes.windows(10).any(|window| window == b"the \xff body\n") && !format!("{relay:?}").contains("secret"));
+        assert!(
+            bytes.windows(10).any(|window| window == b"the \xff body\n") && !format!("{relay:?}").contains("secret")
+        );
     }
 }

@@ -53,8 +53,14 @@ impl Secret {
             Value::Words(words) => {
                 let list: Vec<&str> = words.split(' ').collect();
                 let three = list.windows(WORDS);
-                let separated = [" ", "\n", ",", ", ", "\",\"", "-", ""].map(|by| three.clone().map(move |some| some.join(by)));
-                separated.into_iter().flatten().flat_map(|some| of_text(&some)).chain(digest(words.as_bytes())).collect()
+                let separated =
+                    [" ", "\n", ",", ", ", "\",\"", "-", ""].map(|by| three.clone().map(move |some| some.join(by)));
+                separated
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|some| of_text(&some))
+                    .chain(digest(words.as_bytes()))
+                    .collect()
             }
             Value::Bytes(bytes) => bytes.windows(WINDOW).flat_map(of_window).chain(digest(bytes)).collect(),
         }
@@ -118,7 +124,9 @@ pub(crate) struct Search {
 
 impl Search {
     pub(crate) fn new(secrets: &[Secret]) -> Result<Self> {
-        let needles = || secrets.iter().enumerate().flat_map(|(at, secret)| secret.needles().into_iter().map(move |form| (at, form)));
+        let needles = || {
+            secrets.iter().enumerate().flat_map(|(at, secret)| secret.needles().into_iter().map(move |form| (at, form)))
+        };
         let build = |case_matters: bool| -> Result<(AhoCorasick, Vec<(usize, String)>)> {
             let (patterns, names): (Vec<_>, Vec<_>) = needles()
                 .filter(|(_, form)| form.case_matters == case_matters)
@@ -210,7 +218,8 @@ mod tests {
 
     #[test]
     fn three_words_are_seen_however_they_are_written_and_two_are_not() {
-        for planted in ["able about above", "ABLE\nABOUT\nABOVE", "[\"able\",\"about\",\"above\"]", "able+about+above"] {
+        for planted in ["able about above", "ABLE\nABOUT\nABOVE", "[\"able\",\"about\",\"above\"]", "able+about+above"]
+        {
             assert_eq!(found(planted.as_bytes()), ["the kit"], "{planted}");
             assert_eq!(found(STANDARD.encode(planted.to_lowercase()).as_bytes()), ["the kit"], "{planted}");
         }

@@ -127,7 +127,8 @@ pub(crate) fn derive(exchanges: &[Exchange], told: &[String], set_up: &Setup) ->
     users.sort_unstable();
     users.dedup();
     let begun = of("set-up/begin");
-    let version = |answer: &Value| Some((uuid(&answer["keyId"]).ok()?, u32::try_from(answer["version"].as_u64()?).ok()?));
+    let version =
+        |answer: &Value| Some((uuid(&answer["keyId"]).ok()?, u32::try_from(answer["version"].as_u64()?).ok()?));
     let mut sent = Sent {
         told,
         set_up,
@@ -219,9 +220,9 @@ impl Sent<'_> {
 
     fn password_changed(&mut self, body: &Value) -> Result<()> {
         let accounts: Vec<_> = self.accounts.iter().map(|account| (account.of, account.secret.clone())).collect();
-        let opened = accounts.into_iter().find(|(of, secret)| {
-            self.kept_by_password(of, &body["record"], &body["wrap"], secret).is_ok()
-        });
+        let opened = accounts
+            .into_iter()
+            .find(|(of, secret)| self.kept_by_password(of, &body["record"], &body["wrap"], secret).is_ok());
         let (of, secret) = opened.context("no password opens it")?;
         if body["kit"].is_object() {
             let wrap = wrap(&body["kit"]["wrap"])?;
@@ -249,7 +250,9 @@ impl Sent<'_> {
     ) -> Result<String> {
         let (record, wrapped) = (bytes::<192>(record)?, wrap(wrapped)?);
         for password in self.told.iter().filter(|text| kit(text).is_none()) {
-            let Some(export_key) = log_in(self.set_up, of, &record, &Stretching::RECOMMENDED, password)? else { continue };
+            let Some(export_key) = log_in(self.set_up, of, &record, &Stretching::RECOMMENDED, password)? else {
+                continue;
+            };
             ensure!(wrapped.open_with_password(of, &export_key)? == *secret, "the wrap is of another secret");
             let kek = hkdf(export_key.expose(), &of.member.user.to_string(), "kek/password/v1")?;
             opens(&kek, of, "password", &wrapped, secret)?;
@@ -274,14 +277,34 @@ impl Sent<'_> {
         let Account { of, secret, public } = recipient.context("nobody has these keys")?;
         let to = Recipient::Member { user: of.member.user, key_id, public: *public };
         let (of, granter) = self.grant_of(grant, to)?;
-        let key = sealed(&grant["grant"])?.open(&of, MemberKeys::derive(secret).opening(), &granter)?;
+        let (grant, keys) = (sealed(&grant["grant"])?, MemberKeys::derive(secret));
+        let key = grant.open(&of, keys.opening(), &granter)?;
+        // Nobody else's, of no other version, by nobody else.
+        for version in [of.version - 1, of.version + 1] {
+            ensure!(
+                grant.open(&GrantOf { version, ..of }, keys.opening(), &granter).is_err(),
+                "it is of {version}, too"
+            );
+        }
+        for other in &self.accounts {
+            let by_other = other.public.sig != granter && grant.open(&of, keys.opening(), &other.public.sig).is_ok();
+            ensure!(!by_other, "somebody else may have made it");
+            if other.of.key_id != key_id {
+                let to =
+                    Recipient::Member { user: other.of.member.user, key_id: other.of.key_id, public: other.public };
+                let (others, to) = (MemberKeys::derive(&other.secret), GrantOf { recipient: to, ..of });
+                let opened = [of, to].iter().any(|of| grant.open(of, others.opening(), &granter).is_ok());
+                ensure!(!opened, "somebody else opens it");
+            }
+        }
         Ok((u64::from(of.version), key))
     }
 
     fn to_kit(&mut self, body: &Value, keys: &BTreeMap<u64, OrganizationKey>) -> Result<()> {
         let public: [u8; 32] = bytes(&body["kit"]["publicKey"])?;
         let kits = self.told.iter().filter_map(|text| OrganizationKitSecret::from_words(text).ok());
-        let kit = { kits }.find(|kit| kit.opening(self.organization).public() == public).context("nobody has this kit")?;
+        let kit =
+            { kits }.find(|kit| kit.opening(self.organization).public() == public).context("nobody has this kit")?;
         let (of, granter) = self.grant_of(&body["grant"], Recipient::Kit { enc: public })?;
         let key = sealed(&body["kit"]["grant"])?.open(&of, &kit.opening(self.organization), &granter)?;
         ensure!(keys.get(&u64::from(of.version)) == Some(&key), "the kit has another key");
@@ -298,6 +321,8 @@ impl Sent<'_> {
         let link = ChainLink { nonce: bytes(&body["link"]["nonce"])?, ct: bytes(&body["link"]["ct"])? };
         let opened = link.open(self.organization, version, key.context("no key")?)?;
         ensure!(Some(&opened) == before, "the chain leads to another key");
+        // Who has the version before, and was removed since, does not get on by it.
+        ensure!(link.open(self.organization, version, &opened).is_err(), "the chain leads forward");
         Ok(())
     }
 }

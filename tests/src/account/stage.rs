@@ -187,7 +187,8 @@ impl Acme {
         }
         let base = deployment.http();
         let redirect_uris = ["console", "account"].map(|pages| format!("{base}/{pages}/sign-in/callback/{id}"));
-        let settings = json!({ "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uris": redirect_uris });
+        let settings =
+            json!({ "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uris": redirect_uris });
         let provider = Provider::start(scripts, &settings)?;
         Ok(Self { id: id.to_owned(), token: token.to_owned(), invite: link.to_owned(), provider })
     }

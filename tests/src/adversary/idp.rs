@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use account_keys::{OrganizationKey, OrganizationKitSecret, opaque::client::{Login, Password, Registration}};
+use account_keys::{
+    OrganizationKey, OrganizationKitSecret,
+    opaque::client::{Login, Password, Registration},
+};
 use anyhow::{Context as _, Result, ensure};
 use http::Method;
 use serde_json::{Value, json};
@@ -37,7 +40,11 @@ pub(super) async fn run(stage: &Stage, cast: &mut Cast, transcript: &Transcript)
     let url = stage.running.databases()[0].clone();
     transcript.step("The evil identity provider signs in as the victim");
     let evil = Member::sign_in(Visitor::default(), &cast.base, VICTIM).await?;
-    transcript.same("it is the victim", &(evil.of.user, evil.state().await?), &(cast.victim_user, "confirmed".to_owned()))?;
+    transcript.same(
+        "it is the victim",
+        &(evil.of.user, evil.state().await?),
+        &(cast.victim_user, "confirmed".to_owned()),
+    )?;
 
     transcript.step("It calls every address there is");
     let withheld = loot::withheld(&url)?;
@@ -90,7 +97,11 @@ async fn every_address(evil: &Member, cast: &Cast, transcript: &Transcript) -> R
     transcript.that("the console does not let the victim in", page.status == 403 && url.contains("/callback/"))?;
     let owner = evil.visitor.another();
     let (url, _) = owner.sign_in(&cast.base, Door::Console, OWNER).await?;
-    transcript.same("the owner's pages of the console are open to who signs in as the owner", &url, &format!("{}/console", cast.base))?;
+    transcript.same(
+        "the owner's pages of the console are open to who signs in as the owner",
+        &url,
+        &format!("{}/console", cast.base),
+    )?;
 
     let (mut calls, mut taken) = (0, Vec::new());
     for path in routes::all(&id, &organization) {
@@ -182,7 +193,8 @@ async fn guesses(evil: &Member, cast: &Cast, stage: &Stage, search: &Search, tra
         }
         if answered.len() % 2 == 0 {
             // Finished badly or not at all: it is the same.
-            let (status, _) = evil.call("unlock/finish", &json!({ "id": begun["id"], "ke3": digits(&[1; 64]) })).await?;
+            let (status, _) =
+                evil.call("unlock/finish", &json!({ "id": begun["id"], "ke3": digits(&[1; 64]) })).await?;
             transcript.same("a login that is finished without the password", &status, &403)?;
         }
         let ke2 = bytes::<320>(&begun["ke2"])?;
@@ -194,7 +206,8 @@ async fn guesses(evil: &Member, cast: &Cast, stage: &Stage, search: &Search, tra
     let message = limited.1["message"].as_str().unwrap_or_default().to_owned();
     transcript.same("then", &(limited.0, limited.1["code"].as_str()), &(429, Some("limited")))?;
     let until = message.split("Try again at ").nth(1).and_then(|rest| rest.get(..17)).unwrap_or_default().to_owned();
-    transcript.that(&format!("it is told when to try again: {until}"), until.starts_with("20") && until.contains('T'))?;
+    transcript
+        .that(&format!("it is told when to try again: {until}"), until.starts_with("20") && until.contains('T'))?;
     let again = Member::sign_in(evil.visitor.another(), &cast.base, VICTIM).await?;
     transcript.same("in another session, too", &again.begin(GUESS).await?.2, &429)?;
     let (status, _) = again.call("recover", &json!({ "proof": digits(&[7; 32]) })).await?;
@@ -214,7 +227,8 @@ async fn guesses(evil: &Member, cast: &Cast, stage: &Stage, search: &Search, tra
         let request = json!({ "registrationRequest": digits(&ke1[..32]), "reset": reset });
         let (_, begun) = again.call("set-up/begin", &request).await?;
         let Ok(response) = bytes::<64>(&begun["registrationResponse"]) else { continue };
-        transcript.that("a set-up that begins anew answers with another key than a login", response[..32] != ke2[..32])?;
+        transcript
+            .that("a set-up that begins anew answers with another key than a login", response[..32] != ke2[..32])?;
     }
     // It would be the same under the key of the record, as whoever has the server's file can see.
     let victim = Loot::take(&stage.running.databases()[0])?;
@@ -250,10 +264,14 @@ async fn resets(evil: Member, cast: &mut Cast, url: &str, transcript: &Transcrip
     transcript.that("nor does it make an organization key", (400..500).contains(&status))?;
 
     let loot = Loot::take(url)?;
-    transcript.that("what was granted to the victim is gone", loot.grants.iter().all(|grant| grant.user != cast.victim_user))?;
+    transcript.that(
+        "what was granted to the victim is gone",
+        loot.grants.iter().all(|grant| grant.user != cast.victim_user),
+    )?;
     let pair = keys.pair();
     let opened = loot.grants.iter().filter(|grant| {
-        let recipient = account_keys::Recipient::Member { user: grant.user, key_id: keys.of.key_id, public: keys.public() };
+        let recipient =
+            account_keys::Recipient::Member { user: grant.user, key_id: keys.of.key_id, public: keys.public() };
         let of = account_keys::GrantOf {
             organization: evil.of.organization,
             version: grant.version,
@@ -266,9 +284,8 @@ async fn resets(evil: Member, cast: &mut Cast, url: &str, transcript: &Transcrip
     transcript.same("with its keys it opens none of the grants that there are", &opened.count(), &0)?;
     transcript.that("there are some", !loot.grants.is_empty())?;
     let wraps = loot.members.iter().filter(|stolen| stolen.of.member.user != cast.victim_user);
-    let opened = wraps.filter(|stolen| {
-        keys.kit.as_ref().is_some_and(|kit| stolen.recovery.open_with_kit(&stolen.of, kit).is_ok())
-    });
+    let opened = wraps
+        .filter(|stolen| keys.kit.as_ref().is_some_and(|kit| stolen.recovery.open_with_kit(&stolen.of, kit).is_ok()));
     transcript.same("and no wrap", &opened.count(), &0)
 }
 

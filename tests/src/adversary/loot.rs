@@ -90,8 +90,13 @@ impl Loot {
     pub(crate) fn take(url: &str) -> Result<Self> {
         let keys = [Id("id"), Id("org"), Id("user_id"), Text("version"), Hex("enc_pub"), Hex("sig_pub")];
         let keys = select(url, "account_key", &keys)?;
-        let wraps = select(url, "account_key_wrap", &[Id("user_id"), Id("key_id"), Text("kind"), Hex("nonce"), Hex("ciphertext")])?;
-        let records = [Id("user_id"), Hex("record"), Hex("set_up_id"), Text("memory"), Text("iterations"), Text("parallelism")];
+        let wraps = select(
+            url,
+            "account_key_wrap",
+            &[Id("user_id"), Id("key_id"), Text("kind"), Hex("nonce"), Hex("ciphertext")],
+        )?;
+        let records =
+            [Id("user_id"), Hex("record"), Hex("set_up_id"), Text("memory"), Text("iterations"), Text("parallelism")];
         let records = select(url, "opaque_record", &records)?;
         let verifiers = select(url, "recovery_verifier", &[Id("user_id"), Hex("proof_sha256")])?;
         let wrap = |key: &str, kind: &str| -> Result<Option<Wrap>> {
@@ -120,7 +125,8 @@ impl Loot {
                 verifier: RecoveryVerifier(exactly(&verifier[1])?),
             });
         }
-        let grants = [Id("user_id"), Text("version"), Hex("enc"), Hex("ciphertext"), Hex("signature"), Id("granter_key_id")];
+        let grants =
+            [Id("user_id"), Text("version"), Hex("enc"), Hex("ciphertext"), Hex("signature"), Id("granter_key_id")];
         let grants = select(url, "org_key_grant", &grants)?.into_iter().map(|row| {
             let grant = Grant { enc: exactly(&row[2])?, ct: exactly(&row[3])?, signature: exactly(&row[4])? };
             Ok(StolenGrant { user: row[0].parse()?, version: row[1].parse()?, grant, granter_key_id: row[5].parse()? })

@@ -85,7 +85,8 @@ impl Member {
         let (url, page) = visitor.sign_in(base, Door::Account, email).await?;
         ensure!(url == format!("{base}/account"), "{email} was sent to {url}: {}", text(&page));
         let page = text(&page);
-        let form = between(&page, "name=\"rollcall-form\" content=\"", "\"").context("no token in the page")?.to_owned();
+        let form =
+            between(&page, "name=\"rollcall-form\" content=\"", "\"").context("no token in the page")?.to_owned();
         let nobody = Of { organization: uuid::Uuid::nil(), user: uuid::Uuid::nil() };
         let mut member = Self { visitor, base: base.to_owned(), form, of: nobody };
         let session = member.done("session", &json!({})).await?;
@@ -95,8 +96,7 @@ impl Member {
 
     /// A call, whatever comes of it.
     pub(crate) async fn call(&self, path: &str, body: &Value) -> Result<(u16, Value)> {
-        let headers =
-            [("content-type", "application/json"), ("x-rollcall-form", &*self.form), ("origin", &*self.base)];
+        let headers = [("content-type", "application/json"), ("x-rollcall-form", &*self.form), ("origin", &*self.base)];
         let url = format!("{}/account/api/{path}", self.base);
         let reply = self.visitor.send(Method::POST, &url, &headers, Some(body.to_string().into())).await?;
         let answer = reply.json().with_context(|| format!("{path}: {}", reply.status))?;

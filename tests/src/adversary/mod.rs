@@ -40,6 +40,7 @@ use crate::{
 };
 
 const OWNER: &str = "owner@acme.example";
+const OWNERS_PASSWORD: &str = "anvil meadow trumpet socks";
 const VICTIM: &str = "victim@acme.example";
 const OTHER: &str = "other@acme.example";
 
@@ -96,7 +97,7 @@ async fn cast(stage: &Stage, acme: &Acme, transcript: &Transcript) -> Result<Cas
     let mut told = Vec::new();
     let mut made: Vec<(Member, Keys)> = Vec::new();
     for (email, password) in
-        [(OWNER, "anvil meadow trumpet socks"), (VICTIM, "cobalt thimble orchard wagon"), (OTHER, "ferry marble cactus dune")]
+        [(OWNER, OWNERS_PASSWORD), (VICTIM, "cobalt thimble orchard wagon"), (OTHER, "ferry marble cactus dune")]
     {
         let member = Member::sign_in(Visitor::default(), &base, email).await?;
         transcript.same(&format!("{email} signs in"), &member.state().await?, &"setup_required".to_owned())?;
@@ -115,7 +116,8 @@ async fn cast(stage: &Stage, acme: &Acme, transcript: &Transcript) -> Result<Cas
         }
     }
     let mut made = made.into_iter();
-    let (Some((_, owner_keys)), Some((victim, keys)), Some((other, _))) = (made.next(), made.next(), made.next()) else {
+    let (Some((_, owner_keys)), Some((victim, keys)), Some((other, _))) = (made.next(), made.next(), made.next())
+    else {
         anyhow::bail!("somebody is missing")
     };
     let organization_key = owner_keys.organization_key.context("no organization key")?;

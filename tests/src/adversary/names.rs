@@ -76,7 +76,9 @@ pub(super) async fn run(stage: &Stage, cast: &Cast, transcript: &Transcript) -> 
     let names = names(url)?;
     let before = loot::rows(url, &loot::TABLES)?;
     let count = |table: &str| before.iter().find(|(name, _)| *name == table).map_or(0, |(_, rows)| rows.len());
-    for (table, rows) in [("account", 3), ("account_key", 3), ("account_key_wrap", 6), ("opaque_record", 3), ("org_key_grant", 2)] {
+    for (table, rows) in
+        [("account", 3), ("account_key", 3), ("account_key_wrap", 6), ("opaque_record", 3), ("org_key_grant", 2)]
+    {
         transcript.same(&format!("rows of {table} to begin with"), &count(table), &rows)?;
     }
     let mut answers: BTreeMap<u16, usize> = BTreeMap::new();
@@ -114,13 +116,17 @@ pub(super) async fn run(stage: &Stage, cast: &Cast, transcript: &Transcript) -> 
         }
         *answers.entry(cast.scim.send_json(Method::PUT, &path, Some(&whole)).await?.status).or_default() += 1;
     }
-    let mut newcomer = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "new@acme.example" });
+    let mut newcomer =
+        json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "new@acme.example" });
     for (at, name) in names.iter().enumerate() {
         newcomer[name] = value(at, "new");
     }
     for (path, body) in [
         ("/Users", newcomer.clone()),
-        ("/Groups", json!({ "displayName": "confirmed", "state": "confirmed", "members": [{ "value": cast.other_user }] })),
+        (
+            "/Groups",
+            json!({ "displayName": "confirmed", "state": "confirmed", "members": [{ "value": cast.other_user }] }),
+        ),
         ("/Bulk", json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": bulk })),
     ] {
         *answers.entry(cast.scim.send_json(Method::POST, path, Some(&body)).await?.status).or_default() += 1;
@@ -128,7 +134,8 @@ pub(super) async fn run(stage: &Stage, cast: &Cast, transcript: &Transcript) -> 
     let faults: usize = answers.range(500..).map(|(_, count)| count).sum();
     transcript.same("faults of the server", &faults, &0)?;
     let taken: usize = answers.range(200..300).map(|(_, count)| count).sum();
-    transcript.that(&format!("{forms} changes by {} names, answers {answers:?}", names.len()), forms > 800 && taken > 4)?;
+    transcript
+        .that(&format!("{forms} changes by {} names, answers {answers:?}", names.len()), forms > 800 && taken > 4)?;
 
     for ((table, rows), (_, now)) in before.iter().zip(loot::rows(url, &loot::TABLES)?) {
         transcript.same(&format!("no row of {table} has changed"), &now, rows)?;

@@ -10,7 +10,8 @@ const SOURCES: [(&str, &str, &str); 4] = [
 
 /// With what stands for their parts.
 pub(super) fn all(id: &str, organization: &str) -> Vec<String> {
-    let mut paths: Vec<String> = SOURCES.iter().flat_map(|(root, source, begin)| in_source(root, source, begin)).collect();
+    let mut paths: Vec<String> =
+        SOURCES.iter().flat_map(|(root, source, begin)| in_source(root, source, begin)).collect();
     paths.sort_unstable();
     paths.dedup();
     let filled = |path: String| {

@@ -9,11 +9,12 @@ use std::{
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
+use super::{OWNER, OWNERS_PASSWORD};
 use crate::{
     account::{
         search::Found,
         secrets::{derive, set_up_of},
-        stage::{Acme, BROWSERS, DUMP, GRPC, HTTP, Stage},
+        stage::{Acme, BROWSERS, DUMP, GRPC, HTTP, SLUG, Stage},
     },
     console::drive,
     transcript::Transcript,
@@ -121,9 +122,12 @@ impl Mutant {
     }
 }
 
-/// Browsers, each with a changed script. Gives passwords and kits.
+/// Browsers, each with a changed script, and at last the owner's own. Gives passwords and kits.
 pub(super) fn run(stage: &Stage, acme: &Acme, scripts: &Path, transcript: &Transcript) -> Result<Vec<String>> {
     let mut config = acme.config(stage)?;
+    let policy = ["account", "policy", SLUG, "--confirm-automatically", "true"];
+    stage.deployment().cli_json(&policy)?;
+    config["owner"] = json!({ "email": OWNER, "password": OWNERS_PASSWORD });
     config["mutants"] = MUTANTS.iter().map(Mutant::told).collect();
     drive(scripts, "adversary.mjs", &config, transcript)
 }
@@ -142,11 +146,13 @@ pub(super) async fn search(stage: Stage, organization: &str, told: &[String], tr
     }
     for mutant in &MUTANTS {
         // In one process nothing goes over a wire to identity-service.
-        let expected: BTreeSet<&str> = mutant.places.iter().copied().filter(|place| *place != GRPC || kept.has(GRPC)).collect();
+        let expected: BTreeSet<&str> =
+            mutant.places.iter().copied().filter(|place| *place != GRPC || kept.has(GRPC)).collect();
         let seen = places.remove(&mutant.secret()).unwrap_or_default();
         transcript.same(&format!("the client with a leak by {}: found in", mutant.name), &seen, &expected)?;
     }
-    let honest: Vec<String> = found.iter().filter(|found| places.contains_key(&found.secret)).map(ToString::to_string).collect();
+    let honest: Vec<String> =
+        found.iter().filter(|found| places.contains_key(&found.secret)).map(ToString::to_string).collect();
     ensure!(honest.is_empty(), "an honest client leaks:\n{}", honest.join("\n"));
     transcript.held("of honest clients, and of the others' other secrets, nothing is found");
     Ok(())

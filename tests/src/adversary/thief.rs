@@ -36,9 +36,17 @@ pub(crate) fn run(stage: &Stage, cast: &Cast, transcript: &Transcript) -> Result
 
     // The same attack, with the file.
     let opened = attack(victim, &[set_up_of(stage.deployment())?], &dictionary)?;
-    transcript.same("with it the right word does, and no other", &words(&opened), &vec![cast.victim_password.clone()])?;
+    transcript.same(
+        "with it the right word does, and no other",
+        &words(&opened),
+        &vec![cast.victim_password.clone()],
+    )?;
     let (_, secret) = opened.first().context("nothing opened")?;
-    transcript.same("with the file and the word the thief has the keys", &MemberKeys::derive(secret).public(), &victim.public)?;
+    transcript.same(
+        "with the file and the word the thief has the keys",
+        &MemberKeys::derive(secret).public(),
+        &victim.public,
+    )?;
     let key = granted(&loot, victim, secret)?;
     transcript.that("and the organization key", key == cast.organization_key)
 }

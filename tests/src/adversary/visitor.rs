@@ -113,8 +113,11 @@ impl Visitor {
     /// Sends a form of the page.
     pub(crate) async fn submit(&self, url: &str, fields: &[(&str, &str)]) -> Result<(String, Reply)> {
         let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", form_encode(value))).collect();
-        let headers =
-            [("content-type", "application/x-www-form-urlencoded"), ("origin", origin(url)), ("sec-fetch-site", "same-origin")];
+        let headers = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("origin", origin(url)),
+            ("sec-fetch-site", "same-origin"),
+        ];
         self.follow(Method::POST, url, &headers, Some(body.join("&").into())).await
     }
 
@@ -130,8 +133,11 @@ impl Visitor {
                 break;
             }
             let login = text(&reply).contains("name=\"login\"");
-            let fields: &[(&str, &str)] =
-                if login { &[("prompt", "login"), ("login", email), ("password", "any")] } else { &[("prompt", "consent")] };
+            let fields: &[(&str, &str)] = if login {
+                &[("prompt", "login"), ("login", email), ("password", "any")]
+            } else {
+                &[("prompt", "consent")]
+            };
             (url, reply) = self.submit(&url, fields).await?;
         }
         ensure!(url.starts_with(base), "the provider does not send {email} back: {url}: {}", text(&reply));

@@ -1,11 +1,6 @@
 //! `cargo xtask e2e` starts this: `e2e --rollcall PATH SUITE...`.
 
-use std::{
-    io::Write as _,
-    path::PathBuf,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;

@@ -90,12 +90,7 @@ fn credential(member: &Member, key_id: Uuid) -> String {
 ///
 /// # Errors
 /// [`Error::Length`], [`Error::Opaque`]
-pub fn register(
-    setup: &Setup,
-    member: &Member,
-    key_id: Uuid,
-    request: &[u8],
-) -> Result<[u8; REGISTRATION_RESPONSE]> {
+pub fn register(setup: &Setup, member: &Member, key_id: Uuid, request: &[u8]) -> Result<[u8; REGISTRATION_RESPONSE]> {
     const WHAT: &str = "the registration request";
     let request = exactly::<REGISTRATION_REQUEST>(WHAT, request)?;
     let request = RegistrationRequest::<Suite>::deserialize(&request).map_err(|_| Error::Opaque(WHAT))?;

@@ -73,7 +73,8 @@ impl Core {
         let (org, user) = (session.org, session.account.user);
         let set_up = self.opaque_set_ups.newest()?;
         let (new, challenge, named) = (KeyId(self.ids.next()), self.random.bytes(), set_up.id());
-        let registered = |key: KeyId| server::register(&set_up, &member(org, user), key.0, request).map_err(key_invalid);
+        let registered =
+            |key: KeyId| server::register(&set_up, &member(org, user), key.0, request).map_err(key_invalid);
         // One that is no message replaces none that was begun before.
         registered(new)?;
         let registration = self.write(org, move |conn| {
@@ -92,8 +93,7 @@ impl Core {
                 (Registering::Password, Some(key)) => (RegistrationKind::PasswordChange, key, 1),
                 (Registering::Password, None) => return Err(Refused::Refused(no_keys())),
             };
-            let registration =
-                Registration { user, session: session.id, kind, key, version, challenge, set_up: named };
+            let registration = Registration { user, session: session.id, kind, key, version, challenge, set_up: named };
             account_key::registration_set(conn, org, &registration, now)?;
             Ok(registration)
         });
@@ -176,7 +176,8 @@ impl Core {
             None => self.opaque_set_ups.newest()?,
         };
         self.guess(&session, With::Password, request_id, now).await?;
-        let (of, key) = (stored.as_ref().map(|stored| &stored.record), session.account.key.unwrap_or(KeyId(Uuid::nil())));
+        let (of, key) =
+            (stored.as_ref().map(|stored| &stored.record), session.account.key.unwrap_or(KeyId(Uuid::nil())));
         let mut random = |bytes: &mut [u8]| self.random.fill(bytes);
         let begun = server::begin_login(&set_up, &member(org, user), key.0, of, ke1, &mut random);
         let (ke2, state) = begun.map_err(key_invalid)?;
