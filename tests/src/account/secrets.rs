@@ -165,7 +165,7 @@ pub(crate) fn derive(exchanges: &[Exchange], told: &[String], set_up: &Setup) ->
         }
     }
     for call in created.iter().chain(&rotated) {
-        call.opened(sent.to_kit(&call.body, &keys))?;
+        call.opened(sent.kept_for_kit(&call.body, &keys))?;
     }
     for call in &rotated {
         call.opened(sent.chained(&call.body, &keys))?;
@@ -300,7 +300,7 @@ impl Sent<'_> {
         Ok((u64::from(of.version), key))
     }
 
-    fn to_kit(&mut self, body: &Value, keys: &BTreeMap<u64, OrganizationKey>) -> Result<()> {
+    fn kept_for_kit(&mut self, body: &Value, keys: &BTreeMap<u64, OrganizationKey>) -> Result<()> {
         let public: [u8; 32] = bytes(&body["kit"]["publicKey"])?;
         let kits = self.told.iter().filter_map(|text| OrganizationKitSecret::from_words(text).ok());
         let kit =
