@@ -53,8 +53,8 @@ impl Secret {
             Value::Words(words) => {
                 let list: Vec<&str> = words.split(' ').collect();
                 let three = list.windows(WORDS);
-                let separated =
-                    [" ", "\n", ",", ", ", "\",\"", "-", ""].map(|by| three.clone().map(move |some| some.join(by)));
+                let separated = [" ", "+", "\n", ",", ", ", "\",\"", "-", ""]
+                    .map(|by| three.clone().map(move |some| some.join(by)));
                 separated
                     .into_iter()
                     .flatten()

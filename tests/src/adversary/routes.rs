@@ -29,7 +29,7 @@ fn in_source(root: &str, source: &str, begin: &str) -> Vec<String> {
     let code = function.lines().filter(|line| !line.trim_start().starts_with("//"));
     let texts = code.flat_map(|line| line.split('"').skip(1).step_by(2));
     let paths = texts.filter(|text| text.starts_with('/') || (text.is_empty() && root == "/console"));
-    paths.map(|path| if path.starts_with("/account") { path.to_owned() } else { format!("{root}{path}") }).collect()
+    paths.map(|path| format!("{root}{path}")).collect()
 }
 
 #[cfg(test)]
