@@ -247,7 +247,7 @@ mod tests {
         }
         let bytes = relay.bytes();
         assert!(
-            bytes.windows(10).any(|window| window == b"the \xff body\n") && !format!("{relay:?}").contains("secret")
+            bytes.windows(11).any(|window| window == b"the \xff body\n") && !format!("{relay:?}").contains("secret")
         );
     }
 }
