@@ -1,72 +1,68 @@
 //! Accounts in real browsers, with a real OpenID provider: `tests/browser/account.mjs` does what provisioned users do, and prints what
-//! it checked, also of the agent that it runs as a process. Afterwards what was secret in the browsers is looked for in everything that the server has.
+//! it checked, also of the agent that it runs as a process. Afterwards what was secret in the browsers, and all that is derived from it, is looked for in everything that was sent,
+//! logged, exported, told and stored.
+
+pub(crate) mod search;
+pub(crate) mod secrets;
+pub(crate) mod stage;
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 use testkit::process::{Deployment, Program};
 
-use crate::{
-    console::{CLIENT_ID, CLIENT_SECRET, Provider, chromium, drive},
-    transcript::Transcript,
-};
+use self::stage::{Acme, SLUG, Stage};
+use crate::{console::drive, forms::Form, transcript::Transcript};
 
-const SLUG: &str = "acme";
-
-/// Runs the suite. `program`: what agents are run by. `scripts`: tests/browser, with its modules installed. `screenshots`: where pictures of each page go.
-/// Gives what must be nowhere.
+/// Runs the suite in a form of its own. `scripts`: tests/browser, with its modules installed. `screenshots`: where pictures of each page
+/// go.
 ///
 /// # Errors
 /// If a check does not hold, or there is no Chromium or Node.
-pub fn run(
+pub async fn run(
     program: &Program,
-    deployment: &Deployment,
-    transcript: &Transcript,
+    form: Form,
     scripts: &Path,
     screenshots: Option<&Path>,
-) -> Result<Vec<String>> {
-    let base = deployment.http();
-    let created = deployment.cli_json(&["org", "create", SLUG, "--name", "Acme", "--plan", "enterprise"])?;
-    let id = created["id"].as_str().with_context(|| format!("no id in {created}"))?;
-    deployment.cli_json(&["scim", "enable", SLUG])?;
-    let token = deployment.cli_json(&["token", "create", SLUG, "--description", "browser tests"])?;
-    let token = token["token"].as_str().context("no token")?;
-    transcript.hide(token);
-    let invite = deployment.cli_json(&["admin", "invite", SLUG, "--email", "owner@acme.example"])?;
-    let link = invite["link"].as_str().with_context(|| format!("no link in {invite}"))?;
-    if let Some(secret) = link.rsplit('/').next() {
-        transcript.hide(secret);
-    }
-    let attic = agent_of_the_command_line(deployment, transcript)?;
-    let redirect_uris = ["console", "account"].map(|pages| format!("{base}/{pages}/sign-in/callback/{id}"));
-    let settings = json!({ "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "redirect_uris": redirect_uris });
-    let mut provider = Provider::start(scripts, &settings)?;
-    let config = json!({
-        "base": base,
-        "slug": SLUG,
-        "invite": link,
-        "token": token,
-        "rollcall": program.command().get_program().to_str().context("the program's path is no text")?,
-        "issuer": provider.issuer,
-        "client_id": CLIENT_ID,
-        "client_secret": CLIENT_SECRET,
-        "chromium": chromium()?,
-        "screenshots": screenshots,
-    });
-    let sweep = drive(scripts, "account.mjs", &config, transcript);
-    provider.stop();
-    let mut sweep = sweep?;
-    sweep.push(attic);
-    let listed = deployment.cli_json(&["account", "agent", "list", SLUG])?;
+    transcript: &Transcript,
+) -> Result<()> {
+    let stage = Stage::start(program, form).await?;
+    let mut acme = Acme::make(stage.deployment(), scripts, transcript)?;
+    let mut config = acme.config(&stage)?;
+    config["screenshots"] = json!(screenshots);
+    config["rollcall"] = json!(program.command().get_program().to_str().context("the program's path is no text")?);
+    let attic = agent_of_the_command_line(stage.deployment(), transcript)?;
+    let told = drive(scripts, "account.mjs", &config, transcript);
+    acme.provider.stop();
+    let mut told = told.map_err(|error| stage.failed(&error))?;
+    told.push(attic);
+    let listed = stage.deployment().cli_json(&["account", "agent", "list", SLUG])?;
     let states: Vec<_> = [0, 1].map(|at| (&listed["agents"][at]["name"], &listed["agents"][at]["state"])).into();
     transcript.same(
         "both agents are revoked",
         &states,
         &vec![(&json!("cellar"), &json!("revoked")), (&json!("attic"), &json!("revoked"))],
     )?;
-    ensure!(sweep.len() >= 12, "only {} secrets were told", sweep.len());
-    Ok(sweep)
+    ensure!(told.len() >= 18, "only {} secrets were told", told.len());
+
+    transcript.step("What was secret in the browsers, by what people know of it");
+    let set_up = secrets::set_up_of(stage.deployment())?;
+    let derived = secrets::derive(&stage.recorded.http.exchanges(), &told, &set_up)?;
+    transcript.same(
+        "accounts and versions of the organization key",
+        &(derived.public_keys.len() / 2, derived.organization_keys),
+        &(7, 4),
+    )?;
+
+    let kept = stage.end(&acme.id, transcript).await?;
+    transcript.step("The search");
+    kept.is_seen(&derived.public_keys, &acme.id, transcript)?;
+    let found = kept.find(&derived.secrets, transcript)?;
+    if !found.is_empty() {
+        bail!("{}", found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    }
+    Ok(())
 }
 
 /// Makes one, sees it in the list, and revokes it. Gives its credential.

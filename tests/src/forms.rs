@@ -11,6 +11,7 @@ use testkit::{
     TestDatabase,
     client::Client,
     process::{Deployment, Program},
+    relay::Relay,
 };
 
 use crate::transcript::Transcript;
@@ -44,6 +45,27 @@ pub struct Options {
     pub arguments: Vec<String>,
     /// In the URLs of the PostgreSQL databases, whose server asks for none.
     pub database_password: Option<String>,
+    /// What is to keep all that is said to the gateway, and by it to identity-service.
+    pub recorded: Option<Recorded>,
+}
+
+/// Relays, which outlive what they stand before.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Between clients and the gateway.
+    pub http: Relay,
+    /// Between the gateway and identity-service, where these are two processes.
+    pub grpc: Relay,
+}
+
+impl Recorded {
+    /// Starts both.
+    ///
+    /// # Errors
+    /// If there is no port for one.
+    pub async fn start() -> Result<Self> {
+        Ok(Self { http: Relay::start().await?, grpc: Relay::start().await? })
+    }
 }
 
 /// A running form with everything it stands on.
@@ -144,15 +166,28 @@ async fn deploy(
     databases: &[TestDatabase],
     options: &Options,
 ) -> Result<Deployment> {
-    let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).collect();
+    let front = options.recorded.as_ref().map(|recorded| recorded.http.url());
+    let public_url = front.iter().flat_map(|front| ["--public-url", front]);
+    let arguments: Vec<&str> = options.arguments.iter().map(String::as_str).chain(public_url).collect();
+    let by = |url: &str| match &options.recorded {
+        Some(recorded) => recorded.grpc.lead_to(url).map(|()| recorded.grpc.url()),
+        None => Ok(url.to_owned()),
+    };
     let url = |database: &TestDatabase| match &options.database_password {
         Some(password) => database.url().replacen('@', &format!(":{password}@"), 1),
         None => database.url().to_owned(),
     };
-    let deployment = match databases {
-        [identity, token] => Deployment::three_processes(program, directory, &url(identity), &url(token), &arguments)?,
+    let mut deployment = match databases {
+        [identity, token] => {
+            let databases = [identity, token].map(url);
+            Deployment::three_processes_by(program, directory, databases.each_ref().map(|url| &**url), &arguments, &by)?
+        }
         _ => Deployment::all_in_one(program, directory, &arguments)?,
     };
+    if let Some(recorded) = &options.recorded {
+        recorded.http.lead_to(&deployment.part("gateway")?.url("http")?)?;
+        deployment = deployment.reached_at(&recorded.http.url());
+    }
     ready(&deployment).await?;
     Ok(deployment)
 }

@@ -37,6 +37,8 @@ enum Suite {
     Contract,
     /// Provisioned users in Chromium: keys, unlock, recovery, confirmation, rotation
     Account,
+    /// An evil provider, a stolen database, and clients in Chromium that leak, against what keeps keys
+    Adversary,
     /// The console in Chromium, with an OpenID provider
     Console,
     /// No token, secret or personal data where it does not belong: logs, exports, answers, events, dumps
@@ -59,7 +61,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             steps.step(name, || suites(workspace, &[name]));
         }
     }
-    for (suite, name) in [(Suite::Console, "console"), (Suite::Account, "account")] {
+    for (suite, name) in [(Suite::Console, "console"), (Suite::Account, "account"), (Suite::Adversary, "adversary")] {
         if wanted(suite) {
             steps.step(name, || in_browser(workspace, name, options.screenshots.as_deref()));
         }

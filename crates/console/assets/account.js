@@ -303,7 +303,7 @@ $("change-password").addEventListener("click", () => choosePassword("password"))
 $("new-kit").addEventListener("click", () => choosePassword("kit"));
 $("lock").addEventListener("click", async () => {
   await keys("lock");
-  session.open = false;
+  session.open = agreed = false;
   show("unlock");
 });
 
@@ -336,6 +336,7 @@ const listMembers = async () => {
     : "Nobody waits for the organization key.";
   $("confirm-selected").hidden = members.length === 0;
   $("automatic").hidden = !session.confirmAutomatically;
+  $("confirm-automatically").hidden = agreed;
   const items = await Promise.all(
     members.map(async ({ user, agent, userName, displayName, email, publicKeys }) => {
       const { words } = await keys("fingerprint", { organization: session.organization, user, publicKeys });
@@ -366,10 +367,10 @@ const listMembers = async () => {
   $("members").replaceChildren(...items);
 };
 
-// Nobody has to look at these: somebody whom this member confirmed granted to the very keys before, or the organization
-// wants it so of members who are no administrators, and no agents.
+// Nobody has to look at these: somebody whom this member confirmed granted to the very keys before, or who
+// unlocked this page wants it so of members who are no administrators, and no agents.
 const needsNobody = async ({ user, keyId, publicKeys, administrator, agent, granted }) => {
-  if (session.confirmAutomatically && !administrator && !agent) return true;
+  if (agreed && session.confirmAutomatically && !administrator && !agent) return true;
   if (!granted) return false;
   const checked = keys("checkGrant", { ...granted, member: { user, keyId, publicKeys } });
   return checked.then(({ confirmed }) => confirmed, () => false);
@@ -393,11 +394,20 @@ const grantUnasked = async () => {
       after = page.more ? page.members.at(-1).keyId : undefined;
     }
   }
+  return true;
 };
-
+// Who signs in as an owner may switch it on, and that is whom the provider says: so whoever unlocked this page says it here, each time.
+let agreed = false;
+$("confirm-automatically").addEventListener(
+  "click",
+  doing($("confirm-automatically"), "Confirming", async () => {
+    agreed = true;
+    await listMembers();
+  }),
+);
 let looking = false;
 setInterval(async () => {
-  if (looking || !session?.open || !session.confirmAutomatically || session.state !== "confirmed") return;
+  if (looking || !session?.open || !agreed || !session.confirmAutomatically || session.state !== "confirmed") return;
   if ($("view-organization").hidden || $("organization-members").hidden) return;
   looking = true;
   await listMembers().catch((error) => tell(error.message));

@@ -164,15 +164,21 @@ pub(crate) async fn visit(State(console): State<Console>, mut request: Request, 
 }
 
 fn is_page(response: &Response) -> bool {
-    response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
+    is_of(response, b"text/html")
 }
 
-/// What axum refused by itself: a path or query that cannot be read, a method that is not there.
+fn is_of(response: &Response, media_type: &[u8]) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(media_type))
+}
+
+/// What axum refused by itself: a path or query that cannot be read, a method that is not there. Calls of the account page are refused
+/// in JSON, which its script reads.
 fn unsaid(response: &Response) -> Option<Problem> {
     let status = response.status();
-    // What scripts and programs asked for is answered in their way.
-    let json = response.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/json");
-    if json || is_page(response) || !(status.is_client_error() || status.is_server_error()) {
+    if is_page(response)
+        || is_of(response, b"application/json")
+        || !(status.is_client_error() || status.is_server_error())
+    {
         return None;
     }
     let text = match status {
@@ -200,6 +206,28 @@ async fn answer(visit: &Visit, request: Request, next: Next) -> Response {
             tracing::error!("a page of the console took longer than allowed");
             let text = "This took too long and was given up. A change may or may not have been made: look before you try again.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not just now", text).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_without_words_gets_some_and_what_has_its_own_keeps_them() {
+        for (status, media_type, expected) in [
+            (StatusCode::NOT_FOUND, None, true),
+            (StatusCode::BAD_REQUEST, Some("text/plain; charset=utf-8"), true),
+            (StatusCode::NOT_FOUND, Some("text/html; charset=utf-8"), false),
+            (StatusCode::TOO_MANY_REQUESTS, Some("application/json"), false),
+            (StatusCode::OK, None, false),
+        ] {
+            let mut response = status.into_response();
+            if let Some(media_type) = media_type {
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+            }
+            assert_eq!(unsaid(&response).is_some(), expected, "{status} {media_type:?}");
         }
     }
 }

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use pooler::PgBouncer;
 
 pub use dump::{dump, files, server_log};
-pub use rows::{execute, lines};
+pub use rows::{execute, lines, rows};
 pub use schema::{Column, Schema, Table, key_without, postgres_schema, schema_parity, sqlite_schema};
 pub use server::{PostgresServer, postgres_binaries};
 pub use tls::{TLS_HOST, TlsServer};

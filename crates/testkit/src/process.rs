@@ -273,6 +273,21 @@ impl Deployment {
         token_database: &str,
         arguments: &[&str],
     ) -> Result<Self> {
+        let databases = [identity_database, token_database];
+        Self::three_processes_by(program, data_dir, databases, arguments, &|url| Ok(url.to_owned()))
+    }
+
+    /// As [`Deployment::three_processes`]; the gateway reaches identity-service at the address that `by` gives for its own.
+    ///
+    /// # Errors
+    /// As [`Server::start`], and of `by`.
+    pub fn three_processes_by(
+        program: &Program,
+        data_dir: &Path,
+        [identity_database, token_database]: [&str; 2],
+        arguments: &[&str],
+        by: &dyn Fn(&str) -> Result<String>,
+    ) -> Result<Self> {
         let more: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let token =
             Server::start_with(program, "token", data_dir, &more, &[("ROLLCALL_TOKEN_DATABASE_URL", token_database)])?;
@@ -285,7 +300,7 @@ impl Deployment {
             &[token_url.to_vec(), more.clone()].concat(),
             &[("ROLLCALL_IDENTITY_DATABASE_URL", identity_database)],
         )?;
-        let identity_url = ["--identity-url".to_owned(), identity.url("grpc")?];
+        let identity_url = ["--identity-url".to_owned(), by(&identity.url("grpc")?)?];
         let gateway = [identity_url.to_vec(), token_url.to_vec(), more].concat();
         let gateway = Server::start(program, "gateway", data_dir, &gateway)?;
         let public_url = gateway.url("http")?;
@@ -309,6 +324,12 @@ impl Deployment {
     pub fn stop_part(&mut self, part: &str) -> Result<String> {
         let at = self.servers.iter().position(|server| server.role == part);
         self.servers.remove(at.with_context(|| format!("no process runs {part} alone"))?).stop()
+    }
+
+    /// Clients are to reach it here: something stands before the gateway.
+    pub fn reached_at(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.public_url);
+        self
     }
 
     /// `http://HOST:PORT` of the gateway.

@@ -1,16 +1,11 @@
 //! `cargo xtask e2e` starts this: `e2e --rollcall PATH SUITE...`.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use e2e_tests::{
-    account, canary, conformance, console, contract, entra,
+    account, adversary, canary, conformance, console, contract, entra,
     forms::{Form, Options, Running},
     oauth, okta, services,
     transcript::Transcript,
@@ -35,7 +30,7 @@ struct Cli {
     /// Where pictures of each page go
     #[arg(long)]
     screenshots: Option<PathBuf>,
-    /// okta, entra, oauth, services, contract, console, account, canary, scim2-tester or scim-sanity
+    /// okta, entra, oauth, services, contract, console, account, adversary, canary, scim2-tester or scim-sanity
     #[arg(required = true)]
     suites: Vec<String>,
 }
@@ -76,7 +71,11 @@ async fn run(cli: &Cli, suite: &str, form: Form, transcript: &Transcript) -> Res
     }
     if suite == "account" {
         let scripts = cli.browser.as_deref().context("this suite needs --browser")?;
-        return account(&program, form, scripts, cli.screenshots.as_deref(), transcript).await;
+        return account::run(&program, form, scripts, cli.screenshots.as_deref(), transcript).await;
+    }
+    if suite == "adversary" {
+        let scripts = cli.browser.as_deref().context("this suite needs --browser")?;
+        return adversary::run(&program, form, scripts, transcript).await;
     }
     let arguments = if suite == "oauth" { vec!["--oauth-loopback-jwks".to_owned()] } else { Vec::new() };
     let running = Running::start_with(&program, form, Options { arguments, ..Options::default() }).await?;
@@ -104,27 +103,6 @@ async fn run(cli: &Cli, suite: &str, form: Form, transcript: &Transcript) -> Res
         contract::log_is_clean(&output, transcript)?;
     }
     Ok(())
-}
-
-/// At the most talkative log level: afterwards what was secret in the browsers is looked for.
-async fn account(
-    program: &Program,
-    form: Form,
-    scripts: &Path,
-    screenshots: Option<&Path>,
-    transcript: &Transcript,
-) -> Result<()> {
-    let arguments = ["--log-filter", "trace"].map(str::to_owned).into();
-    let running = Running::start_with(program, form, Options { arguments, ..Options::default() }).await?;
-    match account::run(program, &running.deployment, transcript, scripts, screenshots) {
-        Ok(secrets) => canary::sweep(running, &secrets, "request_id", transcript),
-        Err(error) => {
-            let output = running.deployment.output();
-            let faults: Vec<&str> =
-                output.lines().filter(|line| line.contains("ERROR") || line.contains(" WARN ")).collect();
-            bail!("{error:#}\n--- faults that the processes told:\n{}", faults.join("\n"))
-        }
-    }
 }
 
 /// The end of a log is where the reason stands.

@@ -10,15 +10,15 @@ use base64::{
 };
 
 /// What is looked for, and under which name it is told.
-pub(super) struct Encoding {
-    pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Encoding {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
     /// Base64, where another case is another text.
-    pub(super) case_matters: bool,
+    pub(crate) case_matters: bool,
 }
 
 /// Each way once: those that leave the text as it is are left out.
-pub(super) fn of_text(text: &str) -> Vec<Encoding> {
+pub(crate) fn of_text(text: &str) -> Vec<Encoding> {
     let units = |text: &str| text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
     let json = serde_json::Value::from(text).to_string();
     let ascii = |c: char| if c.is_ascii() { c.to_string() } else { units(&c.to_string()) };
@@ -48,7 +48,7 @@ pub(super) fn of_text(text: &str) -> Vec<Encoding> {
 }
 
 /// As [`of_text`], of what is no text.
-pub(super) fn of_bytes(bytes: &[u8]) -> Vec<Encoding> {
+pub(crate) fn of_bytes(bytes: &[u8]) -> Vec<Encoding> {
     let list = bytes.iter().map(u8::to_string).collect::<Vec<_>>();
     let escaped = bytes.escape_ascii().to_string();
     let mut all: Vec<Encoding> = [
@@ -80,7 +80,7 @@ pub(super) fn of_bytes(bytes: &[u8]) -> Vec<Encoding> {
 }
 
 /// In lower case.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out

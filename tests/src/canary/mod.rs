@@ -5,7 +5,7 @@
 //! Not here: memory and core files.
 
 mod drive;
-mod encodings;
+pub(crate) mod encodings;
 mod grants;
 mod list;
 mod scan;
@@ -30,10 +30,10 @@ use crate::{
 
 /// Everything that is to be searched, by place.
 #[derive(Default)]
-struct Evidence(Vec<(String, Place, Vec<u8>)>);
+pub(crate) struct Evidence(pub(crate) Vec<(String, Place, Vec<u8>)>);
 
 impl Evidence {
-    fn add(&mut self, name: &str, place: Place, bytes: impl Into<Vec<u8>>) {
+    pub(crate) fn add(&mut self, name: &str, place: Place, bytes: impl Into<Vec<u8>>) {
         self.0.push((name.to_owned(), place, bytes.into()));
     }
 }
@@ -54,6 +54,7 @@ pub async fn run(program: &Program, form: Form, transcript: &Transcript) -> Resu
     let options = Options {
         arguments: arguments.map(str::to_owned).into(),
         database_password: Some(canaries.make(Kind::Secret, "the database's password")?),
+        ..Options::default()
     };
     let running = Running::start_with(&program, form, options).await?;
     let admin = running.deployment.admin_credential()?;
@@ -84,28 +85,8 @@ pub async fn run(program: &Program, form: Form, transcript: &Transcript) -> Resu
     transcript.that("of a token the SHA-256 is stored, and the dump shows it", stored)
 }
 
-/// Stops what runs and searches all that it wrote and stored for secrets that it should never have had.
-///
-/// # Errors
-/// If one is there, or `mark`, which is to be logged, is not.
-pub fn sweep(running: Running, secrets: &[String], mark: &str, transcript: &Transcript) -> Result<()> {
-    let canaries = Canaries::default();
-    canaries.keep(Kind::Mark, "the mark", mark);
-    for (place, secret) in secrets.iter().enumerate() {
-        canaries.keep(Kind::Secret, &format!("secret {place}"), secret);
-        // Words of a kit: any three in a row.
-        let words: Vec<&str> = secret.split(' ').collect();
-        for three in words.windows(3).filter(|_| words.len() > 8) {
-            canaries.keep(Kind::Secret, &format!("three words of secret {place}"), &three.join(" "));
-        }
-    }
-    let mut evidence = Evidence::default();
-    gather(running, &mut evidence, transcript)?;
-    search(&canaries, &evidence, transcript)
-}
-
 /// What is to be had of processes and databases, running and stopped. Gives the last dump.
-fn gather(running: Running, evidence: &mut Evidence, transcript: &Transcript) -> Result<Vec<u8>> {
+pub(crate) fn gather(running: Running, evidence: &mut Evidence, transcript: &Transcript) -> Result<Vec<u8>> {
     transcript.step("What can be seen of the processes from outside");
     outside(&running.deployment, evidence)?;
     dumps(&running.databases(), "running", evidence)?;

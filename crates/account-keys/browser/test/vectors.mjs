@@ -27,6 +27,9 @@ export function grantsOf(accountKey, publicKeys, kitPublicKey, granterKeyId) {
   return { toMember, toKit: { ...toMember, recipient: { kit: kitPublicKey } } }
 }
 
+/** What the server derives the OPRF key with. */
+const credentialOf = ({ organization, user, keyId }) => `${organization}/${user}/${keyId}`
+
 /** The package has the server's side, too. */
 export async function registered(accountKey, typed, stretching = STRETCHING) {
   await ready
@@ -34,7 +37,7 @@ export async function registered(accountKey, typed, stretching = STRETCHING) {
   const registration = await opaque.beginRegistration(typed)
   const { registrationResponse } = server.createRegistrationResponse({
     serverSetup: setup,
-    userIdentifier: `${accountKey.organization}/${accountKey.user}`,
+    userIdentifier: credentialOf(accountKey),
     registrationRequest: registration.registrationRequest,
   })
   return { setup, ...(await opaque.finishRegistration(registration, accountKey, registrationResponse, stretching)) }
@@ -47,7 +50,7 @@ export async function logIn(accountKey, { setup, record }, typed, stretching = S
   const identifiers = { client: name, server: 'rollcall' }
   const { serverLoginState, loginResponse } = server.startLogin({
     serverSetup: setup,
-    userIdentifier: name,
+    userIdentifier: credentialOf(accountKey),
     registrationRecord: record,
     startLoginRequest: login.ke1,
     identifiers,

@@ -5,10 +5,11 @@ use opaque_ke::{
     ServerLogin, ServerLoginParameters, ServerRegistration, ServerSetup, errors::ProtocolError, ksf::Identity,
 };
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{KE1, KE2, KE3, RECORD, REGISTRATION_REQUEST, REGISTRATION_RESPONSE, Source, exactly, identifiers};
-use crate::{Error, Fill, Member, Result};
+use crate::{Error, Fill, Member, Result, member::text};
 
 struct Suite;
 
@@ -79,15 +80,21 @@ impl std::fmt::Debug for LoginState {
     }
 }
 
-/// The answer to a registration request. Nothing is to be kept of it.
+/// The name that the OPRF key is derived with. With the account key's id, so that what is answered to whoever registers for other
+/// keys is of no use against the record that there is: it would be a guess that nobody counts.
+fn credential(member: &Member, key_id: Uuid) -> String {
+    format!("{}/{}", member.identifier(), text(key_id))
+}
+
+/// The answer to a registration request for this account key. Nothing is to be kept of it.
 ///
 /// # Errors
 /// [`Error::Length`], [`Error::Opaque`]
-pub fn register(setup: &Setup, member: &Member, request: &[u8]) -> Result<[u8; REGISTRATION_RESPONSE]> {
+pub fn register(setup: &Setup, member: &Member, key_id: Uuid, request: &[u8]) -> Result<[u8; REGISTRATION_RESPONSE]> {
     const WHAT: &str = "the registration request";
     let request = exactly::<REGISTRATION_REQUEST>(WHAT, request)?;
     let request = RegistrationRequest::<Suite>::deserialize(&request).map_err(|_| Error::Opaque(WHAT))?;
-    let started = ServerRegistration::start(&setup.0, request, member.identifier().as_bytes());
+    let started = ServerRegistration::start(&setup.0, request, credential(member, key_id).as_bytes());
     let message = started.map_err(|_| Error::Opaque(WHAT))?.message.serialize();
     exactly("the registration response", &message)
 }
@@ -103,13 +110,15 @@ pub fn record(upload: &[u8]) -> Result<[u8; RECORD]> {
     exactly(WHAT, &ServerRegistration::<Suite>::finish(message).serialize())
 }
 
-/// The answer to a login's first message. Without a record it looks as with one, and no password finishes it.
+/// The answer to a login's first message; `key_id` is what the record was registered for. Without a record it looks as with one, and
+/// no password finishes it.
 ///
 /// # Errors
 /// [`Error::Length`], [`Error::Opaque`]
 pub fn begin_login(
     setup: &Setup,
     member: &Member,
+    key_id: Uuid,
     record: Option<&[u8; RECORD]>,
     ke1: &[u8],
     random: &mut Fill,
@@ -120,7 +129,8 @@ pub fn begin_login(
     let record = record.map_err(|_| Error::Opaque("the stored record"))?;
     let identifier = member.identifier();
     let parameters = ServerLoginParameters { context: None, identifiers: identifiers(&identifier) };
-    let started = ServerLogin::start(&mut Source(random), &setup.0, record, ke1, identifier.as_bytes(), parameters);
+    let credential = credential(member, key_id);
+    let started = ServerLogin::start(&mut Source(random), &setup.0, record, ke1, credential.as_bytes(), parameters);
     let started = started.map_err(|_| Error::Opaque(WHAT))?;
     let state = Zeroizing::new(started.state.serialize().to_vec());
     Ok((exactly("the login's second message", &started.message.serialize())?, LoginState::from_bytes(&state)?))

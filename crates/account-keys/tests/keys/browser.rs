@@ -134,7 +134,8 @@ const STRETCHING: Stretching = Stretching::FLOOR;
 fn set_up(worker: &mut Worker, setup: &Setup, password: &str) -> (Account, String) {
     let of = worker.of;
     let begun = worker.call("setUpBegin", json!({"password": password}));
-    let response = server::register(setup, &of.member, &bytes::<32>(&begun["registrationRequest"])).expect("answered");
+    let request = bytes::<32>(&begun["registrationRequest"]);
+    let response = server::register(setup, &of.member, of.key_id, &request).expect("answered");
     let challenge = [4; 32];
     let params = worker.with_key(json!({
         "challenge": text(&challenge), "registrationResponse": text(&response), "stretching": stretching_json(&STRETCHING),
@@ -155,10 +156,10 @@ fn set_up(worker: &mut Worker, setup: &Setup, password: &str) -> (Account, Strin
 
 /// Until the server believes it; the code of the error if the worker does not get there.
 fn log_in(worker: &mut Worker, setup: &Setup, account: &Account, password: &str) -> Result<(), String> {
-    let member = worker.of.member;
+    let AccountKey { member, key_id, .. } = worker.of;
     let begun = worker.call("unlockBegin", json!({"password": password}));
-    let answered =
-        server::begin_login(setup, &member, Some(&account.record), &bytes::<96>(&begun["ke1"]), &mut random());
+    let ke1 = bytes::<96>(&begun["ke1"]);
+    let answered = server::begin_login(setup, &member, key_id, Some(&account.record), &ke1, &mut random());
     let (ke2, state) = answered.expect("answered");
     let params = json!({
         "organization": member.organization, "user": member.user, "ke2": text(&ke2),
@@ -228,7 +229,8 @@ fn a_member_sets_up_unlocks_elsewhere_recovers_and_changes_the_password() {
     let params = open_params(&third, &account.recovery, &account.holder.public);
     assert_eq!(third.call("recoverOpen", params)["publicKeys"], public_json(&account.holder.public));
     let begun = third.call("changePasswordBegin", json!({"password": "another"}));
-    let response = server::register(&setup, &account.holder.of.member, &bytes::<32>(&begun["registrationRequest"]));
+    let of = account.holder.of;
+    let response = server::register(&setup, &of.member, of.key_id, &bytes::<32>(&begun["registrationRequest"]));
     let response = text(&response.expect("answered"));
     let params = json!({"registrationResponse": response, "stretching": stretching_json(&STRETCHING)});
     let changed = third.call("changePasswordFinish", params);

@@ -324,7 +324,7 @@ fn register(password: &str) -> Registered {
     let setup = Setup::generate(&mut fixed(1));
     let (registration, request) =
         Registration::begin(Password::new(password).expect("password"), &mut random()).expect("begun");
-    let response = server::register(&setup, &member(1), &request).expect("answered");
+    let response = server::register(&setup, &member(1), uuid(2), &request).expect("answered");
     let done = registration.finish(&member(1), &response, &Stretching::FLOOR, &mut random()).expect("finished");
     Registered { setup, record: server::record(&done.record).expect("record"), export_key: done.export_key }
 }
@@ -332,7 +332,7 @@ fn register(password: &str) -> Registered {
 /// The export key, after the server believed the login.
 fn log_in(with: &Registered, password: &str, stretching: &Stretching, client: &Member) -> Result<ExportKey, Error> {
     let (login, ke1) = Login::begin(Password::new(password)?, &mut random())?;
-    let (ke2, state) = server::begin_login(&with.setup, &member(1), Some(&with.record), &ke1, &mut random())?;
+    let (ke2, state) = server::begin_login(&with.setup, &member(1), uuid(2), Some(&with.record), &ke1, &mut random())?;
     let done = login.finish(client, &ke2, stretching, &mut random())?;
     let state = LoginState::from_bytes(state.expose())?;
     server::finish_login(&member(1), &state, &done.ke3)?;
@@ -358,18 +358,33 @@ fn the_right_password_alone_gives_the_export_key() {
     assert_eq!(wrong("caf\u{e9} five", &Stretching::FLOOR, &twin), Error::WrongPassword);
 }
 
+/// A registration is no guess that is counted, so what is answered to it must not tell of the record of other keys: in a login's first
+/// message, as in a registration request, the first 32 bytes are the blinded password, and in both answers they are what it evaluates to.
+#[test]
+fn a_registration_for_other_keys_evaluates_nothing_for_a_record() {
+    let with = register("a");
+    let (_, ke1) = Login::begin(Password::new("a guess").expect("password"), &mut random()).expect("begun");
+    let begun = server::begin_login(&with.setup, &member(1), uuid(2), Some(&with.record), &ke1, &mut random());
+    let (ke2, _) = begun.expect("answered");
+    let registered = |member, key| server::register(&with.setup, &member, key, &ke1[..32]).expect("answered");
+    assert_eq!(registered(member(1), uuid(2))[..32], ke2[..32], "the same key is how the record was made");
+    for (member, key) in [(member(1), uuid(3)), (member(2), uuid(2))] {
+        assert_ne!(registered(member, key)[..32], ke2[..32]);
+    }
+}
+
 #[test]
 fn a_client_computes_nothing_below_the_floor() {
     let weak = Stretching { memory_kib: 8, passes: 1, lanes: 1 };
     let (registration, request) =
         Registration::begin(Password::new("a").expect("password"), &mut random()).expect("begun");
     let setup = Setup::generate(&mut fixed(1));
-    let response = server::register(&setup, &member(1), &request).expect("answered");
+    let response = server::register(&setup, &member(1), uuid(2), &request).expect("answered");
     let refused = registration.finish(&member(1), &response, &weak, &mut random()).map(|_| ());
     let error = Error::Stretching { memory_kib: 8, passes: 1, lanes: 1 };
     assert_eq!(refused, Err(error.clone()));
     let (login, ke1) = Login::begin(Password::new("a").expect("password"), &mut random()).expect("begun");
-    let (ke2, _) = server::begin_login(&setup, &member(1), None, &ke1, &mut random()).expect("answered");
+    let (ke2, _) = server::begin_login(&setup, &member(1), uuid(2), None, &ke1, &mut random()).expect("answered");
     assert_eq!(login.finish(&member(1), &ke2, &weak, &mut random()).map(|_| ()), Err(error));
 }
 
@@ -377,7 +392,7 @@ fn a_client_computes_nothing_below_the_floor() {
 fn a_member_without_a_record_is_answered_alike_and_lets_nobody_in() {
     let setup = Setup::generate(&mut fixed(1));
     let (login, ke1) = Login::begin(Password::new("a").expect("password"), &mut random()).expect("begun");
-    let (ke2, state) = server::begin_login(&setup, &member(1), None, &ke1, &mut random()).expect("answered");
+    let (ke2, state) = server::begin_login(&setup, &member(1), uuid(2), None, &ke1, &mut random()).expect("answered");
     assert_eq!(ke2.len(), opaque::KE2);
     let refused = login.finish(&member(1), &ke2, &Stretching::FLOOR, &mut random()).map(|_| ());
     assert_eq!(refused, Err(Error::WrongPassword));
@@ -389,7 +404,7 @@ fn a_third_message_is_for_one_member_and_one_login() {
     let with = register("a");
     let begin = || {
         let (login, ke1) = Login::begin(Password::new("a").expect("password"), &mut random()).expect("begun");
-        let begun = server::begin_login(&with.setup, &member(1), Some(&with.record), &ke1, &mut random());
+        let begun = server::begin_login(&with.setup, &member(1), uuid(2), Some(&with.record), &ke1, &mut random());
         let (ke2, state) = begun.expect("answered");
         (login.finish(&member(1), &ke2, &Stretching::FLOOR, &mut random()).expect("logged in").ke3, state)
     };
@@ -405,14 +420,14 @@ fn a_third_message_is_for_one_member_and_one_login() {
 fn messages_of_another_length_or_off_the_curve_are_refused() {
     let setup = Setup::generate(&mut fixed(1));
     let length = |what, expected, found| Error::Length { what, expected, found };
-    let request = server::register(&setup, &member(1), &[0; 33]);
+    let request = server::register(&setup, &member(1), uuid(2), &[0; 33]);
     assert_eq!(request, Err(length("the registration request", 32, 33)));
-    assert!(matches!(server::register(&setup, &member(1), &[0xff; 32]), Err(Error::Opaque(_))));
+    assert!(matches!(server::register(&setup, &member(1), uuid(2), &[0xff; 32]), Err(Error::Opaque(_))));
     // The neutral element would evaluate to itself, whatever the key.
-    assert!(matches!(server::register(&setup, &member(1), &[0; 32]), Err(Error::Opaque(_))));
+    assert!(matches!(server::register(&setup, &member(1), uuid(2), &[0; 32]), Err(Error::Opaque(_))));
     assert_eq!(server::record(&[0; 191]), Err(length("the registration record", 192, 191)));
     assert!(matches!(server::record(&[0xff; 192]), Err(Error::Opaque(_))));
-    let begun = server::begin_login(&setup, &member(1), None, &[0; 97], &mut random()).map(|_| ());
+    let begun = server::begin_login(&setup, &member(1), uuid(2), None, &[0; 97], &mut random()).map(|_| ());
     assert_eq!(begun, Err(length("the login's first message", 96, 97)));
     assert_eq!(Setup::from_bytes(&[0; 127]).map(|_| ()), Err(length("the server's set-up", 128, 127)));
     assert!(LoginState::from_bytes(&[0; 1]).is_err());
@@ -485,10 +500,10 @@ proptest! {
         exact in any::<[u8; 32]>(),
     ) {
         let setup = Setup::generate(&mut fixed(1));
-        let _ = server::register(&setup, &member(1), &exact);
-        let _ = server::register(&setup, &member(1), &message);
+        let _ = server::register(&setup, &member(1), uuid(2), &exact);
+        let _ = server::register(&setup, &member(1), uuid(2), &message);
         let _ = server::record(&message);
-        let _ = server::begin_login(&setup, &member(1), None, &message, &mut random());
+        let _ = server::begin_login(&setup, &member(1), uuid(2), None, &message, &mut random());
         let _ = Setup::from_bytes(&message);
     }
 }

@@ -89,7 +89,7 @@ pub(crate) fn make(mut fill: impl FnMut(&mut [u8])) -> Value {
 
     let setup = Setup::generate(fill);
     let (registration, request) = Registration::begin(Password::new(PASSWORD).expect("password"), fill).expect("begun");
-    let response = server::register(&setup, &of.member, &request).expect("answered");
+    let response = server::register(&setup, &of.member, of.key_id, &request).expect("answered");
     let registered = registration.finish(&of.member, &response, &Stretching::FLOOR, fill).expect("registered");
     let export_key = registered.export_key;
 
@@ -157,7 +157,7 @@ pub(crate) fn open(made: &Value) {
     assert_eq!(possession.verify(&of, &keys.public(), &bytes(&made["challenge"])), Ok(()));
 
     let opaque = &made["opaque"];
-    let export_key = log_in(&of.member, opaque);
+    let export_key = log_in(&of, opaque);
     assert_eq!(text(export_key.expose()), opaque["exportKey"]);
     assert_eq!(wrap(&made["passwordWrap"]).open_with_password(&of, &export_key), Ok(secret.clone()));
 
@@ -192,11 +192,12 @@ pub(crate) fn open(made: &Value) {
 }
 
 /// With the record that was made, against its server.
-fn log_in(member: &Member, opaque: &Value) -> ExportKey {
+fn log_in(of: &AccountKey, opaque: &Value) -> ExportKey {
+    let member = &of.member;
     let setup = Setup::from_bytes(&bytes::<{ server::SETUP }>(&opaque["setup"])).expect("set-up");
     let password = Password::new(opaque["password"].as_str().unwrap_or_default()).expect("password");
     let (login, ke1) = Login::begin(password, &mut random()).expect("begun");
-    let begun = server::begin_login(&setup, member, Some(&bytes(&opaque["record"])), &ke1, &mut random());
+    let begun = server::begin_login(&setup, member, of.key_id, Some(&bytes(&opaque["record"])), &ke1, &mut random());
     let (ke2, state) = begun.expect("answered");
     let stretching = &opaque["stretching"];
     let stretching = Stretching {

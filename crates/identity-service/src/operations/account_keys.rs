@@ -6,6 +6,7 @@ use account_keys::{
     opaque::{self, server},
 };
 use serde_json::json;
+use uuid::Uuid;
 use wire::{Reason, Refusal};
 
 use super::{
@@ -73,8 +74,11 @@ impl Core {
         let (session, now) = self.account_session(shown).await?;
         let (org, user) = (session.org, session.account.user);
         let set_up = self.opaque_set_ups.newest()?;
-        let response = server::register(&set_up, &member(org, user), request).map_err(key_invalid)?;
-        let (new, challenge, set_up) = (KeyId(self.ids.next()), self.random.bytes(), set_up.id());
+        let (new, challenge, named) = (KeyId(self.ids.next()), self.random.bytes(), set_up.id());
+        let registered =
+            |key: KeyId| server::register(&set_up, &member(org, user), key.0, request).map_err(key_invalid);
+        // One that is no message replaces none that was begun before.
+        registered(new)?;
         let registration = self.write(org, move |conn| {
             let session = match what {
                 Registering::Keys { .. } => session_in(conn, shown, now)?,
@@ -91,11 +95,12 @@ impl Core {
                 (Registering::Password, Some(key)) => (RegistrationKind::PasswordChange, key, 1),
                 (Registering::Password, None) => return Err(Refused::Refused(no_keys())),
             };
-            let registration = Registration { user, session: session.id, kind, key, version, challenge, set_up };
+            let registration = Registration { user, session: session.id, kind, key, version, challenge, set_up: named };
             account_key::registration_set(conn, org, &registration, now)?;
             Ok(registration)
         });
-        Ok(Begun { response, registration: registration.await? })
+        let registration = registration.await?;
+        Ok(Begun { response: registered(registration.key)?, registration })
     }
 
     /// The account has these keys from now on. Sent again for the keys that it has, it changes nothing.
@@ -183,9 +188,10 @@ impl Core {
             None => self.opaque_set_ups.newest()?,
         };
         self.guess(&session, With::Password, request_id, now).await?;
-        let of = stored.as_ref().map(|stored| &stored.record);
+        let (of, key) =
+            (stored.as_ref().map(|stored| &stored.record), session.account.key.unwrap_or(KeyId(Uuid::nil())));
         let mut random = |bytes: &mut [u8]| self.random.fill(bytes);
-        let begun = server::begin_login(&set_up, &member(org, user), of, ke1, &mut random);
+        let begun = server::begin_login(&set_up, &member(org, user), key.0, of, ke1, &mut random);
         let (ke2, state) = begun.map_err(key_invalid)?;
         let login = Login {
             id: LoginId(self.ids.next()),

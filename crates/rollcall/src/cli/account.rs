@@ -59,7 +59,7 @@ pub(crate) enum AccountCommand {
         /// Whether users who were not provisioned may sign in, and are created then
         #[arg(long, env = "ROLLCALL_JUST_IN_TIME", value_name = "true|false")]
         just_in_time: Option<bool>,
-        /// Whether open account pages of administrators confirm members by themselves
+        /// Whether open account pages of administrators confirm members by themselves, once these say so there
         #[arg(long, env = "ROLLCALL_CONFIRM_AUTOMATICALLY", value_name = "true|false")]
         confirm_automatically: Option<bool>,
     },

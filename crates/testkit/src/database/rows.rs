@@ -42,6 +42,18 @@ pub fn lines(url: &str, select: &str) -> anyhow::Result<Vec<String>> {
     Ok(lines.into_iter().map(|line| line.line).collect())
 }
 
+/// All rows of a table, as texts in order.
+///
+/// # Errors
+/// The database's.
+pub fn rows(url: &str, table: &str) -> anyhow::Result<Vec<String>> {
+    if !is_sqlite(url) {
+        return lines(url, &format!("SELECT t::text AS line FROM {table} t ORDER BY 1"));
+    }
+    let columns = lines(url, &format!("SELECT 'quote(' || name || ')' AS line FROM pragma_table_info('{table}')"))?;
+    lines(url, &format!("SELECT {} AS line FROM {table} ORDER BY 1", columns.join(" || ',' || ")))
+}
+
 pub(super) fn is_sqlite(url: &str) -> bool {
     url.starts_with("sqlite:")
 }
