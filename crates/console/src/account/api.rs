@@ -539,6 +539,7 @@ impl RotateKey {
             kit_enc: kit.grant.enc.into(),
             kit_ciphertext: kit.grant.ct.into(),
             kit_signature: kit.grant.signature.into(),
+            kit_sha256: kit.verifier.into(),
         }
     }
 }
