@@ -196,8 +196,9 @@ fn command(
     // The first word is followed by a value of `serve`, or by a subcommand.
     let needed = match words.first().map(String::as_str) {
         None => 0,
-        // `oauth client` and `oauth grant` have subcommands of their own.
+        // `oauth client`, `oauth grant` and `account agent` have subcommands of their own.
         Some("oauth") if words.get(1).is_some_and(|word| word != "approve") => words.len().min(3),
+        Some("account") if words.get(1).is_some_and(|word| word == "agent") => words.len().min(3),
         Some(_) => words.len().min(2),
     };
     let Some(help) = help(&words[..needed]) else {

@@ -156,7 +156,6 @@ async fn a_viewer_is_told_why_buttons_are_missing() {
         "/console/administrators",
         "/console/sign-in-provider",
         "/console/accounts",
-        "/console/accounts/agents/ID/revoke",
         "/console/holds",
         "/console/deletion",
     ] {

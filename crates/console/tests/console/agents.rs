@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::Value;
 use wire::identity::AdminRole;
 
-use crate::harness::{Answer, Browser, World};
+use crate::harness::{Answer, Browser, World, encode};
 
 /// As an agent calls: a credential, and no more.
 async fn call(browser: &mut Browser, path: &str, authorization: &str, body: &str) -> Answer {
@@ -22,15 +22,15 @@ async fn an_agent_is_made_once_shown_and_revoked() {
     let world = World::start().await;
     let mut owner = world.signed_in("ada@example.com", AdminRole::Owner).await;
     owner.get("/console/accounts").await.is(200).says("There is no agent.");
-    let form = [("name", "<i>cellar"), ("_once", "a-form")];
-    let made = owner.post("/console/accounts/agents", &form).await.is(200).says("shown once");
+    let (token, once) = (owner.hidden("_token"), owner.hidden("_once"));
+    let form = encode(&[("_token", &token), ("_once", &once), ("name", "<i>cellar")]);
+    let made = owner.send_form("/console/accounts/agents", form.clone()).await.is(200).says("shown once");
     let credential = made.field("secret");
     assert!(credential.starts_with("rc_agent_") && made.field("enroll-command").contains("confirm-agent enroll --url"));
-    owner.get("/console/accounts").await.is(200);
-    owner.post("/console/accounts/agents", &form).await.goes_to("/console/accounts");
+    owner.send_form("/console/accounts/agents", form).await.goes_to("/console/accounts");
     let listed = owner.get("/console/accounts").await.is(200).says("&#60;i&#62;cellar").says("Has no keys yet");
     assert!(!listed.body.contains(&credential) && listed.body.matches("id=\"agent-0").count() == 1, "{}", listed.body);
-    owner.post("/console/accounts/agents", &[("name", " "), ("_once", "b-form")]).await.is(422).says("1 to 100");
+    owner.post("/console/accounts/agents", &[("name", " ")]).await.is(422).says("1 to 100");
 
     let mut agent = world.browser();
     let bearer = format!("Bearer {credential}");
@@ -53,8 +53,7 @@ async fn calls_of_agents_take_a_credential_alone_and_answer_in_json() {
     let world = World::start().await;
     let mut owner = world.signed_in("ada@example.com", AdminRole::Owner).await;
     owner.get("/console/accounts").await.is(200);
-    let form = [("name", "cellar"), ("_once", "a-form")];
-    let credential = owner.post("/console/accounts/agents", &form).await.is(200).field("secret");
+    let credential = owner.post("/console/accounts/agents", &[("name", "cellar")]).await.is(200).field("secret");
     for path in ["self", "enroll", "organization-key", "organization-key/rotate", "members", "members/confirm"] {
         // A session of the console says nothing here.
         for authorization in ["", "Bearer", "Bearer rc_account_x", "Basic cmNfYWdlbnRfeA=="] {
