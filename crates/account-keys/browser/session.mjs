@@ -327,16 +327,19 @@ export class Session {
   }
 
   /**
-   * `{ words, version, grant, granter }` -> as `openGrant`, with `{ proof }` of having the kit and the grant to oneself:
-   * where no administrator is left who has the key.
+   * `{ words, publicKey, version, grant, granter }` -> as `openGrant`, with `{ proof }` of having the kit and `{ ownGrant }` to
+   * oneself: where no administrator is left who has the key. The error `another_kit`.
    */
-  async openOrganizationKit({ words, version, grant, granter }) {
+  async openOrganizationKit({ words, publicKey, version, grant, granter }) {
     const { organization } = this.#unlocked()
     const by = holderOf(granter, 'the granter')
     const secret = keys.kitSecret(String(words))
     const opening = await keys.organizationKitKey(secret, organization)
     const proof = await keys.organizationKitProof(secret, organization)
     wipe(secret)
+    if (!keys.same(opening.publicBytes, fromBase64url(publicKey, 32, "the kit's public key"))) {
+      throw new KeyError('another_kit', "These are not the words of the organization's newest kit. Your own kit does not open it.")
+    }
     const of = { organization, version, granterKeyId: by.keyId, recipient: { kit: opening.publicBytes } }
     const key = await keys.openGrant(of, grantOf(grant), opening, by.publicKeys.sig)
     const opened = await this.#opened(version, key, by)

@@ -181,13 +181,14 @@ pub(crate) struct MemberShown {
 
 impl From<MemberShown> for Candidate {
     fn from(shown: MemberShown) -> Self {
+        // They are printed where control characters would be obeyed.
+        let plain = |text: String| text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         let name = if shown.display_name.is_empty() { shown.user_name } else { shown.display_name };
         Self {
             holder: Holder { user: shown.user, key_id: shown.key_id, public: shown.public_keys.into() },
             key_version: shown.version,
-            // It is printed where control characters would be obeyed.
-            name: name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect(),
-            email: shown.email,
+            name: plain(name),
+            email: plain(shown.email),
             possession: Possession(shown.possession.0),
             challenge: shown.challenge.0,
             was_confirmed: shown.was_confirmed,

@@ -301,6 +301,7 @@ const member = async ({ granted, chain }) => {
 
 $("change-password").addEventListener("click", () => choosePassword("password"));
 $("new-kit").addEventListener("click", () => choosePassword("kit"));
+$("look-again").addEventListener("click", doing($("look-again"), "Looking", () => open()));
 $("lock").addEventListener("click", async () => {
   await keys("lock");
   session.open = agreed = false;
@@ -453,9 +454,9 @@ $("confirm").addEventListener(
 $("organization-recover").addEventListener(
   "submit",
   doing($("organization-recover-now"), "Opening", async () => {
-    const { kit: { grant, granter, version } } = await call("organization-key");
-    const words = $("organization-words").value;
-    const { proof, ownGrant } = await keys("openOrganizationKit", { words, version, grant, granter });
+    const { kit } = await call("organization-key");
+    const { version } = kit;
+    const { proof, ownGrant } = await keys("openOrganizationKit", { words: $("organization-words").value, ...kit });
     await call("organization-key/recover", { proof, grant: toMyself(version, ownGrant) });
     $("organization-recover").reset();
     await open();

@@ -133,7 +133,7 @@ fn notice(done: Option<&str>) -> Option<&'static str> {
         "hold-restoring" => "Restoring has begun.",
         "hold-approved" => "Approved. Who was deleted is erased in time.",
         "accounts-saved" => "The account settings are saved.",
-        "unlinked" => "The next sign-in finds the user anew. Its sessions have ended.",
+        "unlinked" => "The next sign-in finds the user anew. It has no open session.",
         "agent-revoked" => {
             "The agent is revoked. If it had the organization key, an administrator's account page asks for a new one."
         }

@@ -295,6 +295,6 @@ fn rotation(evil: &Member, keys: &super::Keys) -> Result<Value> {
     Ok(json!({
         "grant": grant,
         "link": { "nonce": digits(&[0; 12]), "ct": digits(&[0; 48]) },
-        "kit": { "publicKey": digits(&keys.public().enc), "grant": grant["grant"] },
+        "kit": { "publicKey": digits(&keys.public().enc), "verifier": digits(&[0; 32]), "grant": grant["grant"] },
     }))
 }

@@ -172,11 +172,12 @@ impl Member {
         key: &OrganizationKey,
         kit: &OrganizationKitSecret,
     ) -> Result<(u16, Value)> {
+        let verifier = digits(&kit.proof(self.of.organization).verifier().0);
         let kit = kit.opening(self.of.organization).public();
         let own = keys.grant(1, keys.recipient(), key)?;
         let request = json!({
             "grant": self.new_grant(keys, 1, &keys.of, &own),
-            "kit": { "publicKey": digits(&kit), "grant": keys.grant(1, Recipient::Kit { enc: kit }, key)? },
+            "kit": { "publicKey": digits(&kit), "verifier": verifier, "grant": keys.grant(1, Recipient::Kit { enc: kit }, key)? },
         });
         self.call("organization-key/create", &request).await
     }

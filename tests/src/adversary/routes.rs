@@ -55,7 +55,7 @@ mod tests {
             assert!(paths.iter().any(|path| path == known), "{known} in {paths:?}");
         }
         let below = |root: &str| paths.iter().filter(|path| path.starts_with(root)).count();
-        assert_eq!((below("/account/api/"), below("/scim/v2/")), (13, 14));
+        assert_eq!((below("/account/api/"), below("/scim/v2/")), (14, 14));
         assert!(below("/console") > 50 && paths.iter().all(|path| !path.contains('{')), "{paths:?}");
     }
 }

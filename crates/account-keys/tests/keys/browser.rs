@@ -339,7 +339,12 @@ fn an_organization_key_is_made_granted_and_rotated() {
     assert!(chain.open(organization, 2, &version_1).is_err());
 
     // The last administrator is gone: the kit opens the newest key for who has it.
-    let params = json!({"words": words, "version": 2, "grant": kit_2["grant"], "granter": holder(&first)});
+    let kit_pub = &created["kit"]["publicKey"];
+    let others = OrganizationKitSecret::generate(&mut random()).words();
+    let params = json!({"words": others.as_str(), "publicKey": kit_pub, "version": 2, "grant": kit_2["grant"], "granter": holder(&first)});
+    assert_eq!(later.refused("openOrganizationKit", params), "another_kit");
+    let params =
+        json!({"words": words, "publicKey": kit_pub, "version": 2, "grant": kit_2["grant"], "granter": holder(&first)});
     assert_eq!(later.call("openOrganizationKit", params)["version"], 2);
     let on = later.call("grantTo", json!({"member": holder(&second)}));
     assert!(grant(&on["grant"]).verify(&grant_of(2, &third, &second), &third.public.sig).is_ok());

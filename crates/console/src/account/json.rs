@@ -96,7 +96,10 @@ impl From<Status> for Refused {
             Reason::Limited => "limited",
             Reason::KeyInvalid => "key_invalid",
             Reason::NotConfirming => "not_confirming",
-            Reason::Contended => "contended",
+            Reason::Contended => {
+                let text = "Somebody else has just changed the same. Load the page anew, then try again.";
+                return Self::new(StatusCode::CONFLICT, "contended", text);
+            }
             _ => "refused",
         };
         Self { code, ..Self::from(Problem::from(status)) }

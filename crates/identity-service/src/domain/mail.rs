@@ -84,7 +84,7 @@ pub(crate) enum Notice {
         days: i64,
     },
     /// A member has made its keys and waits for the organization key; told once a day, whoever else does.
-    MembersWaiting { user_name: String, day: String },
+    MembersWaiting { day: String },
     /// A user may set its account up. For that user as it is called then; `hour`: it is told once in it.
     SetUpInvited { user: Uuid, user_name: String, url: String, hour: String },
 }
@@ -112,7 +112,7 @@ impl Notice {
             Self::ProvisioningFailing { since, days, .. } => {
                 format!("provisioning_failing:{}:{days}", since.split('T').next().unwrap_or_default())
             }
-            Self::MembersWaiting { day, .. } => format!("members_waiting:{day}"),
+            Self::MembersWaiting { day } => format!("members_waiting:{day}"),
             Self::SetUpInvited { user, user_name, hour, .. } => format!("set_up_invited:{user}:{user_name}:{hour}"),
         }
     }
@@ -180,10 +180,10 @@ impl Notice {
                     if *refused == 1 { "1 request was".to_owned() } else { format!("{refused} requests were") },
                 ),
             ),
-            Self::MembersWaiting { user_name, .. } => (
-                format!("{name}: {user_name} waits to be confirmed"),
+            Self::MembersWaiting { .. } => (
+                format!("{name}: somebody waits to be confirmed"),
                 format!(
-                    "{user_name} has set up an account at {name} and waits for the organization key, perhaps others do, too. \
+                    "Somebody has set up an account at {name} and waits for the organization key, perhaps others do, too. \
                      Without it, what is encrypted for {name} stays closed to them.\n\n\
                      Open your own account, compare the fingerprint phrase with the member, and confirm:\n\n  {account}\n\n\
                      Who waits: {console}/accounts?state=accepted\n\
@@ -277,7 +277,7 @@ mod tests {
                 users: 40,
             },
             Notice::ProvisioningFailing { since: "2027-01-01T08:00:00Z".to_owned(), refused: 17, days: 0 },
-            Notice::MembersWaiting { user_name: "kit@x".to_owned(), day: "2027-01-01".to_owned() },
+            Notice::MembersWaiting { day: "2027-01-01".to_owned() },
             Notice::SetUpInvited {
                 user: Uuid::from_u128(3),
                 user_name: "kit".to_owned(),

@@ -315,7 +315,8 @@ async fn begin_password(
     core: &Core,
     request: proto::BeginPasswordChangeRequest,
 ) -> Result<proto::BeginPasswordChangeResponse, Refusal> {
-    let begun = core.password_change_begin(secret(&request.secret_sha256)?, &request.registration_request).await?;
+    let shown = secret(&request.secret_sha256)?;
+    let begun = core.password_change_begin(shown, request.request_id, &request.registration_request).await?;
     Ok(proto::BeginPasswordChangeResponse {
         registration_response: begun.response.to_vec().into(),
         stretching: Some(stretching(crate::domain::keys::STRETCHING)),

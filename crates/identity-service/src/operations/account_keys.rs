@@ -65,7 +65,15 @@ impl Core {
         self.registration_begin(shown, request, Registering::Keys { reset }).await
     }
 
-    pub(crate) async fn password_change_begin(&self, shown: Hash, request: &[u8]) -> Result<Begun, Refusal> {
+    /// Counts as a guess: it is answered under the key of the record that there is.
+    pub(crate) async fn password_change_begin(
+        &self,
+        shown: Hash,
+        request_id: String,
+        request: &[u8],
+    ) -> Result<Begun, Refusal> {
+        let (session, now) = self.account_session(shown).await?;
+        self.guess(&session, With::Password, request_id, now).await?;
         self.registration_begin(shown, request, Registering::Password).await
     }
 
@@ -161,8 +169,7 @@ impl Core {
             let asked = core.mailer.is_on() && !account::account_policy(conn, org)?.confirm_automatically;
             if asked && org_key::org_key_newest(conn, org)?.is_some() {
                 let day = now.to_string().chars().take(10).collect();
-                let notice = Notice::MembersWaiting { user_name: member.user_name.clone(), day };
-                mail_admins(conn, org, &core.ids, now, &notice)?;
+                mail_admins(conn, org, &core.ids, now, &Notice::MembersWaiting { day })?;
             }
             Ok((org, member))
         });
@@ -286,6 +293,8 @@ impl Core {
             let begun = begun.ok_or_else(|| Refused::Refused(begun_anew()))?;
             let stored = Record { id: record_id, record: new.record, set_up: begun.set_up, stretching: STRETCHING };
             account_key::record_set(conn, org, user, &stored, now)?;
+            account_key::guesses_forget(conn, org, user)?;
+            account_key::budget_give_back(conn, org)?;
             account_key::wrap_set(conn, org, user, key, (WrapKind::Password, &new.password_wrap), now)?;
             if let Some((wrap, proof_sha256)) = &new.kit {
                 account_key::wrap_set(conn, org, user, key, (WrapKind::Recovery, wrap), now)?;

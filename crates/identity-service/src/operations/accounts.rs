@@ -194,7 +194,11 @@ impl Core {
             account::account_pin_set(conn, org, known, None)?;
         }
         match account {
-            Some(_) => account::account_pin_set(conn, org, user, Some(&pin))?,
+            Some(_) => {
+                account::account_pin_set(conn, org, user, Some(&pin))?;
+                // Those of the former provider do not come back.
+                account_session::account_sessions_end_of(conn, org, user, now)?;
+            }
             // Where another sign-in has just done so, that one's is read.
             None if account::account_insert(conn, org, user, &pin, now)? => {}
             None => return Err(Refused::Store(Error::Serialization)),

@@ -181,11 +181,12 @@ pub(crate) fn watch_some(
     Ok(Watched::Held)
 }
 
-/// The actor of an event, less the request.
+/// The actor of an event, less what differs between requests.
 fn who(actor: &str) -> String {
     let mut actor: Value = serde_json::from_str(actor).unwrap_or_default();
     if let Some(actor) = actor.as_object_mut() {
         actor.remove("request_id");
+        actor.remove("entry_id");
     }
     actor.to_string()
 }

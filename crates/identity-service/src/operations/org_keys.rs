@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Links of one answer.
-const LINKS: i64 = 100;
+const LINKS: i64 = 5_000;
 /// Members of one answer, and grants of one call.
 pub(crate) const AT_ONCE: usize = 100;
 
@@ -237,7 +237,15 @@ impl Core {
                 let Some(grant) = grant.filter(|grant| grant.recipient == member.key.id) else { continue };
                 let granter = match granters.entry(grant.granter) {
                     Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(free) => free.insert(account_key::key_get(conn, org, grant.granter)?),
+                    Entry::Vacant(free) => {
+                        let key = account_key::key_get(conn, org, grant.granter)?;
+                        // Who is revoked vouches for nobody.
+                        let agent = match &key {
+                            Some(key) => agent::agent_get(conn, org, AgentId(key.user.0))?,
+                            None => None,
+                        };
+                        free.insert(key.filter(|_| agent.is_none_or(|agent| agent.revoked.is_none())))
+                    }
                 };
                 member.grant = Some(grant).zip(granter.clone());
             }
@@ -331,7 +339,7 @@ fn grant_one(
     // For the first time people look at them. What comes after a rotation is for the keys that they confirmed.
     if granter.agent.is_some()
         && recipient.granted == 0
-        && (recipient.agent.is_some() || account_session::administers(conn, org, grant.user)?)
+        && (recipient.agent.is_some() || account_session::looked_at(conn, org, grant.user)?)
     {
         let message = "Agents do not confirm administrators of the console or other agents: an administrator does, on the account page.";
         return Ok(Some(message.to_owned()));

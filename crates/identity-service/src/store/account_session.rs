@@ -56,6 +56,12 @@ struct Row {
 pub(super) const ADMINISTERS: &str = "EXISTS (SELECT 1 FROM console_admin c WHERE c.org = a.org AND c.issuer = a.issuer \
                                       AND c.subject = a.subject AND c.role IN ('owner', 'admin'))";
 
+/// Of account `a`: somebody looks at it before it is confirmed. An administrator; or who is known by no account of the provider that
+/// there is now, and could be one.
+pub(super) const LOOKED_AT: &str = "(EXISTS (SELECT 1 FROM console_admin c WHERE c.org = a.org AND c.issuer = a.issuer AND \
+                                    c.subject = a.subject AND c.role IN ('owner', 'admin')) OR NOT EXISTS (SELECT 1 FROM \
+                                    sign_in_provider p WHERE p.org = a.org AND p.issuer = a.issuer))";
+
 #[derive(QueryableByName)]
 struct AdministersRow {
     #[diesel(sql_type = Bool)]
@@ -63,8 +69,8 @@ struct AdministersRow {
 }
 
 /// Whether a user is an owner or admin of the console.
-pub(crate) fn administers(conn: &mut AnyConnection, org: OrgId, user: UserId) -> Result<bool, store::Error> {
-    let text = format!("SELECT {ADMINISTERS} AS administers FROM account a WHERE a.org = ? AND a.user_id = ?");
+pub(crate) fn looked_at(conn: &mut AnyConnection, org: OrgId, user: UserId) -> Result<bool, store::Error> {
+    let text = format!("SELECT {LOOKED_AT} AS administers FROM account a WHERE a.org = ? AND a.user_id = ?");
     let row: Option<AdministersRow> = Statement::new(text, [Value::id(org), Value::id(user)]).row(conn)?;
     Ok(row.is_some_and(|row| row.administers))
 }

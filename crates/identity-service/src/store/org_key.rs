@@ -11,7 +11,7 @@ use store::{
 
 use super::{
     account::{exact, version_of},
-    account_session::ADMINISTERS,
+    account_session::LOOKED_AT,
     statement::{Statement, Value, limit_to},
 };
 use crate::domain::{
@@ -295,7 +295,7 @@ pub(crate) fn waiting(
         let mut page = Statement::new(
             format!(
                 "SELECT a.user_id, r.user_name, r.display_name, r.primary_email, a.key_id, k.version AS key_version, k.enc_pub, \
-                 k.sig_pub, k.possession, k.challenge, a.granted, {ADMINISTERS} AS administrator FROM account a JOIN scim_user r \
+                 k.sig_pub, k.possession, k.challenge, a.granted, {LOOKED_AT} AS administrator FROM account a JOIN scim_user r \
                  ON r.org = a.org AND r.id = a.user_id JOIN account_key k ON k.org = a.org AND k.id = a.key_id WHERE a.org = ? \
                  AND a.granted = ? AND a.key_id > ? AND r.active ORDER BY a.key_id"
             ),

@@ -91,7 +91,7 @@ async fn administrators_are_told_who_waits_once_a_day() {
         world.ready(&org, "ann@x").await;
         world.mails_are(&["ada@x 1 1 "]).await;
         let text = server.mails()[0].text.replace("=\r\n", "").replace("=3D", "=");
-        assert!(text.contains("Subject: acme: kit@x waits to be confirmed"), "{text}");
+        assert!(text.contains("Subject: acme: somebody waits to be confirmed") && !text.contains("kit@x"), "{text}");
         assert!(text.contains("/console/accounts?state=accepted") && text.contains("/account\r\n"), "{text}");
         // Where pages confirm by themselves nobody has to.
         world.later(24 * HOUR);
@@ -100,9 +100,6 @@ async fn administrators_are_told_who_waits_once_a_day() {
         world.confirms_automatically(&org, false).await;
         world.ready(&org, "cy@x").await;
         world.mails_are(&["ada@x 1 1 ", "ada@x 1 1 "]).await;
-        let told = server.mails();
-        assert!(told.iter().any(|mail| mail.text.contains("cy@x waits")), "the second day");
-        assert!(!told.iter().any(|mail| mail.text.contains("bob@x")));
     })
     .await;
 }

@@ -74,7 +74,7 @@ async fn answer(connection: &mut Connection<'_>, command: AccountCommand) -> any
         AccountCommand::Unlink { user, .. } => {
             let request = UnlinkAccountRequest { organization_id: organization.id, caller: caller()?, user_id: user };
             let account = client.unlink_account(request).await.map_err(|status| refused(&status))?.into_inner();
-            let text = format!("The next sign-in finds {} anew, and its sessions have ended.", account.user_name);
+            let text = format!("The next sign-in finds {} anew. It has no open session.", account.user_name);
             Ok((account_json(&account), text))
         }
         AccountCommand::Agent(command) => agent(connection, &mut client, organization, command).await,

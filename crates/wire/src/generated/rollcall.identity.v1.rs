@@ -2186,7 +2186,7 @@ pub struct OrganizationKey {
     #[prost(string, tag = "4")]
     pub granter_user_id: ::prost::alloc::string::String,
     /// The version before each, encrypted under it, from `version` down: the newest
-    /// 100.
+    /// 5,000.
     #[prost(message, repeated, tag = "5")]
     pub chain: ::prost::alloc::vec::Vec<ChainLink>,
     /// A member was deleted since it was made.
@@ -3036,7 +3036,8 @@ pub mod account_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// A new password, and with it a new kit if there is one: only in an unlocked
-        /// session, else ACCOUNT_LOCKED. Ends all other sessions of the account.
+        /// session, else ACCOUNT_LOCKED. To begin counts as a guess until it is finished: LIMITED.
+        /// Ends all other sessions of the account.
         pub async fn begin_password_change(
             &mut self,
             request: impl tonic::IntoRequest<super::BeginPasswordChangeRequest>,
@@ -3830,7 +3831,8 @@ pub mod account_service_server {
             request: tonic::Request<super::RecoverAccountRequest>,
         ) -> std::result::Result<tonic::Response<super::Unlocked>, tonic::Status>;
         /// A new password, and with it a new kit if there is one: only in an unlocked
-        /// session, else ACCOUNT_LOCKED. Ends all other sessions of the account.
+        /// session, else ACCOUNT_LOCKED. To begin counts as a guess until it is finished: LIMITED.
+        /// Ends all other sessions of the account.
         async fn begin_password_change(
             &self,
             request: tonic::Request<super::BeginPasswordChangeRequest>,

@@ -328,7 +328,7 @@ fn of_the_organization(conn: &mut AnyConnection) -> Result<(), store::Error> {
 }
 
 fn of_agents(conn: &mut AnyConnection) -> Result<(), store::Error> {
-    assert!(!account_session::administers(conn, OURS, member())?, "one of theirs is");
+    assert!(account_session::looked_at(conn, OURS, member())?, "the provider is theirs");
     assert!(agent::agent_shown(conn, OURS, Hash([41; 32]))?.is_none(), "one of theirs");
     let ours = agent::agent_shown(conn, OURS, Hash([43; 32]))?.expect("ours");
     assert_eq!((&*ours.name, ours.enrolled, ours.key.as_ref().expect("a key").enc_pub), ("n43", None, [1; 32]));
