@@ -293,6 +293,8 @@ mod tests {
                 | "REQUEST_NOT_FOUND"
                 | "ACCOUNT_STATE"
                 | "ACCOUNT_LOCKED"
+                | "AGENT_INVALID"
+                | "AGENT_NOT_FOUND"
                 | "KEY_INVALID"
                 | "UNLOCK_FAILED"
                 | "LIMITED"

@@ -119,7 +119,7 @@ async fn a_member_is_found_by_a_claim_once_and_by_its_subject_from_then_on() {
         assert_eq!(world.finish_account_sign_in(named(&org, "kit@x")).await.expect("signed in").user, user);
         assert!(world.refused_sign_in(named(&org, "KIT@x")).await.contains("another account"));
         let told = world.told_of(&org, "account.unlinked", 1).await;
-        assert_eq!((&*told[0].0, &told[0].2["subject"]), (&*user, &json!("KIT@x")));
+        assert_eq!((&*told[0].0, &told[0].2["subject"]), (&*user, &json!("subject of KIT@x")));
         // What another provider called it is no hindrance at the one that the organization has now.
         world.provider(&org, "https://new.example.com", None).await.expect("provider");
         let at_new =

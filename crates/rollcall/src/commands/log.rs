@@ -20,6 +20,8 @@ use crate::{
     settings::Settings,
 };
 
+/// Requests are counted over 400 days at the most.
+const LONGEST_HOURS: i64 = 399 * 24;
 /// Requests of a page.
 const PAGE: u32 = 500;
 
@@ -54,13 +56,21 @@ async fn answer(
     match command {
         LogCommand::List { outcome, subject, user, group, words, from, to, limit, .. } => {
             let at = |moment: Moment| wire::to_timestamp(moment.before(now()).as_microsecond());
-            let day_ago = Moment::Ago(jiff::SignedDuration::from_hours(24));
+            // So far back as is counted.
+            let until = to.map_or(now(), |to| to.before(now()).min(now()));
+            let earlier = |hours| Moment::Ago(jiff::SignedDuration::from_hours(hours)).before(until);
+            let since = from.map_or(earlier(24), |from| from.before(now()));
+            let instant = |at: jiff::Timestamp| Some(wire::to_timestamp(at.as_microsecond()));
             let counted = CountRequestsRequest {
                 organization_id: organization_id.clone(),
-                from: Some(at(from.unwrap_or(day_ago))),
-                to: to.map(at),
+                from: instant(since.max(earlier(LONGEST_HOURS))),
+                to: instant(until),
             };
-            let counts = client.count_requests(counted).await.map_err(|status| refused(&status))?.into_inner().counts;
+            let counts = if since < until {
+                client.count_requests(counted).await.map_err(|status| refused(&status))?.into_inner().counts
+            } else {
+                Vec::new()
+            };
             let left_out = counts.iter().map(|hour| hour.left_out).sum();
             let since = if from.is_some() { "in that time" } else { "in the last 24 hours" };
             let request = ListRequestsRequest {
