@@ -165,7 +165,7 @@ fn plausible(evil: &Member, cast: &Cast) -> Result<Vec<(&'static str, Value)>> {
     let zeros = |count: usize| digits(&vec![0; count]);
     let wrap = json!({ "nonce": zeros(12), "ct": zeros(48) });
     let grant = evil.forged(&cast.keys, 2, &OrganizationKey::generate(&mut random))?;
-    let kit = json!({ "publicKey": zeros(32), "grant": grant["grant"] });
+    let kit = json!({ "publicKey": zeros(32), "verifier": zeros(32), "grant": grant["grant"] });
     Ok(vec![
         ("set-up/begin", json!({ "registrationRequest": registration })),
         ("set-up/begin", json!({ "registrationRequest": registration, "reset": true })),
@@ -175,6 +175,7 @@ fn plausible(evil: &Member, cast: &Cast) -> Result<Vec<(&'static str, Value)>> {
         ("organization-key", json!({})),
         ("organization-key/create", json!({ "grant": grant, "kit": kit })),
         ("organization-key/rotate", json!({ "grant": grant, "link": wrap, "kit": kit })),
+        ("organization-key/recover", json!({ "proof": zeros(32), "grant": grant })),
         ("members", json!({})),
         ("members/confirm", json!({ "grants": [grant] })),
     ])

@@ -63,7 +63,7 @@ fn names(url: &str) -> Result<Vec<String>> {
         }
     }
     // What these are is the client's to say, and no more than what it is called.
-    for own in ["id", "user_name", "userName", "display_name", "displayName", "email", "name"] {
+    for own in ["id", "user_name", "userName", "display_name", "displayName", "email", "name", "organization"] {
         all.remove(own);
     }
     all.remove("");

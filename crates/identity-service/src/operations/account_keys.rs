@@ -73,6 +73,7 @@ impl Core {
         request: &[u8],
     ) -> Result<Begun, Refusal> {
         let (session, now) = self.account_session(shown).await?;
+        self.seek(session.org, move |conn| unlocked_in(conn, shown, now).map(drop)).await?;
         self.guess(&session, With::Password, request_id, now).await?;
         self.registration_begin(shown, request, Registering::Password).await
     }
