@@ -270,10 +270,8 @@ pub(crate) enum Command {
     Account(AccountCommand),
     /// Confirms members of an organization, on a machine of the organization's own: the agent itself
     ///
-    /// The agent gives the organization key to members who have finished set-up, so that nobody has to click. An administrator
-    /// makes its credential (rollcall account agent create, or the console under Accounts), it enrolls with that, and a confirmed
-    /// administrator confirms it once on the account page. It runs on a machine of the organization's own and never where the server
-    /// is: whoever has its state file can open what the organization key opens.
+    /// It gives the organization key to members who have finished set-up. It enrolls with a credential (rollcall account agent
+    /// create), and is confirmed once on the account page. Whoever has its state file opens what that key opens: never run it beside the server.
     #[command(subcommand)]
     ConfirmAgent(ConfirmAgentCommand),
     /// Deleted users of an organization, and their way back

@@ -162,7 +162,7 @@ impl AccountService for Accounts {
     }
 
     async fn unlink_account(&self, request: Request<proto::UnlinkAccountRequest>) -> Reply<proto::Account> {
-        reply(unlink(&self.0, request.into_inner()).await)
+        reply(unlink(&self.0, received(request)?).await)
     }
 
     async fn invite_to_set_up(
