@@ -60,7 +60,7 @@ impl World {
         counts.into_iter().map(|count| count.users).collect()
     }
 
-    async fn unlink(&self, org: &str, user: &str) -> Result<proto::Account, tonic::Status> {
+    pub(crate) async fn unlink(&self, org: &str, user: &str) -> Result<proto::Account, tonic::Status> {
         let request = proto::UnlinkAccountRequest {
             organization_id: org.to_owned(),
             caller: administrator(),
@@ -116,7 +116,8 @@ async fn a_member_is_found_by_a_claim_once_and_by_its_subject_from_then_on() {
         let held = world.finish_account_sign_in(named(&org, "KIT@x")).await.expect("signed in");
         world.unlink(&org, &user).await.expect("unlinked");
         assert_eq!(reason(world.verified(&held).await), Reason::SessionInvalid);
-        assert_eq!(world.finish_account_sign_in(named(&org, "kit@x")).await.expect("signed in").user, user);
+        let former = world.finish_account_sign_in(named(&org, "kit@x")).await.expect("signed in");
+        assert_eq!(former.user, user);
         assert!(world.refused_sign_in(named(&org, "KIT@x")).await.contains("another account"));
         let told = world.told_of(&org, "account.unlinked", 1).await;
         assert_eq!((&*told[0].0, &told[0].2["subject"]), (&*user, &json!("subject of KIT@x")));
@@ -125,6 +126,11 @@ async fn a_member_is_found_by_a_claim_once_and_by_its_subject_from_then_on() {
         let at_new =
             proto::FinishAccountSignInRequest { issuer: "https://new.example.com".to_owned(), ..named(&org, "KIT@x") };
         assert_eq!(world.finish_account_sign_in(at_new).await.expect("signed in").user, user);
+        assert_eq!(
+            reason(world.verified(&former).await),
+            Reason::SessionInvalid,
+            "it does not come back with the user"
+        );
 
         let told = world.told_of(&org, "account.signed_in", 5).await;
         assert_eq!((&*told[0].0, &told[0].1["kind"], &told[0].1["user_id"]), (&*user, &json!("member"), &json!(user)));

@@ -315,6 +315,31 @@ async fn who_has_no_keys_is_answered_alike() {
     .await;
 }
 
+/// It is answered under the key of the record that there is.
+#[tokio::test]
+async fn to_begin_a_password_change_is_a_guess_until_it_is_finished() {
+    on_both(async |world| {
+        let org = world.linked("acme").await;
+        let ready = world.ready(&org, "kit@x").await;
+        for _ in 0..6 {
+            let request = world.password_request(&ready, "a new password", None).await.expect("begun");
+            world.finish_password_change(request).await.expect("changed");
+        }
+        for _ in 0..5 {
+            world.password_request(&ready, "another password", None).await.expect("begun");
+        }
+        let sixth = world.password_request(&ready, "another password", None).await;
+        assert_eq!(reason(sixth.map(drop)), Reason::Limited);
+        let device = world.account_signed_in(&org, "kit@x").await;
+        assert_eq!(
+            reason(world.begin_unlock(&device, PASSWORD).await.map(drop)),
+            Reason::Limited,
+            "they are one count"
+        );
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_kit_recovers_and_a_new_password_takes_the_place_of_the_forgotten_one() {
     on_both(async |world| {

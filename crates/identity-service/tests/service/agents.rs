@@ -257,6 +257,12 @@ async fn an_agent_confirms_neither_administrators_nor_agents_nor_who_has_no_acce
         for (of, ready) in [(&org, &second), (&theirs, &stranger)] {
             assert_eq!(world.state(of, &ready.signed.user).await.0, AccountState::Accepted);
         }
+        // By forgetting as whom it signs in an administrator becomes no plain member.
+        world.unlink(&org, &second.signed.user).await.expect("unlinked");
+        let listed = world.waiting_as_agent(&cellar, false).await.expect("listed");
+        assert!(listed.iter().any(|one| one.user_id == second.signed.user && one.administrator));
+        let refused = world.confirm_as_agent(&cellar, vec![to(&cellar, &key, 1, &second)]).await.expect("answered");
+        assert!(refused[0].contains("administrators"), "{}", refused[0]);
         // A viewer of the console is no administrator.
         let viewer = world.ready_admin(&org, "vi@x", AdminRole::Viewer).await;
         assert_eq!(world.confirm_as_agent(&cellar, vec![to(&cellar, &key, 1, &viewer)]).await.expect("answered"), [""]);
