@@ -45,7 +45,7 @@ pub(crate) enum ConfirmAgentCommand {
 
 #[derive(Args, Debug)]
 pub(crate) struct EnrollArgs {
-    /// The server, as members reach it, such as https://scim.example.com
+    /// The server, as members reach it: what is before /account in the address of their page
     #[arg(long, env = "ROLLCALL_AGENT_URL", value_name = "URL")]
     pub(crate) url: String,
     /// The organization's slug
