@@ -19,7 +19,7 @@ BEGIN
     -- And where a credential is looked up, which shows whose it is.
     IF CAST(made.name AS text) IN (
       'organization', 'outbox', 'group_tombstone', 'idempotency_key', 'membership_move', 'deleted_user', 'event_head',
-      'loss_watch', 'hold', 'mail', 'request_log', 'request_count', 'console_admin', 'admin_invite', 'console_session', 'sign_in_attempt', 'account_session',
+      'loss_watch', 'hold', 'mail', 'request_log', 'request_count', 'console_admin', 'admin_invite', 'console_session', 'sign_in_attempt', 'account_session', 'confirm_agent',
       'login_state',
       'token', 'token_event', 'oauth_client', 'oauth_approval', 'oauth_assertion', 'oauth_code', 'oauth_grant',
       'oauth_refresh'
