@@ -206,9 +206,12 @@ fn with_number(text: &str) -> String {
     if pieces.len() == 1 { literal(text) } else { format!("({})", pieces.join(" || :u::text || ")) }
 }
 
+fn verb(statement: &Logged) -> String {
+    statement.text.split_whitespace().next().unwrap_or_default().to_uppercase()
+}
+
 /// What one process wrote in the transaction in which this is found first.
 fn transaction(statements: &[Logged], wanted: impl Fn(&str) -> bool) -> Vec<&Logged> {
-    let verb = |statement: &Logged| statement.text.split_whitespace().next().unwrap_or_default().to_uppercase();
     let writes = |statement: &Logged| ["INSERT", "UPDATE", "DELETE", "WITH"].contains(&verb(statement).as_str());
     let holds = |statement: &Logged| {
         wanted(&statement.text) || statement.parameters.iter().flatten().any(|parameter| wanted(parameter))
@@ -239,18 +242,23 @@ pub(crate) async fn read_scripts(
     let mut scripts = Vec::new();
     for text in wanted {
         let mut script = String::new();
-        let bare = text.replace('-', "");
-        for statement in &statements {
-            let holds = |value: &String| value.contains(text.as_str()) || value.contains(&bare);
-            if statement.parameters.iter().flatten().any(holds) {
-                let types = types(&mut connection, &statement.text)?;
-                let _ = writeln!(script, "{};", inline(statement, &types, &|value, _| literal(value)));
-            }
+        for statement in reads(&statements, text) {
+            let types = types(&mut connection, &statement.text)?;
+            let _ = writeln!(script, "{};", inline(statement, &types, &|value, _| literal(value)));
         }
         ensure!(!script.is_empty(), "the log shows no statement that asks for {text}");
         scripts.push(script);
     }
     Ok(scripts)
+}
+
+/// The SELECTs that ask for this. What is written in the background meanwhile, with many ids in one statement, is no part of
+/// a read, and cannot be written twice.
+fn reads<'a>(statements: &'a [Logged], text: &'a str) -> impl Iterator<Item = &'a Logged> {
+    let bare = text.replace('-', "");
+    let holds = move |value: &String| value.contains(text) || value.contains(&bare);
+    let asks = move |statement: &&Logged| statement.parameters.iter().flatten().any(&holds);
+    statements.iter().filter(|statement| verb(statement) == "SELECT").filter(asks)
 }
 
 /// Runs pgbench, and says what the server spent.
@@ -283,7 +291,10 @@ pub(crate) fn run(
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let failed = said.lines().any(|line| line.starts_with("number of failed") && !line.contains(": 0 "));
         if !output.status.success() || failed {
-            bail!("pgbench failed: {}\n{said}", String::from_utf8_lossy(&output.stderr));
+            // Of what it printed, not the hundred lines on each script.
+            let figures: Vec<&str> = said.lines().take_while(|line| !line.starts_with("SQL script")).collect();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            bail!("pgbench failed: {}\n{stderr}", figures.join("\n"));
         }
         Ok(said)
     };
@@ -328,6 +339,24 @@ mod tests {
         let values = [Some("it's m, $9 = ".to_owned()), None, Some("b".to_owned())];
         assert_eq!(statements[2].parameters, values);
         assert_eq!(statements[1].parameters, [Some("x".to_owned())]);
+    }
+
+    #[test]
+    fn a_read_is_of_selects_alone() {
+        let id = "01a21c8e-c259-7f64-9d5b-0aabf84e03cf";
+        let of = |text: &str, value: &str| {
+            let (text, parameters) = (text.to_owned(), vec![None, Some(value.to_owned())]);
+            Logged { process: 7, text, parameters }
+        };
+        let bare = id.replace('-', "");
+        let statements = [
+            of("SELECT a FROM t WHERE b = $2", id),
+            of("INSERT INTO u VALUES ($1, $2)", id),
+            of("select c FROM t WHERE b = $2", &bare),
+            of("SELECT a FROM t WHERE b = $2", "another"),
+        ];
+        let found: Vec<_> = reads(&statements, id).collect();
+        assert_eq!(found, [&statements[0], &statements[2]]);
     }
 
     #[test]
