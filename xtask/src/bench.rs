@@ -22,8 +22,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let directory = PROFILES.iter().find(|(name, _)| *name == profile).map(|(_, directory)| *directory);
     let directory = directory.with_context(|| format!("--build {profile}: it is release, measure or dev"))?;
     // One after the other: built together, each would get the features that the other one needs.
-    for package in ["rollcall", "bench"] {
-        workspace.run_cargo(&["build", "--locked", "--profile", &profile, "--package", package])?;
+    workspace.run_cargo(&["build", "--locked", "--profile", &profile, "--package", "rollcall"])?;
+    if profile == "dev" {
+        workspace.build_beside("bench")?;
+    } else {
+        workspace.run_cargo(&["build", "--locked", "--profile", &profile, "--package", "bench"])?;
     }
     let built = workspace.target.join(directory);
     let mut bench = workspace.command(built.join("bench"));

@@ -53,7 +53,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let wanted = |suite: Suite| options.suite == Suite::All || options.suite == suite;
     steps.step("build", || {
         workspace.build_rollcall(false)?;
-        workspace.run_cargo(&["build", "--locked", "--package", "e2e-tests", "--bins"])
+        workspace.build_beside("e2e")
     });
     let own = [Suite::Contract, Suite::Okta, Suite::Entra, Suite::Oauth, Suite::Services, Suite::Canary];
     for (suite, name) in own.into_iter().zip(["contract", "okta", "entra", "oauth", "services", "canary"]) {

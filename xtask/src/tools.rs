@@ -63,6 +63,12 @@ impl Workspace {
         Ok(self.target.join(if release { "release" } else { "debug" }).join("rollcall"))
     }
 
+    /// Builds one of the programs that work on the product's binary. `--test` has cargo choose features as `cargo test
+    /// --workspace` does, so that after the tests little is left to compile.
+    pub(crate) fn build_beside(&self, program: &str) -> Result<()> {
+        self.run_cargo(&["build", "--locked", "--workspace", "--bin", program, "--test", "compose"])
+    }
+
     /// Where installed helpers are kept.
     pub(crate) fn tools_dir(&self) -> PathBuf {
         self.target.join("tools")
