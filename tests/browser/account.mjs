@@ -45,6 +45,7 @@ const PASSWORDS = {
   next: "walnut cipher meadow trombone",
   bea: "marble thistle cobalt drummer",
   cyd: "walnut glacier tulip saxophone",
+  fay: "lobster parsley engine violet",
 };
 
 // The agent, as the customer runs it; where it keeps what it is, is nowhere near the server.
@@ -195,6 +196,13 @@ try {
   } while (!(await visible(owner, "rotate-organization-key")));
   held("a new organization key is asked for");
   await owner.looks("rotation is due", WITH_KEYS_KB);
+  await owner.goto(at("/console"));
+  const due = await owner.page.locator("#key-due").innerText();
+  check("the console's overview says so, and what to do", /is due/.test(due) && /An administrator who has the key makes it/.test(due), due);
+  await owner.looks("overview, a key is due");
+  await owner.page.locator("#key-due a").click();
+  await unlock(owner, PASSWORDS.owner);
+  await owner.page.locator("#granter:not([hidden])").waitFor();
   await owner.page.locator("#rotate-organization-key").click();
   await owner.page.getByText("Nobody waits for the organization key.").waitFor();
   held("whom the owner had confirmed got it without being compared again");
@@ -204,6 +212,9 @@ try {
   await unlock(kit, PASSWORDS.kitAnew);
   await shown(kit, "home");
   check("the member has version 2", /version 2/.test(await kit.page.locator("#granter").innerText()));
+
+  await owner.goto(at("/console"));
+  check("the overview says it no longer", !(await visible(owner, "key-due")));
 
   step("an agent: made in the console, confirmed by the owner");
   await owner.goto(at("/console/accounts"));
@@ -312,13 +323,31 @@ try {
   });
   await kit.page.locator("#print-kit").click();
   same("the kit is printed", await kit.page.title(), "printed");
-  const onPaper = async () => {
-    await kit.page.emulateMedia({ media: "print" });
-    const seen = [await visible(kit, "kit-words"), await kit.page.locator(".unscreen").isVisible(), await visible(kit, "kit-done")];
-    await kit.page.emulateMedia({ media: "screen" });
-    return seen;
-  };
-  same("on paper are the words, and whose they are, and no button", await onPaper(), [true, true, false]);
+  const onPaper = () =>
+    kit.page.evaluate(() => {
+      const seen = (element) => element.checkVisibility({ visibilityProperty: true });
+      const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      const [inside, beside, colours] = [[], [], new Set()];
+      while (texts.nextNode()) {
+        const { textContent, parentElement } = texts.currentNode;
+        if (!textContent.trim() || !seen(parentElement)) continue;
+        (parentElement.closest(".printed") ? inside : beside).push(textContent.trim());
+        colours.add(getComputedStyle(parentElement).color);
+      }
+      const controls = [...document.querySelectorAll("input, button, textarea, meter, img, svg")].filter(seen);
+      return { inside: inside.join(" "), beside, controls: controls.length, colours: [...colours] };
+    });
+  const onScreen = await kit.page.locator("#kit-words li").allInnerTexts();
+  for (const colorScheme of ["light", "dark"]) {
+    await kit.page.emulateMedia({ media: "print", colorScheme });
+    const { inside, beside, controls, colours } = await onPaper();
+    check(`on paper, ${colorScheme}: the words in their order`, inside.endsWith(onScreen.join(" ")), inside);
+    check(`on paper, ${colorScheme}: whose they are`, /^Emergency kit\s*: kit@acme\.example, Acme\. For your account\./.test(inside), inside);
+    same(`on paper, ${colorScheme}: nothing else, in black`, [beside, controls, colours], [[], 0, ["rgb(0, 0, 0)"]]);
+  }
+  const paper = (await kit.page.pdf()).toString("latin1");
+  same("it is one page", paper.match(/\/Type\s*\/Page\b(?!s)/g)?.length, 1);
+  await kit.page.emulateMedia({ media: "screen", colorScheme: "light" });
   const oldKit = secrets.get("kit of kit");
   const newKit = (await keepKit(kit, "kit, anew", false)).join(" ");
   await shown(kit, "home");
@@ -337,6 +366,21 @@ try {
   await shown(kit, "set-up");
   held("the new one does");
 
+  step("the organization's kit is lost: a new one, and a key with it that the old one does not open");
+  await shown(owner, "organization");
+  await owner.page.locator("#new-organization-kit").click();
+  await kitWords(owner, "organization, not wanted after all");
+  await owner.page.locator("#kit-drop").click();
+  await unlock(owner, PASSWORDS.owner);
+  await owner.page.locator("#granter", { hasText: "version 4" }).waitFor();
+  held("who does not want it after all unlocks anew, and nothing has changed");
+  await owner.page.locator("#new-organization-kit").click();
+  await keepKit(owner, "organization, anew");
+  await owner.page.locator("#granter", { hasText: "version 5" }).waitFor();
+  await owner.page.locator("#new-organization-kit").waitFor();
+  check("it can be used", !(await visible(owner, "kit-missing")));
+  await owner.looks("a new organization kit", WITH_KEYS_KB);
+
   step("plain members are confirmed by an open page, where the organization allows it and the administrator says so there");
   await owner.goto(at("/console/accounts"));
   await owner.page.locator("[name=confirm_automatically]").check();
@@ -348,13 +392,47 @@ try {
   await unlock(owner, PASSWORDS.owner);
   await shown(owner, "organization");
   await owner.page.locator("#automatic:not([hidden])").waitFor();
+  const automatic = async () =>
+    Promise.all(["automatic", "automatic-on", "confirm-automatically", "stop-automatically", "automatic-off"].map((id) => visible(owner, id)));
+  same("it is off at first", await automatic(), [true, false, true, false, false]);
   await owner.page.locator("#confirm-automatically").click();
+  await owner.page.locator("#automatic-on:not([hidden])").waitFor();
+  same("it is on, and can be stopped", await automatic(), [true, true, false, true, false]);
+  await owner.looks("confirming automatically", WITH_KEYS_KB);
   await setUp(dee, PASSWORDS.dee, "dee");
   await owner.page.waitForTimeout(16_000);
   await dee.page.reload();
   await unlock(dee, PASSWORDS.dee);
   await shown(dee, "home");
   same("confirmed without a click", await state(dee), "confirmed");
+  await owner.page.locator("#stop-automatically").click();
+  same("stopped", await automatic(), [true, false, true, false, false]);
+
+  step("switched off by the organization, an open page stops before it confirms anybody else");
+  await owner.page.locator("#confirm-automatically").click();
+  await owner.page.locator("#automatic-on:not([hidden])").waitFor();
+  // With all but the last click, so that the page's next look is the first to see both.
+  ids.fay = await provision("fay@acme.example");
+  const fay = await person(browser);
+  await signIn(fay, "fay@acme.example");
+  await choose(fay, PASSWORDS.fay, "fay");
+  await shown(fay, "kit");
+  const beside = await owner.context.newPage();
+  await beside.goto(at("/console/accounts"));
+  await beside.locator("[name=confirm_automatically]").uncheck();
+  await beside.getByRole("button", { name: "Save", exact: true }).click();
+  await beside.getByText("saved", { exact: false }).first().waitFor();
+  await beside.close();
+  await keepKit(fay, "fay");
+  await shown(fay, "home");
+  await owner.page.locator("#automatic-off:not([hidden])").waitFor({ timeout: 20_000 });
+  same("the page says that it has stopped", await automatic(), [false, false, false, false, true]);
+  await owner.page.locator("#look-again").click();
+  await owner.page.locator("#members li", { hasText: "fay" }).waitFor();
+  await owner.looks("no longer automatically", WITH_KEYS_KB);
+  await fay.page.locator("#look-again").click();
+  await fay.page.locator("#look-again:enabled").waitFor();
+  same("who came since is not confirmed", await state(fay), "waiting for confirmation");
 
   step("nobody is left who confirms: the organization's kit");
   await owner.goto(at("/console/administrators"));
@@ -368,13 +446,17 @@ try {
   await next.goto(invite);
   await next.page.getByRole("button").last().click();
   await next.page.waitForURL(at("/console"));
-  await next.goto(at("/console/sign-in/start?organization=" + settings.slug));
-  await atProvider(next, "next@acme.example");
+  await signIn(next, "next@acme.example");
+  await setUp(next, PASSWORDS.next, "next");
+  same("whom the console knows by the invitation alone is told so", [await visible(next, "invited"), await visible(next, "view-organization")], [true, false]);
+  await next.looks("an administrator by invitation", WITH_KEYS_KB);
+  await next.page.locator("#console-sign-in").click();
+  await next.page.locator("#sign-in").click();
   await next.page.waitForURL(at("/console"));
   await next.goto(at("/account"));
-  await next.page.locator("#slug").fill(settings.slug);
-  await next.page.locator("#sign-in").click();
-  await setUp(next, PASSWORDS.next, "next");
+  await unlock(next, PASSWORDS.next);
+  await shown(next, "home");
+  check("and is an administrator after that sign-in", !(await visible(next, "invited")));
   same("an administrator waits as others do", await state(next), "waiting for confirmation");
   await next.looks("an administrator who waits", WITH_KEYS_KB);
   await next.page.locator("#open-organization-kit").click();
@@ -387,13 +469,17 @@ try {
   await openByKit(newKit);
   await next.page.locator("#error:not([hidden])").waitFor();
   held("another kit opens nothing");
+  await next.page.locator("#error").evaluate((error) => (error.hidden = true));
   await openByKit(secrets.get("kit of organization"));
+  await next.page.locator("#error", { hasText: "not the words of the organization's newest kit" }).waitFor();
+  held("the organization's kit of before opens nothing");
+  await openByKit(secrets.get("kit of organization, anew"));
   await shown(next, "home");
   same("the organization's kit does", await state(next), "confirmed");
-  check("the newest version", /version 4/.test(await next.page.locator("#granter").innerText()));
+  check("the newest version", /version 5/.test(await next.page.locator("#granter").innerText()));
 
   step("what browsers sent");
-  const all = [owner, kit, phone, ada, bea, cyd, dee, next];
+  const all = [owner, kit, phone, ada, bea, cyd, dee, fay, next];
   for (const visitor of all) visitor.isQuiet("the whole visit");
   await tell(all);
 } catch (error) {

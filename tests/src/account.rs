@@ -50,7 +50,7 @@ pub async fn run(
         &states,
         &vec![(&json!("cellar"), &json!("revoked")), (&json!("attic"), &json!("revoked"))],
     )?;
-    ensure!(told.len() >= 17, "only {} secrets were told", told.len());
+    ensure!(told.len() >= 21, "only {} secrets were told", told.len());
 
     transcript.step("What was secret in the browsers, by what people know of it");
     let set_up = secrets::set_up_of(stage.deployment())?;
@@ -58,7 +58,7 @@ pub async fn run(
     transcript.same(
         "accounts and versions of the organization key",
         &(derived.public_keys.len() / 2, derived.organization_keys),
-        &(7, 4),
+        &(8, 5),
     )?;
 
     let kept = stage.end(&acme.id, transcript).await?;
@@ -90,6 +90,11 @@ fn agent_of_the_command_line(deployment: &Deployment, transcript: &Transcript) -
     let listed = deployment.cli_json(&["account", "agent", "list", SLUG])?;
     transcript.same("it is listed without keys", &listed["agents"][0]["state"], &json!("created"))?;
     transcript.that("and without its credential", !listed.to_string().contains(credential))?;
+    let twin = deployment.cli(&["account", "agent", "create", SLUG, "--name", "Attic"])?;
+    transcript.that(
+        "another one of this name is refused",
+        !twin.status.success() && twin.stderr.contains("Give this one another name"),
+    )?;
     let id = made["id"].as_str().with_context(|| format!("no id in {made}"))?;
     let revoked = deployment.cli_json(&["account", "agent", "revoke", SLUG, id])?;
     transcript.same("revoked", &revoked["state"], &json!("revoked"))?;

@@ -68,7 +68,10 @@ pub enum Error {
     /// Of a kit.
     #[error("the kit has 24 words, and here are {0}")]
     WordCount(usize),
-    /// Of a kit, counted from 1. The word itself is not told: it may be nearly right.
+    /// Of a fingerprint phrase.
+    #[error("a fingerprint phrase has eight words, and here are {0}")]
+    PhraseLength(usize),
+    /// Of a kit or a phrase, counted from 1. The word itself is not told: it may be nearly right.
     #[error("word {0} is not in the list of words")]
     UnknownWord(usize),
     /// Each word is in the list, together they are no kit.

@@ -33,7 +33,7 @@ pub use canonical::canonical;
 pub use chain::ChainLink;
 pub use error::{Error, Result};
 #[cfg(feature = "client")]
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, fingerprint_typed};
 pub use grant::{Grant, GrantOf, Recipient};
 pub use member::{AccountKey, Member, PublicKeys};
 pub use possession::{Challenge, Possession};

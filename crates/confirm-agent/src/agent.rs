@@ -2,7 +2,9 @@
 
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
-use account_keys::{AccountKey, AccountSecret, Fill, Member, OrganizationKey, Possession, fingerprint};
+use account_keys::{
+    AccountKey, AccountSecret, Fill, Member, OrganizationKey, Possession, fingerprint, fingerprint_typed,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -163,6 +165,9 @@ pub async fn run(
     random: &mut (dyn FnMut(&mut [u8]) + Send),
     say: &mut (dyn FnMut(Line) + Send),
 ) -> Result<()> {
+    if let Some(phrase) = &options.granter_phrase {
+        phrase_typed(phrase)?;
+    }
     let state = State::load(&options.state)?;
     let server = Server::new(&state.url, &state.credential, options.ca.as_deref())?;
     let own = state.own();
@@ -440,6 +445,16 @@ impl Looking<'_> {
 }
 
 /// In any case, with any white space.
+/// One that is none would be somebody whom nobody is.
+fn phrase_typed(typed: &str) -> Result<String> {
+    fingerprint_typed(typed).map_err(|error| {
+        Error::Usage(format!(
+            "--granter-phrase is no fingerprint phrase: {error}. Copy all eight words from the account page of the administrator who \
+             confirms this agent, with spaces between them"
+        ))
+    })
+}
+
 fn same_words(typed: &str, phrase: &str) -> bool {
     typed.split_whitespace().map(str::to_lowercase).eq(phrase.split_whitespace().map(str::to_owned))
 }
@@ -457,6 +472,20 @@ mod tests {
     fn phrases_are_compared_as_people_type_them() {
         assert!(same_words(" Abandon  ability\nable ", "abandon ability able"));
         assert!(!same_words("abandon able", "abandon ability able") && !same_words("", "abandon"));
+    }
+
+    #[test]
+    fn what_is_no_phrase_is_said_before_anything_is_done() {
+        let good = " Abandon ability able about\nabove absent absorb ABSTRACT ";
+        assert_eq!(phrase_typed(good).expect("a phrase"), "abandon ability able about above absent absorb abstract");
+        for (bad, why) in [
+            ("abandon ability able", "here are 3"),
+            ("abandon ability able about above absent absorb abstract absurd", "here are 9"),
+            ("abandon ability able about abve absent absorb abstract", "word 5"),
+        ] {
+            let error = phrase_typed(bad).expect_err(bad).to_string();
+            assert!(error.contains("--granter-phrase") && error.contains(why) && !error.contains("abve"), "{error}");
+        }
     }
 
     #[test]

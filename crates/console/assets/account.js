@@ -186,10 +186,13 @@ const changePassword = async (password, withKit) => {
 
 // ---- a kit is shown, kept, and two of its words are asked for
 
+// `drop`: what happens if it is not wanted after all.
 let afterKit;
-const kit = (what, text, then) => {
+const kit = (what, text, then, drop) => {
   const words = text.split(" ");
   afterKit = then;
+  $("kit-drop").hidden = !drop;
+  $("kit-drop").onclick = drop;
   $("kit-kind").textContent = `For ${what}.`;
   $("kit-title").textContent = what === "your account" ? "Your emergency kit" : "Your organization's emergency kit";
   $("kit-lead").textContent =
@@ -278,6 +281,7 @@ const open = async () => {
   $("state").className = `tag ${tone}`;
   $("state").textContent = tag;
   $("state-words").textContent = words;
+  $("invited").hidden = session.mayConfirm || !session.invitedToConsole;
   const { words: phrase } = await keys("fingerprint", { ...who(), publicKeys: session.key.publicKeys });
   $("fingerprint").textContent = phrase;
   const organizationKey = await call("organization-key");
@@ -323,6 +327,8 @@ const organization = async ({ version, granted, rotationDue, kit: ofOrganization
   $("organization-none").hidden = !none;
   $("organization-due").hidden = !(confirmed && !awaited && rotationDue);
   $("organization-awaited").hidden = !(awaited && ofOrganization);
+  $("open-organization-kit").hidden = $("kit-usable").hidden = !ofOrganization?.recovers;
+  $("kit-unusable").hidden = $("kit-missing").hidden = !ofOrganization || ofOrganization.recovers;
   $("organization-members").hidden = !confirmed || awaited;
   show(...(none || confirmed || awaited ? ["home", "organization"] : ["home"]));
   if (confirmed && !awaited) await listMembers();
@@ -336,8 +342,7 @@ const listMembers = async () => {
     ? `${members.length}${more ? " and more" : ""} waiting for the organization key. Compare the words with those on the member's own page, or with what the agent printed.`
     : "Nobody waits for the organization key.";
   $("confirm-selected").hidden = members.length === 0;
-  $("automatic").hidden = !session.confirmAutomatically;
-  $("confirm-automatically").hidden = agreed;
+  showAutomatic();
   const items = await Promise.all(
     members.map(async ({ user, agent, userName, displayName, email, publicKeys }) => {
       const { words } = await keys("fingerprint", { organization: session.organization, user, publicKeys });
@@ -368,30 +373,33 @@ const listMembers = async () => {
   $("members").replaceChildren(...items);
 };
 
-// Nobody has to look at these: somebody whom this member confirmed granted to the very keys before, or who
-// unlocked this page wants it so of members who are no administrators, and no agents.
-const needsNobody = async ({ user, keyId, publicKeys, administrator, agent, granted }) => {
-  if (agreed && session.confirmAutomatically && !administrator && !agent) return true;
+// Nobody has to look at these: somebody whom this member confirmed granted to the very keys before; or who unlocked this
+// page wants it so, of members who are no administrators, and no agents.
+const isVouchedFor = async ({ user, keyId, publicKeys, granted }) => {
   if (!granted) return false;
   const checked = keys("checkGrant", { ...granted, member: { user, keyId, publicKeys } });
   return checked.then(({ confirmed }) => confirmed, () => false);
 };
+const comesByItself = ({ administrator, agent }) => agreed && session.confirmAutomatically && !administrator && !agent;
 
 const grantUnasked = async () => {
+  if (agreed) await lookAtPolicy();
   const tried = new Set();
   // Who is vouched for vouches for others.
   for (let more = true; more; ) {
     more = false;
     for (let after = ""; after !== undefined; ) {
       const page = await call("members", { after });
-      const unasked = [];
-      for (const member of page.members) {
-        if (!tried.has(member.keyId) && (await needsNobody(member))) unasked.push(member);
+      const [vouched, others] = [[], []];
+      for (const member of page.members.filter(({ keyId }) => !tried.has(keyId))) {
+        if (await isVouchedFor(member)) vouched.push(member);
+        else if (comesByItself(member)) others.push(member);
       }
-      for (const { keyId } of unasked) tried.add(keyId);
+      for (const { keyId } of [...vouched, ...others]) tried.add(keyId);
       // Who was refused is in the list, and is told of when somebody confirms it.
-      if (unasked.length) await grantTo(unasked);
-      more ||= unasked.length > 0;
+      if (vouched.length) await grantTo(vouched);
+      if (others.length) await grantByItself(others);
+      more ||= vouched.length + others.length > 0;
       after = page.more ? page.members.at(-1).keyId : undefined;
     }
   }
@@ -399,19 +407,52 @@ const grantUnasked = async () => {
 };
 // Who signs in as an owner may switch it on, and that is whom the provider says: so whoever unlocked this page says it here, each time.
 let agreed = false;
+
+// The organization may have changed its mind since: the server does not take it then, either.
+const lookAtPolicy = async () => {
+  const { confirmAutomatically } = await call("session");
+  session.confirmAutomatically = confirmAutomatically;
+  if (!agreed || confirmAutomatically) return;
+  agreed = false;
+  $("automatic-off").hidden = false;
+};
+const grantByItself = async (members) => {
+  // Stopped while this was on its way.
+  if (!agreed) return;
+  try {
+    await grantTo(members, true);
+  } catch (error) {
+    if (error.code === "not_confirming") await lookAtPolicy();
+    if (agreed) throw error;
+  }
+};
+const showAutomatic = () => {
+  $("automatic").hidden = !session.confirmAutomatically;
+  $("confirm-automatically").hidden = agreed;
+  $("automatic-on").hidden = $("stop-automatically").hidden = !agreed;
+};
 $("confirm-automatically").addEventListener(
   "click",
   doing($("confirm-automatically"), "Confirming", async () => {
     agreed = true;
+    $("automatic-off").hidden = true;
+    showAutomatic();
     await listMembers();
   }),
 );
+$("stop-automatically").addEventListener("click", () => {
+  agreed = false;
+  showAutomatic();
+  $("status").textContent = "Stopped";
+  $("confirm-automatically").focus();
+});
 let looking = false;
 setInterval(async () => {
   if (looking || !session?.open || !agreed || !session.confirmAutomatically || session.state !== "confirmed") return;
   if ($("view-organization").hidden || $("organization-members").hidden) return;
   looking = true;
   await listMembers().catch((error) => tell(error.message));
+  showAutomatic();
   looking = false;
 }, 15_000);
 
@@ -420,7 +461,7 @@ const mine = (grant) => ({ ...grant, granterKeyId: session.key.keyId });
 const toMyself = (version, grant) => mine({ version, user: session.user, keyId: session.key.keyId, grant });
 
 // Gives what was wrong with whom.
-const grantTo = async (members) => {
+const grantTo = async (members, automatic = false) => {
   const [grants, wrong] = [[], []];
   for (const { user, keyId, version, publicKeys, challenge, possession } of members) {
     const member = { user, keyId, publicKeys };
@@ -433,7 +474,7 @@ const grantTo = async (members) => {
     const { version: of, grant } = await keys("grantTo", { member });
     grants.push(mine({ version: of, user, keyId, grant }));
   }
-  const { confirmed } = grants.length ? await call("members/confirm", { grants }) : { confirmed: [] };
+  const { confirmed } = grants.length ? await call("members/confirm", { grants, automatic }) : { confirmed: [] };
   return [...wrong, ...confirmed.map(({ refused }) => refused).filter(Boolean)];
 };
 
@@ -478,19 +519,42 @@ $("rotate-organization-key").addEventListener(
   "click",
   doing($("rotate-organization-key"), "Making the key", async () => {
     const { kit: before } = await call("organization-key");
-    try {
+    await orBeginAnew(async () => {
       const { version, link, grant } = await keys("rotate");
       const { grant: sealed } = await toKit(before);
       const kept = { publicKey: before.publicKey, grant: sealed };
       await call("organization-key/rotate", { grant: toMyself(version, grant), link, kit: kept });
-    } catch (error) {
-      // The worker has a key that nobody else will have: it begins anew.
-      await keys("lock");
-      session.open = false;
-      show("unlock");
-      throw error;
-    }
+    });
     await open();
+  }),
+);
+
+// The worker has a key that nobody else will have.
+const beginAnew = async () => {
+  $("kit-words").replaceChildren();
+  await keys("lock");
+  session.open = agreed = false;
+  show("unlock");
+};
+const orBeginAnew = async (work) => {
+  try {
+    return await work();
+  } catch (error) {
+    await beginAnew();
+    throw error;
+  }
+};
+
+// A kit of a version that it alone was made for: the old one has no copy of it.
+$("new-organization-kit").addEventListener(
+  "click",
+  doing($("new-organization-kit"), "Making the kit", async () => {
+    await orBeginAnew(async () => {
+      const { version, link, grant } = await keys("rotate");
+      const { kitWords, ...made } = await keys("newOrganizationKit");
+      const send = () => call("organization-key/rotate", { grant: toMyself(version, grant), link, kit: made });
+      kit("your organization", kitWords, () => orBeginAnew(send).then(open), beginAnew);
+    });
   }),
 );
 

@@ -19,7 +19,7 @@
 //! GET  /console/accounts                      who has finished set-up             ?state, after
 //! POST /console/accounts/policy               link, just_in_time, confirm_automatically                   owner
 //! POST /console/accounts/invite               user..                                                      admin
-//! POST /console/users/{id}/unlink             forgets as whom it signs in                                 admin
+//! GET, POST /console/users/{id}/unlink        forgets as whom it signs in                                 admin
 //! POST /console/accounts/agents               name, _once                                                 admin
 //! GET, POST /console/accounts/agents/{id}/revoke                                                          admin
 //! GET  /console/holds
@@ -131,6 +131,7 @@ pub fn router(config: Config, identity: Transport, token: Transport, clock: Cloc
     let forms_of_admins = forms(
         Role::Admin,
         &[
+            ("/users/{id}/unlink", get(accounts::unlinking)),
             ("/accounts/agents/{id}/revoke", get(agents::revoking)),
             ("/scim/tokens/new", get(tokens::new)),
             ("/scim/tokens/{id}/rotate", get(tokens::rotating)),

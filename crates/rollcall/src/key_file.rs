@@ -83,7 +83,10 @@ impl Kind {
         keys.push(key.to_owned());
         let lines: String =
             keys.iter().map(|key| format!("{}{}\n", self.prefix, URL_SAFE_NO_PAD.encode(key))).collect();
-        let (path, unfinished) = (place.path, unfinished(place.path));
+        // What a link leads to, or another process would go on with the file of before.
+        let path = &fs::canonicalize(place.path)
+            .with_context(|| format!("{} {} cannot be found", self.what, place.path.display()))?;
+        let unfinished = unfinished(path);
         let write = || {
             let mut file = private(&unfinished)?;
             file.write_all(lines.as_bytes())?;
@@ -169,5 +172,21 @@ mod tests {
         assert!(ONE.load(place(&path, true)).is_err());
         fs::write(&path, "\n").expect("written");
         assert!(SEVERAL.load(place(&path, true)).is_err());
+    }
+
+    #[test]
+    fn one_more_is_added_to_what_a_link_leads_to() {
+        let (directory, kept) = (tempfile::tempdir().expect("directory"), tempfile::tempdir().expect("directory"));
+        let (link, path) = (directory.path().join("test.key"), kept.path().join("shared.key"));
+        SEVERAL.create(&path, b"abcd").expect("made");
+        std::os::unix::fs::symlink(&path, &link).expect("link");
+        assert_eq!(SEVERAL.add(place(&link, true), b"efgh").expect("added"), 2);
+        assert!(fs::symlink_metadata(&link).expect("metadata").is_symlink(), "it stays one");
+        for place in [place(&link, true), place(&path, true)] {
+            assert_eq!(SEVERAL.load(place).expect("read"), [b"abcd", b"efgh"]);
+        }
+        assert_eq!(fs::metadata(&path).expect("metadata").mode() & 0o777, 0o600);
+        let files = [&directory, &kept].map(|directory| fs::read_dir(directory.path()).expect("entries").count());
+        assert_eq!(files, [1, 1], "nothing unfinished is left");
     }
 }

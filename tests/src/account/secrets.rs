@@ -330,6 +330,15 @@ impl Sent<'_> {
         let (of, granter) = self.grant_of(&body["grant"], Recipient::Kit { enc: public })?;
         let key = sealed(&body["kit"]["grant"])?.open(&of, &kit.opening(self.organization), &granter)?;
         ensure!(keys.get(&u64::from(of.version)) == Some(&key), "the kit has another key");
+        // No kit of before.
+        for other in self.told.iter().filter_map(|text| OrganizationKitSecret::from_words(text).ok()) {
+            let opening = other.opening(self.organization);
+            let to = GrantOf { recipient: Recipient::Kit { enc: opening.public() }, ..of };
+            let opened = [of, to]
+                .iter()
+                .any(|of| sealed(&body["kit"]["grant"]).is_ok_and(|grant| grant.open(of, &opening, &granter).is_ok()));
+            ensure!(opening.public() == public || !opened, "another kit opens it");
+        }
         let private = hkdf(kit.expose(), &self.organization.to_string(), "org-kit/v1")?;
         ensure!(curve25519_dalek::MontgomeryPoint::mul_base_clamped(private).0 == public, "the kit's key is another");
         self.keep("the bytes of the organization kit", kit.expose());

@@ -222,6 +222,7 @@ async fn confirm(agent: Agent, body: Body) -> Answer<ConfirmedMembers> {
         secret_sha256: agent.secret_sha256.clone(),
         request_id: agent.request_id(),
         grants: given.grants.into_iter().map(Into::into).collect(),
+        automatic: false,
     };
     let mut accounts = agent.visit.console.clients.accounts.clone();
     match accounts.confirm_members_as_agent(agent.visit.call(request)).await {

@@ -46,6 +46,8 @@ struct Session {
     state: &'static str,
     unlocked: bool,
     may_confirm: bool,
+    /// An administrator whom the console has not seen sign in by the provider.
+    invited_to_console: bool,
     confirm_automatically: bool,
     key: Option<Key>,
 }
@@ -98,6 +100,7 @@ async fn session(member: Member) -> Answer<Session> {
         state: state(account.state()),
         unlocked: member.session.unlocked,
         may_confirm,
+        invited_to_console: member.session.invited_to_console,
         confirm_automatically,
         key: account.key.clone().map(Into::into),
     }))
@@ -435,6 +438,8 @@ pub(super) struct OrganizationKey {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Kit {
+    /// Else it opens, and cannot be shown to this server: a new one is to be made.
+    recovers: bool,
     public_key: Base64,
     #[serde(flatten)]
     granted: Granted,
@@ -456,6 +461,7 @@ impl From<proto::OrganizationKey> for OrganizationKey {
             .zip(this.granter)
             .map(|(grant, key)| granted(grant, this.granter_user_id, this.granter_agent, key));
         let kit = this.kit_granter.map(|key| Kit {
+            recovers: this.kit_recovers,
             public_key: this.kit_pub.into(),
             granted: Granted {
                 version: this.version,
@@ -639,6 +645,9 @@ async fn members(member: Member, body: Body) -> Answer<MembersFound> {
 #[derive(Deserialize)]
 pub(super) struct Confirm {
     pub(super) grants: Vec<NewGrant>,
+    /// Nobody looked at them.
+    #[serde(default)]
+    automatic: bool,
 }
 
 #[derive(Serialize)]
@@ -666,6 +675,7 @@ async fn confirm(member: Member, body: Body) -> Answer<ConfirmedMembers> {
         secret_sha256: member.secret_sha256(),
         request_id: member.request_id(),
         grants: given.grants.into_iter().map(Into::into).collect(),
+        automatic: given.automatic,
     };
     let mut accounts = member.visit.console.clients.accounts.clone();
     Ok(Json(accounts.confirm_members(member.visit.call(request)).await?.into_inner().into()))

@@ -78,12 +78,15 @@ struct Account {
     organization: String,
     name: String,
     user_name: String,
+    /// Where administrators sign in.
+    console: String,
 }
 
 /// `GET /account`
 pub(crate) async fn show(State(console): State<Console>, member: Member) -> Result<Response> {
-    let account = &member.account;
+    let (account, slug) = (&member.account, &member.organization.slug);
     let page = Account {
+        console: format!("{}/sign-in?organization={slug}", console.site.root),
         shell: Shell { csrf: member.form_token(), ..Shell::bare(&member.visit, "Your account") },
         script: &ACCOUNT_JS_FILE,
         worker: assets::worker().map(|path| format!("{}/assets/{path}", console.site.account_root)),

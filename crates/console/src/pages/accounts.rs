@@ -12,6 +12,7 @@ use wire::identity::{
 };
 
 use super::{
+    Confirm,
     agents::{self, AgentRow},
     directory::uuid,
     overview::grouped,
@@ -220,6 +221,26 @@ pub(crate) async fn save(signed_in: SignedIn, form: Form) -> Result<Response> {
         Ok(_) => see(&signed_in, "accounts", "accounts-saved"),
         Err(status) => accounts_page(&signed_in, &Asked::default(), Some(said(status.into())?)).await,
     }
+}
+
+/// `GET users/{id}/unlink`
+pub(crate) async fn unlinking(signed_in: SignedIn, Path(id): Path<String>) -> Result<Response> {
+    let id = uuid(&id)?;
+    let request = GetAccountRequest { organization_id: signed_in.organization_id(), user_id: id.clone() };
+    let mut accounts = signed_in.visit.console.clients.accounts.clone();
+    let account = accounts.get_account(signed_in.call(request)).await?.into_inner();
+    let page = Confirm {
+        shell: Shell::new(&signed_in, Section::Users, "Forget as whom a user signs in"),
+        back: ("users", "Users"),
+        action: format!("users/{id}/unlink"),
+        subject: format!("User: {}", account.user_name),
+        consequence: "Open sessions end. The next sign-in finds the user as the first one did, by the claim that is set under \
+                      Accounts: whoever the identity provider gives it to signs in as this user then. Keys stay.",
+        button: "Forget as whom it signs in",
+        force: None,
+        error: None,
+    };
+    page::html(status(None), &page)
 }
 
 /// `POST users/{id}/unlink`

@@ -61,6 +61,22 @@ impl AgentRow {
     }
 }
 
+/// The organization key is to be made anew.
+pub(super) struct KeyDue {
+    pub(super) since: When,
+    /// A confirmed agent may make it.
+    pub(super) by_agent: bool,
+}
+
+pub(super) async fn key_due(signed_in: &SignedIn) -> Result<Option<KeyDue>> {
+    let request = ListConfirmAgentsRequest { organization_id: signed_in.organization_id() };
+    let mut accounts = signed_in.visit.console.clients.accounts.clone();
+    let found = accounts.list_confirm_agents(signed_in.call(request)).await?.into_inner();
+    let since = When::of(found.rotation_due_at.as_ref(), signed_in.visit.console.now());
+    let by_agent = found.agents.iter().any(|agent| agent.state() == ConfirmAgentState::Confirmed);
+    Ok(since.map(|since| KeyDue { since, by_agent }))
+}
+
 pub(super) async fn all(signed_in: &SignedIn) -> Result<Vec<AgentRow>> {
     let request = ListConfirmAgentsRequest { organization_id: signed_in.organization_id() };
     let mut accounts = signed_in.visit.console.clients.accounts.clone();

@@ -10,6 +10,7 @@ use wire::{
 
 use super::{
     accounts::{self, Count},
+    agents::{self, KeyDue},
     chart::{self, Chart},
     holds::{self, Held},
     tokens::{self, TokenRow},
@@ -43,6 +44,9 @@ struct Overview {
     attention: Vec<TokenRow>,
     no_token: bool,
     no_provider: bool,
+    key_due: Option<KeyDue>,
+    /// Of members, where it is made.
+    account_root: String,
     may_change: bool,
     /// Something bad stands above.
     warned: bool,
@@ -69,7 +73,7 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
     let (mut identity, mut users, mut oauth) =
         (clients.identity.clone(), clients.identity.clone(), clients.oauth.clone());
     let provider = super::provider::of(&signed_in);
-    let (users, groups, tokens, grants, provider, holds, chart, states) = futures::join!(
+    let (users, groups, tokens, grants, provider, holds, chart, states, key_due) = futures::join!(
         users.list_users(signed_in.call(count_users)),
         identity.list_groups(signed_in.call(count)),
         tokens::all(&signed_in),
@@ -78,6 +82,7 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
         holds::open(&signed_in),
         chart::of(&signed_in),
         accounts::counts(&signed_in, None),
+        agents::key_due(&signed_in),
     );
     let (tokens, grants) = (tokens?, grants?.into_inner().grants);
     let used = tokens.iter().map(|token| token.last_used_at.as_ref());
@@ -103,6 +108,8 @@ pub(crate) async fn show(signed_in: SignedIn) -> Result<Response> {
         no_token: rows.is_empty() && grants.iter().all(|grant| grant.revoked_at.is_some()),
         attention: rows.into_iter().filter(|token| token.tone != "good").collect(),
         no_provider: provider?.is_none(),
+        key_due: key_due?,
+        account_root: signed_in.visit.console.site.account_root.clone(),
         may_change: signed_in.role >= Role::Admin,
     };
     page::html(StatusCode::OK, &page)

@@ -11,6 +11,7 @@ const PAGES: &[&str] = &[
     "/console",
     "/console/users",
     "/console/users/ID",
+    "/console/users/ID/unlink",
     "/console/users/deleted",
     "/console/users/deleted/ID",
     "/console/groups",
@@ -43,6 +44,7 @@ const PAGES: &[&str] = &[
 /// Every change, and the least role that may make it.
 const CHANGES: &[(&str, AdminRole)] = &[
     ("/console/users/deleted/ID/restore", AdminRole::Admin),
+    ("/console/users/ID/unlink", AdminRole::Admin),
     ("/console/accounts/policy", AdminRole::Owner),
     ("/console/accounts/invite", AdminRole::Admin),
     ("/console/accounts/agents", AdminRole::Admin),
@@ -73,6 +75,7 @@ const CHANGES: &[(&str, AdminRole)] = &[
 
 /// Pages with a form, and who may send it.
 const FORMS: &[(&str, AdminRole)] = &[
+    ("/console/users/ID/unlink", AdminRole::Admin),
     ("/console/accounts/agents/ID/revoke", AdminRole::Admin),
     ("/console/scim/tokens/new", AdminRole::Admin),
     ("/console/scim/tokens/ID/rotate", AdminRole::Admin),

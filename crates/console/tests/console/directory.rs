@@ -186,6 +186,7 @@ async fn a_hostile_name_is_text_in_every_view() {
             "/console/users".to_owned(),
             format!("/console/users?q={encoded}"),
             format!("/console/users/{user}"),
+            format!("/console/users/{user}/unlink"),
             "/console/users/deleted".to_owned(),
             format!("/console/users/deleted/{gone}"),
             "/console/groups".to_owned(),

@@ -143,6 +143,8 @@ pub(crate) struct AccountSession {
     pub(crate) provider: Option<String>,
     /// Owner or admin of the console.
     pub(crate) may_confirm: bool,
+    /// One by invitation, who has not signed in there by the provider.
+    pub(crate) invited_to_console: bool,
 }
 
 /// How long one holds is as for the console.

@@ -309,6 +309,8 @@ pub(crate) struct ShownOrgKey {
     /// What it was given last.
     pub(crate) grant: Option<MemberGrant>,
     pub(crate) granter: Option<PublicKey>,
+    /// What is sealed to the organization's kit is for whoever asks.
+    pub(crate) with_kit: bool,
     pub(crate) kit_granter: Option<PublicKey>,
     /// The names of these, where they are agents.
     pub(crate) granter_agent: Option<String>,

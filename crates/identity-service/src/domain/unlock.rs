@@ -20,6 +20,21 @@ const BUDGET: i64 = 200;
 /// That guesses are refused is an event once in so long.
 const TOLD_MICROS: i64 = 15 * MINUTE_MICROS;
 
+/// So often within a day a user may begin with new keys: each time the organization key is made anew, and somebody looks.
+pub(crate) const RESETS: i64 = 3;
+pub(crate) const RESETS_MICROS: i64 = 24 * 60 * MINUTE_MICROS;
+
+/// `oldest`: the first of [`RESETS`] within a day.
+pub(crate) fn too_many_resets(oldest: Instant) -> Refusal {
+    let until = oldest.saturating_add_micros(RESETS_MICROS);
+    let message = format!(
+        "New keys were made {RESETS} times within a day, which is as often as they may be. The next can be made at {until}. \
+         Until then unlock with the newest password or kit. If it was not you, tell an administrator: somebody else may sign \
+         in as you."
+    );
+    Refusal::new(Reason::Limited, message)
+}
+
 /// How long the two messages of a login may be apart.
 pub(crate) const LOGIN_MICROS: i64 = MINUTE_MICROS;
 

@@ -442,7 +442,8 @@ async fn confirm(
         grant(Some(given)).map_err(|refusal| (given.user_id.clone(), Some(refusal.message)))
     };
     let grants = request.grants.iter().map(one).collect();
-    let done = core.members_confirm(by(secret(&request.secret_sha256)?), request.request_id, grants).await?;
+    let by = by(secret(&request.secret_sha256)?);
+    let done = core.members_confirm(by, request.request_id, (grants, request.automatic)).await?;
     let confirmed = |(user_id, refused): Granted| proto::Confirmed { user_id, refused: refused.unwrap_or_default() };
     Ok(proto::ConfirmMembersResponse { confirmed: done.into_iter().map(confirmed).collect() })
 }
@@ -610,6 +611,7 @@ fn shown(this: AccountSession) -> proto::AccountSession {
         expires_at: Some(instant(this.expires)),
         unlocked: this.unlocked,
         may_confirm: this.may_confirm,
+        invited_to_console: this.invited_to_console,
         account: Some(account(this.org, this.member)),
     }
 }
@@ -643,6 +645,7 @@ fn shown_grant(this: MemberGrant) -> proto::Grant {
 
 fn organization_key(this: ShownOrgKey) -> proto::OrganizationKey {
     let Some(newest) = this.newest else { return proto::OrganizationKey::default() };
+    let of_kit = |bytes: &[u8]| if this.with_kit { bytes.to_vec() } else { Vec::new() };
     let link = |(version, link): (u32, ChainLink)| proto::ChainLink {
         version,
         nonce: link.nonce.to_vec().into(),
@@ -655,10 +658,11 @@ fn organization_key(this: ShownOrgKey) -> proto::OrganizationKey {
         granter: this.granter.map(key),
         chain: this.chain.into_iter().map(link).collect(),
         rotation_due: newest.rotation_due.is_some(),
-        kit_pub: newest.kit.kit_pub.to_vec().into(),
-        kit_enc: newest.kit.enc.to_vec().into(),
-        kit_ciphertext: newest.kit.ciphertext.to_vec().into(),
-        kit_signature: newest.kit.signature.to_vec().into(),
+        kit_pub: of_kit(&newest.kit.kit_pub).into(),
+        kit_enc: of_kit(&newest.kit.enc).into(),
+        kit_ciphertext: of_kit(&newest.kit.ciphertext).into(),
+        kit_signature: of_kit(&newest.kit.signature).into(),
+        kit_recovers: this.with_kit && newest.kit_verifier.is_some(),
         kit_granter_user_id: this.kit_granter.as_ref().map(|granter| granter.user.to_string()).unwrap_or_default(),
         kit_granter: this.kit_granter.map(key),
         granter_agent: this.granter_agent.unwrap_or_default(),

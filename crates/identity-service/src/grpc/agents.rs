@@ -32,8 +32,11 @@ pub(super) async fn list(
     core: &Core,
     request: proto::ListConfirmAgentsRequest,
 ) -> Result<proto::ListConfirmAgentsResponse, Refusal> {
-    let agents = core.agent_list(org_id(&request.organization_id)?).await?;
-    Ok(proto::ListConfirmAgentsResponse { agents: agents.into_iter().map(shown).collect() })
+    let (agents, due) = core.agent_list(org_id(&request.organization_id)?).await?;
+    Ok(proto::ListConfirmAgentsResponse {
+        agents: agents.into_iter().map(shown).collect(),
+        rotation_due_at: due.map(instant),
+    })
 }
 
 pub(super) async fn revoke(

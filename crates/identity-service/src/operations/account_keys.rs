@@ -27,7 +27,7 @@ use crate::{
         list::Target,
         mail::Notice,
         secret::Hash,
-        unlock::{LOGIN_MICROS, With, unlock_failed},
+        unlock::{LOGIN_MICROS, RESETS, RESETS_MICROS, With, too_many_resets, unlock_failed},
     },
     error::{Refused, refusal},
     store::{account, account_key, account_session, org_key, rank},
@@ -97,6 +97,11 @@ impl Core {
             let (kind, key, version) = match (what, account.key) {
                 (Registering::Keys { .. }, None) => (RegistrationKind::First, new, 1),
                 (Registering::Keys { reset: true }, Some(_)) => {
+                    let day = now.saturating_add_micros(-RESETS_MICROS);
+                    let resets = account_key::resets_since(conn, org, user, day, RESETS)?;
+                    if let (Some(oldest), Ok(RESETS)) = (resets.last(), i64::try_from(resets.len())) {
+                        return Err(Refused::Refused(too_many_resets(*oldest)));
+                    }
                     let version = account_key::key_version(conn, org, user)?;
                     (RegistrationKind::Reset, new, version.saturating_add(1))
                 }

@@ -1,6 +1,7 @@
 //! Agents that confirm members: made and revoked by administrators, enrolled by themselves. What they grant: `org_keys`.
 
 use ::store::{AnyConnection, Instant};
+use scim::fold;
 use serde_json::json;
 use wire::{Reason, Refusal};
 
@@ -56,6 +57,17 @@ impl Core {
                 let message = format!("The organization has {MOST} agents. Revoke one that is not needed any more.");
                 return Err(Refused::Refused(account_state(&message)));
             }
+            // Those that are not revoked are fewer than that.
+            let there = agent::agents(conn, scope.org, LISTED)?;
+            let same = |other: &Agent| other.state() != AgentState::Revoked && fold(&other.name) == fold(&new.name);
+            if there.iter().any(same) {
+                let message = format!(
+                    "The organization has an agent with the name {:?}. Give this one another name, such as where it runs, or \
+                     revoke that one first.",
+                    new.name
+                );
+                return Err(Refused::Refused(Refusal::new(Reason::InvalidArgument, message)));
+            }
             agent::agent_insert(conn, scope.org, &new, hash)?;
             let delta = json!({ "name": new.name });
             let event = NewEvent { kind: Kind::AgentCreated, subject: new.id.0, delta };
@@ -65,11 +77,12 @@ impl Core {
         Ok((made.await?, secret.into_answer()))
     }
 
-    /// The newest first, revoked ones last.
-    pub(crate) async fn agent_list(&self, org: OrgId) -> Result<Vec<Agent>, Refusal> {
+    /// The newest first, revoked ones last; and since when the organization key is to be made anew, which one of them may do.
+    pub(crate) async fn agent_list(&self, org: OrgId) -> Result<(Vec<Agent>, Option<Instant>), Refusal> {
         self.read(org, move |conn| {
             organization_of(conn, org)?;
-            Ok(agent::agents(conn, org, LISTED)?)
+            let due = org_key::org_key_newest(conn, org)?.and_then(|newest| newest.rotation_due);
+            Ok((agent::agents(conn, org, LISTED)?, due))
         })
         .await
     }

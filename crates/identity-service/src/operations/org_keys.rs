@@ -69,6 +69,8 @@ struct Granter {
     /// In events.
     scope: Scope,
     agent: Option<AgentId>,
+    /// Nobody looks at whom it grants to.
+    unattended: bool,
 }
 
 impl Core {
@@ -143,7 +145,8 @@ impl Core {
                 let message = "A new organization kit is made by an administrator on the account page: its words are shown to people.";
                 return Err(Refused::Refused(not_confirming(message)));
             }
-            let kit = match new.kit_pub.filter(|kit_pub| *kit_pub != newest.kit.kit_pub) {
+            let another = new.kit_pub.filter(|kit_pub| *kit_pub != newest.kit.kit_pub);
+            let kit = match another {
                 Some(_) if new.kit_verifier.is_none() => {
                     return Err(Refused::Refused(wrong("A new kit comes with the hash of its proof, kit_sha256.")));
                 }
@@ -161,6 +164,7 @@ impl Core {
                 "by": granter.holder.to_string(),
                 "by_key": granter.key.id.to_string(),
                 "was_due": newest.rotation_due.is_some(),
+                "new_kit": another.is_some(),
             });
             let event = NewEvent { kind: Kind::OrganizationKeyRotated, subject: org.0, delta };
             core.record(conn, &granter.scope, now, &[event])?;
@@ -189,7 +193,7 @@ impl Core {
             }
             let Some(verifier) = newest.kit_verifier else {
                 let message = "The organization's kit is from an earlier version of this server and cannot be shown to it. Have \
-                               a confirmed administrator make a new organization key, and a kit with it.";
+                               a confirmed administrator make a new organization kit on the account page.";
                 return Err(Refused::Refused(account_state(message)));
             };
             if RecoveryVerifier(verifier).verify(&RecoveryProof(proof)).is_err() {
@@ -254,17 +258,24 @@ impl Core {
         .await
     }
 
-    /// Each is taken or refused by itself.
+    /// Each is taken or refused by itself. `automatic`: nobody looked at them, which the policy has to allow now, not when the
+    /// page was opened.
     pub(crate) async fn members_confirm(
         &self,
         by: By,
         request_id: String,
-        grants: Vec<Result<MemberGrant, Granted>>,
+        (grants, automatic): (Vec<Result<MemberGrant, Granted>>, bool),
     ) -> Result<Vec<Granted>, Refusal> {
         let (org, now) = self.shown_by(by).await?;
         let core = self.clone();
         self.write(org, move |conn| {
             let granter = confirming(conn, by, &request_id, now)?;
+            let granter = Granter { unattended: granter.unattended || automatic, ..granter };
+            if automatic && granter.agent.is_none() && !account::account_policy(conn, org)?.confirm_automatically {
+                let message = "Your organization does not have members confirmed automatically any more. Select them and confirm \
+                               them by hand, or have an owner switch it on in the console under Accounts.";
+                return Err(Refused::Refused(not_confirming(message)));
+            }
             let newest = newest_of(conn, org, &granter)?;
             // In one order, whoever else confirms the same.
             let mut order: Vec<usize> = (0..grants.len()).collect();
@@ -337,11 +348,18 @@ fn grant_one(
         return Ok(None);
     }
     // For the first time people look at them. What comes after a rotation is for the keys that they confirmed.
-    if granter.agent.is_some()
+    if granter.unattended
         && recipient.granted == 0
         && (recipient.agent.is_some() || account_session::looked_at(conn, org, grant.user)?)
     {
-        let message = "Agents do not confirm administrators of the console or other agents: an administrator does, on the account page.";
+        let message = match granter.agent {
+            Some(_) => {
+                "Agents do not confirm administrators of the console or other agents: an administrator does, on the account page."
+            }
+            None => {
+                "Administrators of the console and agents are not confirmed automatically: compare the phrase and select them."
+            }
+        };
         return Ok(Some(message.to_owned()));
     }
     org_key::grant_set(conn, org, grant, now)?;
@@ -383,7 +401,17 @@ pub(super) fn shown_org_key(
     org: OrgId,
     session: &AccountSession,
 ) -> Result<ShownOrgKey, Error> {
-    org_key_of(conn, org, (session.account.user, session.account.key), session.may_confirm)
+    let may = May { confirm: session.may_confirm, recover: session.may_confirm };
+    org_key_of(conn, org, (session.account.user, session.account.key), may)
+}
+
+/// What somebody may do with the organization key, whether it was granted or not.
+#[derive(Clone, Copy)]
+struct May {
+    /// Seals the next version to the organization's kit, once it has one.
+    confirm: bool,
+    /// Opens the first one with the kit.
+    recover: bool,
 }
 
 /// What a holder of keys needs of it.
@@ -391,7 +419,7 @@ fn org_key_of(
     conn: &mut AnyConnection,
     org: OrgId,
     (holder, key): (UserId, Option<KeyId>),
-    may_confirm: bool,
+    may: May,
 ) -> Result<ShownOrgKey, Error> {
     let Some(newest) = org_key::org_key_newest(conn, org)? else { return Ok(ShownOrgKey::default()) };
     let grant = org_key::grant_newest(conn, org, holder)?;
@@ -401,8 +429,9 @@ fn org_key_of(
         None => None,
     };
     // Without a grant none of it opens but by the organization's kit, which administrators have.
-    let chain = if grant.is_some() || may_confirm { org_key::chain(conn, org, LINKS)? } else { Vec::new() };
-    let kit_granter = account_key::key_get(conn, org, newest.made_by_key)?;
+    let chain = if grant.is_some() || may.recover { org_key::chain(conn, org, LINKS)? } else { Vec::new() };
+    let with_kit = may.recover || may.confirm && grant.is_some();
+    let kit_granter = if with_kit { account_key::key_get(conn, org, newest.made_by_key)? } else { None };
     let mut agent_of = |key: Option<&PublicKey>| match key {
         Some(key) => Ok(agent::agent_get(conn, org, AgentId(key.user.0))?.map(|agent| agent.name)),
         None => Ok::<_, Error>(None),
@@ -410,7 +439,16 @@ fn org_key_of(
     let granter_agent = agent_of(granter.as_ref())?;
     let same = granter.as_ref().map(|key| key.user) == kit_granter.as_ref().map(|key| key.user);
     let kit_granter_agent = if same { granter_agent.clone() } else { agent_of(kit_granter.as_ref())? };
-    Ok(ShownOrgKey { newest: Some(newest), grant, granter, kit_granter, granter_agent, kit_granter_agent, chain })
+    Ok(ShownOrgKey {
+        newest: Some(newest),
+        grant,
+        granter,
+        with_kit,
+        kit_granter,
+        granter_agent,
+        kit_granter_agent,
+        chain,
+    })
 }
 
 /// Who it is, if it may make keys and confirm others: in an unlocked session, with keys, and an administrator of the console; or an
@@ -425,12 +463,13 @@ fn confirming(conn: &mut AnyConnection, by: By, request_id: &str, now: Instant) 
             let key = account_key::key_get(conn, session.org, key)?.ok_or_else(|| Refused::Refused(no_keys()))?;
             let granted = if account.stage == Stage::Confirmed { account.granted } else { 0 };
             let scope = member_scope(session.org, account.user, request_id);
-            Ok(Granter { holder: account.user, key, granted, scope, agent: None })
+            Ok(Granter { holder: account.user, key, granted, scope, agent: None, unattended: false })
         }
         By::Agent(shown) => {
             let agent = agent_in(conn, shown)?;
             let (key, scope) = (agent_keys(&agent)?, agent_scope(&agent, request_id));
-            Ok(Granter { holder: agent.id.holder(), key, granted: agent.granted, scope, agent: Some(agent.id) })
+            let (holder, granted) = (agent.id.holder(), agent.granted);
+            Ok(Granter { holder, key, granted, scope, agent: Some(agent.id), unattended: true })
         }
     }
 }
@@ -489,7 +528,8 @@ fn after(conn: &mut AnyConnection, by: By, now: Instant) -> Result<ShownOrgKey, 
         By::Agent(shown) => {
             let agent = agent_shown_in(conn, shown)?;
             let key = agent_keys(&agent)?.id;
-            Ok(org_key_of(conn, agent.org, (agent.id.holder(), Some(key)), false)?)
+            let may = May { confirm: true, recover: false };
+            Ok(org_key_of(conn, agent.org, (agent.id.holder(), Some(key)), may)?)
         }
     }
 }

@@ -11,7 +11,7 @@ use store::{
 
 use super::{
     account::{exact, version_of},
-    statement::{Lock, Statement, Value, locking},
+    statement::{Lock, Statement, Value, limit_to, locking},
 };
 use crate::domain::{
     OrgId, SessionId, UserId,
@@ -131,6 +131,29 @@ pub(crate) fn key_version(conn: &mut AnyConnection, org: OrgId, user: UserId) ->
     let text = "SELECT version FROM account_key WHERE org = ? AND user_id = ? ORDER BY version DESC LIMIT 1";
     let row: Option<VersionRow> = Statement::new(text, [Value::id(org), Value::id(user)]).row(conn)?;
     Ok(row.map_or(0, |row| version_of(row.version)))
+}
+
+#[derive(QueryableByName)]
+struct CreatedRow {
+    #[diesel(sql_type = InstantType)]
+    made: Instant,
+}
+
+/// When the newest keys of a user were made that took the place of others, the newest first.
+pub(crate) fn resets_since(
+    conn: &mut AnyConnection,
+    org: OrgId,
+    user: UserId,
+    since: Instant,
+    limit: i64,
+) -> Result<Vec<Instant>, store::Error> {
+    let mut newest = Statement::new(
+        "SELECT created AS made FROM account_key WHERE org = ? AND user_id = ? AND version > 1 AND created > ? \
+         ORDER BY version DESC",
+        [Value::id(org), Value::id(user), Value::Instant(since)],
+    );
+    newest.append(limit_to(conn.backend(), limit));
+    Ok(newest.rows::<CreatedRow>(conn)?.into_iter().map(|row| row.made).collect())
 }
 
 /// The keys of a set-up: in the place of those before, of which the public ones stay.

@@ -46,6 +46,8 @@ struct Row {
     provider: Option<String>,
     #[diesel(sql_type = Bool)]
     may_confirm: bool,
+    #[diesel(sql_type = Bool)]
+    invited: bool,
     #[diesel(embed)]
     user: UserPart,
     #[diesel(embed)]
@@ -61,6 +63,11 @@ pub(super) const ADMINISTERS: &str = "EXISTS (SELECT 1 FROM console_admin c WHER
 pub(super) const LOOKED_AT: &str = "(EXISTS (SELECT 1 FROM console_admin c WHERE c.org = a.org AND c.issuer = a.issuer AND \
                                     c.subject = a.subject AND c.role IN ('owner', 'admin')) OR NOT EXISTS (SELECT 1 FROM \
                                     sign_in_provider p WHERE p.org = a.org AND p.issuer = a.issuer))";
+
+/// Whether an owner or admin whom no sign-in has shown yet has the address of user `r`. What is said of it gives nobody anything:
+/// an address is what SCIM says it is.
+const INVITED: &str = "EXISTS (SELECT 1 FROM console_admin i WHERE i.org = r.org AND i.issuer IS NULL AND i.role IN \
+                       ('owner', 'admin') AND i.email_key IN (r.primary_email_key, r.user_name_key))";
 
 #[derive(QueryableByName)]
 struct AdministersRow {
@@ -90,7 +97,7 @@ pub(crate) fn account_session_get(
 ) -> Result<Option<AccountSession>, store::Error> {
     let text = format!(
         "SELECT s.org, s.id, s.created AS begun, s.last_used, s.expires, s.ended, s.unlocked, p.issuer AS provider, \
-         {ADMINISTERS} AS may_confirm, {USER_COLUMNS}, {COLUMNS} FROM account_session s \
+         {ADMINISTERS} AS may_confirm, {INVITED} AS invited, {USER_COLUMNS}, {COLUMNS} FROM account_session s \
          JOIN account a ON a.org = s.org AND a.user_id = s.user_id JOIN scim_user r ON r.org = s.org AND r.id = s.user_id \
          LEFT JOIN account_key k ON k.org = a.org AND k.id = a.key_id LEFT JOIN sign_in_provider p ON p.org = s.org \
          WHERE s.org = ? AND s.secret_sha256 = ?"
@@ -110,6 +117,7 @@ pub(crate) fn account_session_get(
         unlocked: row.unlocked.is_some(),
         provider: row.provider,
         may_confirm: row.may_confirm,
+        invited_to_console: row.invited,
     }))
 }
 

@@ -12,7 +12,7 @@ use wire::identity::{self as proto, AdminRole};
 
 use crate::{
     admins::{browser, sha256},
-    world::World,
+    world::{World, administrator},
 };
 
 pub(crate) const ISSUER: &str = "https://idp.example.com";
@@ -341,6 +341,10 @@ impl World {
 
     pub(crate) async fn administers(&self, org: &str, email: &str, role: AdminRole) {
         self.joined(org, email, role).await;
+        self.signed_in_at_console(org, email).await;
+    }
+
+    pub(crate) async fn signed_in_at_console(&self, org: &str, email: &str) {
         let named = named(org, email);
         let request = proto::FinishSignInRequest {
             organization_id: named.organization_id,
@@ -484,8 +488,33 @@ impl World {
 
     /// Why each was refused; empty: done.
     pub(crate) async fn confirm(&self, by: &Signed, grants: Vec<proto::Grant>) -> Result<Vec<String>, Status> {
-        let request =
-            proto::ConfirmMembersRequest { secret_sha256: by.hash().into(), request_id: "req-6".to_owned(), grants };
+        self.confirm_as(by, grants, false).await
+    }
+
+    pub(crate) async fn confirm_automatically(&self, org: &str, on: bool) -> Result<proto::AccountPolicy, Status> {
+        let request = proto::SetAccountPolicyRequest {
+            organization_id: org.to_owned(),
+            caller: administrator(),
+            link: proto::LinkClaim::Email.into(),
+            just_in_time: false,
+            confirm_automatically: on,
+        };
+        Ok(self.accounts.clone().set_account_policy(request).await?.into_inner())
+    }
+
+    /// `automatic`: nobody looked at them.
+    pub(crate) async fn confirm_as(
+        &self,
+        by: &Signed,
+        grants: Vec<proto::Grant>,
+        automatic: bool,
+    ) -> Result<Vec<String>, Status> {
+        let request = proto::ConfirmMembersRequest {
+            secret_sha256: by.hash().into(),
+            request_id: "req-6".to_owned(),
+            grants,
+            automatic,
+        };
         let confirmed = self.accounts.clone().confirm_members(request).await?.into_inner().confirmed;
         Ok(confirmed.into_iter().map(|one| one.refused).collect())
     }

@@ -7,6 +7,7 @@ use account_keys::{
     opaque::client::{Login, Password},
 };
 use serde_json::json;
+use store::Instant;
 use wire::{
     Reason,
     identity::{self as proto, AccountState},
@@ -413,6 +414,41 @@ async fn new_keys_take_the_place_of_those_that_are_lost() {
         let told = world.told_of(&org, "account.keys_reset", 1).await;
         assert_eq!((&told[0].2["version"], &told[0].2["was_confirmed"]), (&json!(2), &json!(false)));
         assert_eq!((world.key_rows(&org, "account_key"), world.key_rows(&org, "account_key_wrap")), (2, 2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn new_keys_are_made_three_times_a_day_at_most() {
+    on_both(async |world| {
+        let org = world.linked("acme").await;
+        world.ready(&org, "kit@x").await;
+        world.ready(&org, "ann@x").await;
+        let begin = async || {
+            let signed = world.account_signed_in(&org, "kit@x").await;
+            world.set_up_request(&signed, PASSWORD, true).await
+        };
+        let day = 24 * 60 * MINUTE;
+        let mut first = None;
+        for _ in 0..3 {
+            world.later(60 * MINUTE);
+            first.get_or_insert(world.now());
+            // Begun and not finished is none.
+            begin().await.expect("begun");
+            world.finish_set_up(begin().await.expect("begun").0).await.expect("made");
+        }
+        let next = first.expect("made") + day;
+        let (why, message) = refused(begin().await.map(drop));
+        let at = Instant::from_micros(next).to_string();
+        assert_eq!(why, Reason::Limited);
+        assert!(message.contains(&at) && message.contains("3 times within a day"), "{message}");
+        let other = world.account_signed_in(&org, "ann@x").await;
+        world.set_up_request(&other, PASSWORD, true).await.expect("of somebody else");
+        world.later(next - world.now() - 1);
+        assert_eq!(reason(begin().await.map(drop)), Reason::Limited);
+        world.later(1);
+        world.finish_set_up(begin().await.expect("begun").0).await.expect("a day after the first");
+        assert_eq!(reason(begin().await.map(drop)), Reason::Limited, "the second was less than a day ago");
     })
     .await;
 }

@@ -10,7 +10,7 @@ use wire::{
 use crate::{
     accounts_client::{PASSWORD, Ready, creation, fill, granted, opened, opened_by_kit, own, previous, rotation},
     accounts_structure::TABLES,
-    world::{World, on_both, reason},
+    world::{World, on_both, reason, refused},
 };
 
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
@@ -338,6 +338,114 @@ async fn the_kit_lets_an_administrator_in_where_nobody_is_left_who_confirms() {
         let own_grant = || granted(&last, &third, 3, &last.signed.user, &own(&last));
         assert_eq!(reason(world.recover_key(&last, &kit, own_grant()).await), Reason::UnlockFailed, "the old one");
         world.recover_key(&last, &other, own_grant()).await.expect("recovered");
+        let told = world.told_of(&org, "organization.key_rotated", 2).await;
+        assert_eq!((&told[0].2["new_kit"], &told[1].2["new_kit"]), (&json!(false), &json!(true)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_kit_of_before_verifiers_recovers_nothing_until_a_new_one_is_made() {
+    on_both(async |world| {
+        let org = world.linked("acme").await;
+        let owner = world.ready_admin(&org, "ada@x", AdminRole::Owner).await;
+        let (first, kit) = world.confirmed(&owner, &[]).await;
+        assert!(world.key_of(&owner).await.kit_recovers);
+        let literal = world.database.literal(&org);
+        let forgotten = format!("UPDATE org_key SET kit_verifier = NULL WHERE org = {literal}");
+        world.database.execute(&forgotten).expect("as it was before");
+        let next = world.ready_admin(&org, "bob@x", AdminRole::Admin).await;
+        assert!(!world.key_of(&next).await.kit_recovers && !world.key_of(&owner).await.kit_recovers);
+        let own_grant = |key, version| granted(&next, key, version, &next.signed.user, &own(&next));
+        let (why, message) = refused(world.recover_key(&next, &kit, own_grant(&first, 1)).await);
+        assert_eq!(why, Reason::AccountState);
+        assert!(message.contains("new organization kit on the account page"), "{message}");
+
+        let second = OrganizationKey::generate(&mut fill);
+        let another = account_keys::OrganizationKitSecret::generate(&mut fill);
+        let id = org.parse().expect("an id");
+        let anew = proto::RotateOrganizationKeyRequest {
+            kit_pub: another.opening(id).public().to_vec().into(),
+            kit_sha256: another.proof(id).verifier().0.to_vec().into(),
+            ..rotation(&owner, &second, &first, 2, &another)
+        };
+        let rotated = world.rotate_key(anew).await.expect("rotated");
+        assert!(rotated.kit_recovers && opened_by_kit(&org, &another, &rotated) == second);
+        assert_eq!(reason(world.recover_key(&next, &kit, own_grant(&second, 2)).await), Reason::UnlockFailed);
+        world.recover_key(&next, &another, own_grant(&second, 2)).await.expect("recovered");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_sealed_to_the_kit_is_shown_to_administrators_alone() {
+    on_both(async |world| {
+        let org = world.linked("acme").await;
+        let owner = world.ready_admin(&org, "ada@x", AdminRole::Owner).await;
+        let member = world.ready(&org, "kit@x").await;
+        let (key, kit) = world.confirmed(&owner, &[&member]).await;
+        let shown = world.key_of(&member).await;
+        assert!(opened(&member, &shown).expect("opened") == key);
+        let device = world.account_signed_in(&org, "kit@x").await;
+        let unlocked = world.unlock(&device, PASSWORD).await.expect("unlocked").0.organization_key.expect("given");
+        let viewer = world.ready_admin(&org, "vic@x", AdminRole::Viewer).await;
+        for shown in [shown, unlocked, world.key_of(&viewer).await] {
+            let of_kit = [&shown.kit_pub, &shown.kit_enc, &shown.kit_ciphertext, &shown.kit_signature];
+            assert!(shown.version == 1 && of_kit.iter().all(|bytes| bytes.is_empty()), "{shown:?}");
+            assert_eq!((&shown.kit_granter, &*shown.kit_granter_user_id, shown.kit_recovers), (&None, "", false));
+        }
+        assert!(opened_by_kit(&org, &kit, &world.key_of(&owner).await) == key);
+        let next = world.ready_admin(&org, "bob@x", AdminRole::Admin).await;
+        assert!(opened_by_kit(&org, &kit, &world.key_of(&next).await) == key, "who is to recover");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn confirming_automatically_ends_with_the_policy() {
+    on_both(async |world| {
+        let org = world.linked("acme").await;
+        let owner = world.ready_admin(&org, "ada@x", AdminRole::Owner).await;
+        let (key, _) = world.confirmed(&owner, &[]).await;
+        let (kit, ann) = (world.ready(&org, "kit@x").await, world.ready(&org, "ann@x").await);
+        let second = world.ready_admin(&org, "bob@x", AdminRole::Admin).await;
+        let to = |other: &Ready| vec![granted(&owner, &key, 1, &other.signed.user, &own(other))];
+        let automatic = async |other: &Ready| world.confirm_as(&owner.signed, to(other), true).await;
+        let (why, message) = refused(automatic(&kit).await);
+        assert_eq!(why, Reason::NotConfirming);
+        assert!(message.contains("by hand"), "{message}");
+        world.confirm_automatically(&org, true).await.expect("on");
+        assert_eq!(automatic(&kit).await.expect("answered"), [""]);
+        assert!(automatic(&second).await.expect("answered")[0].contains("compare the phrase"), "an administrator");
+        assert_eq!(world.state(&org, &second.signed.user).await.0, AccountState::Accepted);
+        world.confirm_automatically(&org, false).await.expect("off");
+        assert_eq!(reason(automatic(&ann).await), Reason::NotConfirming);
+        assert_eq!(world.state(&org, &ann.signed.user).await.0, AccountState::Accepted);
+        let by_hand: Vec<proto::Grant> = [to(&ann), to(&second)].concat();
+        assert_eq!(world.confirm(&owner.signed, by_hand).await.expect("confirmed"), ["", ""]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_administers_by_an_invitation_alone_is_told_so() {
+    on_both(async |world| {
+        let org = world.linked("acme").await;
+        let signed = world.ready(&org, "Ada@x").await.signed;
+        let shown = async || {
+            let session = world.verified(&signed).await.expect("holds");
+            (session.may_confirm, session.invited_to_console)
+        };
+        assert_eq!(shown().await, (false, false));
+        world.joined(&org, "kit@x", AdminRole::Owner).await;
+        assert_eq!(shown().await, (false, false), "somebody else");
+        world.joined(&org, "ada@X", AdminRole::Admin).await;
+        assert_eq!(shown().await, (false, true));
+        world.signed_in_at_console(&org, "Ada@x").await;
+        assert_eq!(shown().await, (true, false));
+        let other = world.linked("other").await;
+        let theirs = world.ready(&other, "kit@x").await.signed;
+        assert!(!world.verified(&theirs).await.expect("holds").invited_to_console, "of another organization");
     })
     .await;
 }

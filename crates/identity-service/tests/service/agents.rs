@@ -13,7 +13,7 @@ use crate::{
         Made, PASSWORD, Ready, Signed, fill, granted, opened, opened_by_kit, own, previous, rotation, uuid,
     },
     admins::sha256,
-    world::{World, administrator, client, on_both, reason},
+    world::{World, administrator, client, on_both, reason, refused},
 };
 
 impl World {
@@ -107,6 +107,7 @@ impl World {
             secret_sha256: agent.signed.hash().into(),
             request_id: "req-a".to_owned(),
             grants,
+            automatic: false,
         };
         let confirmed = self.accounts.clone().confirm_members_as_agent(request).await?.into_inner().confirmed;
         Ok(confirmed.into_iter().map(|one| one.refused).collect())
@@ -184,6 +185,7 @@ async fn an_agent_is_made_enrolls_once_is_confirmed_and_confirms_members() {
         proof.verify(&cellar.made.of, &cellar.made.keys().public(), &challenge).expect("proven");
         let shown_key = world.key_as_agent(&cellar).await.expect("shown");
         assert_eq!((shown_key.version, &shown_key.grant, shown_key.chain.len()), (1, &None, 0));
+        assert!(shown_key.kit_ciphertext.is_empty() && shown_key.kit_granter.is_none(), "nor what is for the kit");
         let early = world.confirm_as_agent(&cellar, vec![to(&cellar, &key, 1, &kit)]).await;
         assert_eq!(reason(early), Reason::NotConfirming);
 
@@ -195,6 +197,7 @@ async fn an_agent_is_made_enrolls_once_is_confirmed_and_confirms_members() {
         assert_eq!(world.agents(&org).await[0].state(), ConfirmAgentState::Confirmed);
         let shown_key = world.key_as_agent(&cellar).await.expect("shown");
         assert!(opened(&cellar, &shown_key).expect("opened") == key);
+        assert_eq!((shown_key.kit_ciphertext.len(), &shown_key.kit_granter_user_id), (48, &owner.signed.user));
         assert_eq!((&shown_key.granter_user_id, &*shown_key.granter_agent), (&owner.signed.user, ""));
         let waiting = world.waiting_as_agent(&cellar, false).await.expect("listed");
         assert_eq!(waiting.iter().map(|member| &member.user_id).collect::<Vec<_>>(), [&kit.signed.user]);
@@ -342,7 +345,8 @@ async fn an_agent_rotates_and_gives_the_next_version_to_all_who_had_the_one_befo
         let (kit, gone) = (world.ready(&org, "kit@x").await, world.ready(&org, "gone@x").await);
         let (first, org_kit) = world.confirmed(&owner, &[&kit, &gone]).await;
         let cellar = world.agent_confirmed(&org, &owner, &first, 1).await;
-        let attic = world.agent_confirmed(&org, &owner, &first, 1).await;
+        let attic = world.agent_ready(&org, "attic").await;
+        assert_eq!(world.confirm(&owner.signed, vec![to(&owner, &first, 1, &attic)]).await.expect("confirmed"), [""]);
         world.delete(&org, &gone.signed.user).await.expect("delete");
         world.look(&org).await;
         assert!(world.key_as_agent(&cellar).await.expect("shown").rotation_due);
@@ -405,16 +409,22 @@ async fn an_organization_has_so_many_agents_and_sees_its_own() {
     on_both(async |world| {
         let (org, theirs) = (world.linked("acme").await, world.linked("other").await);
         let first = world.agent_create(&org, "agent 0").await.expect("created").agent.expect("an agent").id;
-        for n in 1..20 {
+        let second = world.agent_create(&org, "agent 1").await.expect("created").agent.expect("an agent").id;
+        for n in 2..20 {
             world.agent_create(&org, &format!("agent {n}")).await.expect("created");
         }
         assert_eq!(reason(world.agent_create(&org, "one more").await), Reason::AccountState);
+        world.agent_revoke(&org, &second).await.expect("revoked");
+        let (why, message) = refused(world.agent_create(&org, " AGENT 2").await);
+        assert_eq!(why, Reason::InvalidArgument);
+        assert!(message.contains("\"AGENT 2\"") && message.contains("another name"), "{message}");
+        world.agent_create(&org, "agent 1").await.expect("of one that was revoked");
         assert_eq!(world.agents(&theirs).await, []);
         world.agent_create(&theirs, "agent").await.expect("created");
         world.agent_revoke(&org, &first).await.expect("revoked");
         world.agent_create(&org, "one more").await.expect("created");
         let listed = world.agents(&org).await;
-        assert_eq!((listed.len(), &listed[20].id), (21, &first), "revoked ones last");
+        assert_eq!((listed.len(), [&listed[20].id, &listed[21].id]), (22, [&second, &first]), "revoked ones last");
         let nowhere = uuid::Uuid::nil().to_string();
         assert_eq!(reason(world.agent_create(&nowhere, "x").await), Reason::OrganizationNotFound);
     })

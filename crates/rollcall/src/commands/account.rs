@@ -74,7 +74,14 @@ async fn answer(connection: &mut Connection<'_>, command: AccountCommand) -> any
         AccountCommand::Unlink { user, .. } => {
             let request = UnlinkAccountRequest { organization_id: organization.id, caller: caller()?, user_id: user };
             let account = client.unlink_account(request).await.map_err(|status| refused(&status))?.into_inner();
-            let text = format!("The next sign-in finds {} anew. It has no open session.", account.user_name);
+            let text = if account.last_signed_in_at.is_some() {
+                format!("The next sign-in finds {} anew. It has no open session.", account.user_name)
+            } else {
+                format!(
+                    "{} has never signed in, so there was nothing to forget: the first sign-in finds it.",
+                    account.user_name
+                )
+            };
             Ok((account_json(&account), text))
         }
         AccountCommand::Agent(command) => agent(connection, &mut client, organization, command).await,
@@ -128,9 +135,9 @@ async fn agent(
                 "rollcall confirm-agent enroll --url {url} --organization {slug} --credential-file FILE --state FILE"
             );
             let text = format!(
-                "Agent       {}\nCredential  {}\n\nThe credential is shown once. Save it in a file on the machine where the agent is to run, \
+                "Agent       {}\nId          {}\nCredential  {}\n\nThe credential is shown once. Save it in a file on the machine where the agent is to run, \
                  readable by nobody else, and run there: {enroll}",
-                agent.name, made.secret
+                agent.name, agent.id, made.secret
             );
             let mut json = agent_json(&agent);
             json["credential"] = json!(made.secret);

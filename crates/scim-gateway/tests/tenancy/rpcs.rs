@@ -626,6 +626,7 @@ fn cases() -> Vec<(&'static str, Case)> {
                         secret_sha256: sha256(&ours.member.secret),
                         request_id: String::new(),
                         grants: vec![grant],
+                        automatic: false,
                     };
                     call!(server.accounts, confirm_members, request)
                 })
@@ -666,6 +667,7 @@ fn cases() -> Vec<(&'static str, Case)> {
                         secret_sha256: sha256(&ours.member.agent_secret),
                         request_id: String::new(),
                         grants: vec![grant],
+                        automatic: false,
                     };
                     call!(server.accounts, confirm_members_as_agent, request)
                 })

@@ -1982,6 +1982,10 @@ pub struct AccountSession {
     /// issuer and subject.
     #[prost(bool, tag = "6")]
     pub may_confirm: bool,
+    /// An owner or admin of the console has this user's address, and has not signed in there by
+    /// the provider yet: until then `may_confirm` is false.
+    #[prost(bool, tag = "7")]
+    pub invited_to_console: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EndAccountSessionResponse {}
@@ -2192,7 +2196,8 @@ pub struct OrganizationKey {
     /// A member was deleted since it was made.
     #[prost(bool, tag = "6")]
     pub rotation_due: bool,
-    /// X25519, 32 bytes; of the organization kit.
+    /// X25519, 32 bytes; of the organization kit. This and all else of the kit is for
+    /// administrators of the console and agents alone.
     #[prost(bytes = "bytes", tag = "7")]
     pub kit_pub: ::prost::bytes::Bytes,
     /// Sealed to the organization kit.
@@ -2212,6 +2217,10 @@ pub struct OrganizationKey {
     pub granter_agent: ::prost::alloc::string::String,
     #[prost(string, tag = "14")]
     pub kit_granter_agent: ::prost::alloc::string::String,
+    /// The kit can be shown: its proof has a hash here. Else nobody recovers by it, and a
+    /// new one is to be made.
+    #[prost(bool, tag = "15")]
+    pub kit_recovers: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ChainLink {
@@ -2343,6 +2352,10 @@ pub struct ConfirmMembersRequest {
     pub request_id: ::prost::alloc::string::String,
     #[prost(message, repeated, tag = "3")]
     pub grants: ::prost::alloc::vec::Vec<Grant>,
+    /// Nobody looked at them, as the policy may allow: refused where it does not, and for
+    /// administrators and agents.
+    #[prost(bool, tag = "4")]
+    pub automatic: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfirmMembersResponse {
@@ -2523,6 +2536,9 @@ pub struct ListConfirmAgentsRequest {
 pub struct ListConfirmAgentsResponse {
     #[prost(message, repeated, tag = "1")]
     pub agents: ::prost::alloc::vec::Vec<ConfirmAgent>,
+    /// Since when the organization key is to be rotated; absent: it is not.
+    #[prost(message, optional, tag = "2")]
+    pub rotation_due_at: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeConfirmAgentRequest {
