@@ -42,7 +42,17 @@ impl Workspace {
 
     /// The cargo that runs this task.
     pub(crate) fn cargo(&self) -> Command {
-        self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let mut cargo = self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // What `cargo run` tells this program of its own package: ring, and all above it, would be compiled anew whenever
+        // cargo is called now by a task and now by hand.
+        for (name, _) in std::env::vars_os() {
+            let own =
+                name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+            if own {
+                cargo.env_remove(name);
+            }
+        }
+        cargo
     }
 
     /// Runs `cargo` with these words.

@@ -334,10 +334,8 @@ impl Core {
                 users -= count.n;
                 *counts.entry(State::of(presence, Some(stage)).0).or_default() += count.n;
             }
-            let suspended = account::suspended_without_account(conn, org)?;
-            *counts.entry(State::Suspended).or_default() += suspended;
             // Where a total and the accounts were read apart.
-            counts.insert(State::Provisioned, (users - suspended).max(0));
+            counts.insert(State::Provisioned, users.max(0));
             counts.insert(State::Deleted, account::deleted_count(conn, org, now)?);
             Ok(counts)
         })

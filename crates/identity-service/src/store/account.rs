@@ -327,14 +327,6 @@ pub(crate) fn accounts_counted(conn: &mut AnyConnection, org: OrgId) -> Result<V
     Ok(Statement::new(text, [Value::id(org)]).rows(conn)?)
 }
 
-/// Deactivated users who never signed in. No index has who is active: it looks at each user of the organization.
-pub(crate) fn suspended_without_account(conn: &mut AnyConnection, org: OrgId) -> Result<i64, store::Error> {
-    let text = "SELECT count(*) AS n FROM scim_user r WHERE r.org = ? AND (r.active IS NULL OR NOT r.active) AND NOT EXISTS \
-                (SELECT 1 FROM account a WHERE a.org = r.org AND a.user_id = r.id)";
-    let count: Option<Count> = Statement::new(text, [Value::id(org)]).row(conn)?;
-    Ok(count.map_or(0, |count| count.n))
-}
-
 /// Those that can be restored.
 pub(crate) fn deleted_count(conn: &mut AnyConnection, org: OrgId, now: Instant) -> Result<i64, store::Error> {
     let text =

@@ -416,13 +416,13 @@ async fn accounts_are_listed_and_counted_by_state() {
         for (after, limit) in [("x", 0), ("", 101)] {
             assert_eq!(reason(world.account_list(&org, &[], after, limit).await), Reason::InvalidArgument);
         }
-        // As the list has them: who is deactivated is suspended, signed in or not.
-        assert_eq!(world.account_counts(&org).await, [2, 1, 1, 0, 2, 2]);
+        // Who never signed in is provisioned here, deactivated or not.
+        assert_eq!(world.account_counts(&org).await, [3, 1, 1, 0, 1, 2]);
         assert_eq!(reason(world.account(&org, &org).await), Reason::UserNotFound);
         assert_eq!(reason(world.account("x", &ids[0]).await), Reason::OrganizationNotFound);
         world.later(31 * 24 * HOUR);
         assert_eq!(reason(world.account(&org, &ids[5]).await), Reason::UserNotFound, "it can be restored no more");
-        assert_eq!(world.account_counts(&org).await, [2, 1, 1, 0, 2, 0]);
+        assert_eq!(world.account_counts(&org).await, [3, 1, 1, 0, 1, 0]);
     })
     .await;
 }
