@@ -726,6 +726,12 @@ async fn the_log_is_read_and_exported() {
     assert!(printed.contains("unchanged (409)") && !printed.contains('\u{1b}'), "{printed}");
     let unknown = server.cli(&["log", "show", "acme", &uuid::Uuid::nil().to_string()]).expect("it runs");
     assert_eq!(unknown.status.code(), Some(1), "{}", unknown.stderr);
+    let backwards = server.cli(&["log", "list", "acme", "--from", "1h", "--to", "2h"]).expect("it runs");
+    let said = &backwards.stderr;
+    assert!(backwards.status.code() == Some(1) && said.contains("'from' must be before 'to'"), "{said}");
+    let nobody = server.cli(&["log", "list", "acme", "--words", "nobody"]).expect("it runs");
+    let said = &nobody.stdout;
+    assert!(said.contains("Everything that is kept: rollcall "), "{said}");
     let never = server.cli(&["log", "list", "acme", "--from", "yesterday"]).expect("it runs");
     assert!(never.stderr.contains("a day such as 2027-01-31"), "{}", never.stderr);
 

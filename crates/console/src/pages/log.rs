@@ -81,6 +81,9 @@ impl Asked {
     fn span(&self, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
         let (from, until) = (day(&self.from)?, day(&self.until)?);
         if from.is_some() || until.is_some() {
+            if from.zip(until).is_some_and(|(from, until)| from > until) {
+                return Err(wrong("From is a day after Until: no day lies between them. Give From the earlier day."));
+            }
             let next = until.map(|until| until.saturating_add(SignedDuration::from_hours(24)).unwrap_or(until));
             return Ok((from, next));
         }
@@ -99,7 +102,9 @@ impl Asked {
         let none = String::new;
         match (user.is_empty(), group.is_empty()) {
             (true, true) => Ok((subject, none(), none())),
-            (false, false) => Err(wrong("Look for a user or for a group, not for both at once.")),
+            (false, false) => Err(wrong(
+                "Look for a user or for a group, not for both at once. Go back, and clear one of the two fields.",
+            )),
             _ if uuid::Uuid::try_parse(&[&*user, &*group].concat()).is_ok() => {
                 Ok(([user, group].concat().to_lowercase(), none(), none()))
             }

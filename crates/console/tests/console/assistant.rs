@@ -549,6 +549,7 @@ async fn what_was_deleted_has_its_name_and_what_was_taken_in_part_says_so() {
         ("user=kit&group=toys", "not for both at once"),
         ("from=yesterday", "A day is written as"),
         ("until=2020-13-01", "A day is written as"),
+        ("from=2026-11-27&until=2026-11-26", "From is a day after Until"),
     ] {
         bench.browser.get(&format!("/console/log?{query}")).await.is(422).says(said);
         bench.browser.get(&format!("/console/log/export?{query}")).await.is(422);

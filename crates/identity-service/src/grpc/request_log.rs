@@ -224,6 +224,11 @@ fn search(request: &proto::ListRequestsRequest) -> Result<Search, Refusal> {
         _ => return Err(value("page_token and after_id exclude each other. Give one of them.")),
     };
     let (from, to) = (at(request.from.as_ref()), at(request.to.as_ref()));
+    if let (Some(from), Some(to)) = (from, to)
+        && from >= to
+    {
+        return Err(value("'from' must be before 'to', or nothing can lie between them. Give 'from' the earlier one."));
+    }
     let range = Range { from: from.map_or(LogId(Uuid::nil()), first_id), before: to.map(id_after) };
     Ok(Search { outcomes, subject, words: words(&request.words)?, range, start })
 }

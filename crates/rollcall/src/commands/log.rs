@@ -73,6 +73,8 @@ async fn answer(
             };
             let left_out = counts.iter().map(|hour| hour.left_out).sum();
             let since = if from.is_some() { "in that time" } else { "in the last 24 hours" };
+            let about = subject.is_some() || [&user, &group, &words].into_iter().any(Option::is_some);
+            let narrowed = about || !outcome.is_empty() || from.is_some() || to.is_some();
             let request = ListRequestsRequest {
                 organization_id,
                 caller: caller()?,
@@ -86,7 +88,17 @@ async fn answer(
                 ..ListRequestsRequest::default()
             };
             let found = first(client, request, limit.get() as usize).await?;
-            Ok(Some(list(settings, &slug, &found, (left_out, since))))
+            let empty = match narrowed {
+                true => format!(
+                    "No request in the log of {slug} fits all of that. Everything that is kept: {}",
+                    settings.command(&format!("log list {slug}"))
+                ),
+                false => format!(
+                    "The log of {slug} is empty: no identity provider has changed anything, or tried to, within the days that \
+                     requests are kept. Reads are kept only while somebody watches the connection assistant in the console."
+                ),
+            };
+            Ok(Some(list(settings, &slug, &found, (left_out, since), empty)))
         }
         LogCommand::Show { id, .. } => {
             let request = GetRequestRequest { organization_id, caller: caller()?, id: id.to_string() };
@@ -173,14 +185,21 @@ fn write(requests: &[LoggedRequest], events: &[RequestEvents]) -> io::Result<()>
     out.flush()
 }
 
-fn list(settings: &Settings, slug: &str, found: &[LoggedRequest], (left_out, since): (u64, &str)) -> (Value, String) {
+/// `empty`: what is said where there is none.
+fn list(
+    settings: &Settings,
+    slug: &str,
+    found: &[LoggedRequest],
+    (left_out, since): (u64, &str),
+    empty: String,
+) -> (Value, String) {
     let json = json!({ "requests": found.iter().map(request_json).collect::<Vec<_>>(), "left_out": left_out });
     let more = match left_out {
         0 => String::new(),
         n => format!("\n{n} requests {since} are counted and not listed: there were too many at once."),
     };
     if found.is_empty() {
-        return (json, format!("There is no such request in the log of {slug}{more}"));
+        return (json, format!("{empty}{more}"));
     }
     let row = |request: &LoggedRequest| {
         vec![
