@@ -193,11 +193,6 @@ async fn what_is_reported_is_found_again_once() {
             let (from, to) = (from.map(to_timestamp), to.map(to_timestamp));
             assert_eq!(list(proto::ListRequestsRequest { from, to, ..every.clone() }).await, found);
         }
-        for to in [NOW, NOW - 1] {
-            let (from, to) = (Some(to_timestamp(NOW)), Some(to_timestamp(to)));
-            let nothing = proto::ListRequestsRequest { from, to, ..every.clone() };
-            assert_eq!(reason(world.log_page(&org, nothing).await), Reason::InvalidValue);
-        }
         let shown = world.logged_one(&org, &read.id).await.expect("there");
         assert_eq!((shown.request, shown.events), (Some(read), Vec::new()));
 
@@ -504,6 +499,7 @@ async fn pages_have_each_request_once_both_ways() {
             proto::ListRequestsRequest { subject_id: id(), user_name: "x".to_owned(), ..Default::default() },
             proto::ListRequestsRequest { outcomes: vec![0], ..Default::default() },
             proto::ListRequestsRequest { outcomes: vec![6], ..Default::default() },
+            proto::ListRequestsRequest { from: Some(to_timestamp(1)), to: Some(to_timestamp(1)), ..Default::default() },
         ] {
             assert_eq!(reason(world.log_page(&org, request).await), Reason::InvalidValue);
         }
