@@ -243,10 +243,6 @@ async fn words_are_looked_for_as_they_are() {
         for words in ["uniqueness", "scim/v2/users", "kIT", "  "] {
             assert_eq!(found(words).await.len(), texts.len(), "{words}");
         }
-        for words in ["a ".repeat(11), "a".repeat(201)] {
-            let request = proto::ListRequestsRequest { words, ..Default::default() };
-            assert_eq!(reason(world.log_page(&org, request).await), Reason::InvalidValue);
-        }
         assert_eq!(found("a\0b").await, Vec::<String>::new());
     })
     .await;
@@ -499,6 +495,8 @@ async fn pages_have_each_request_once_both_ways() {
             proto::ListRequestsRequest { subject_id: id(), user_name: "x".to_owned(), ..Default::default() },
             proto::ListRequestsRequest { outcomes: vec![0], ..Default::default() },
             proto::ListRequestsRequest { outcomes: vec![6], ..Default::default() },
+            proto::ListRequestsRequest { words: "a ".repeat(11), ..Default::default() },
+            proto::ListRequestsRequest { words: "a".repeat(201), ..Default::default() },
             proto::ListRequestsRequest { from: Some(to_timestamp(1)), to: Some(to_timestamp(1)), ..Default::default() },
         ] {
             assert_eq!(reason(world.log_page(&org, request).await), Reason::InvalidValue);
