@@ -165,14 +165,21 @@ pub async fn run(
     random: &mut (dyn FnMut(&mut [u8]) + Send),
     say: &mut (dyn FnMut(Line) + Send),
 ) -> Result<()> {
-    if let Some(phrase) = &options.granter_phrase {
-        phrase_typed(phrase)?;
-    }
+    let granter_phrase = options.granter_phrase.as_deref().map(phrase_typed).transpose()?;
     let state = State::load(&options.state)?;
     let server = Server::new(&state.url, &state.credential, options.ca.as_deref())?;
     let own = state.own();
-    let mut looking =
-        Looking { options, server, own, state, told: HashSet::new(), known: None, rotation_left: None, looks: 0 };
+    let mut looking = Looking {
+        options,
+        granter_phrase,
+        server,
+        own,
+        state,
+        told: HashSet::new(),
+        known: None,
+        rotation_left: None,
+        looks: 0,
+    };
     let (mut failures, mut failure) = (0_u32, String::new());
     loop {
         match looking.look(random, say).await {
@@ -209,6 +216,8 @@ fn pause(interval: Duration, failures: u32, random: &mut Fill<'_>) -> Duration {
 
 struct Looking<'a> {
     options: &'a Running,
+    /// That of the options, as phrases are written.
+    granter_phrase: Option<String>,
     server: Server,
     own: Own,
     state: State,
@@ -271,8 +280,8 @@ impl Looking<'_> {
         let pinned = self.state.granters.iter().any(|pinned| Holder::from(*pinned) == *granter);
         if !pinned && *granter != self.own.holder() {
             let phrase = phrase_of(&self.own, granter);
-            match &self.options.granter_phrase {
-                Some(expected) if !same_words(expected, &phrase) => {
+            match &self.granter_phrase {
+                Some(expected) if *expected != phrase => {
                     return Err(Error::Distrusted(format!(
                         "version {version} of the organization key was given by the member with the phrase \"{phrase}\", which is not the one \
                          of --granter-phrase. Nothing was granted. If the phrase was mistyped, run it again; else revoke this agent and \
@@ -290,7 +299,7 @@ impl Looking<'_> {
             self.state.granters.push((*granter).into());
             self.state.newest = *version;
             self.state.save(&self.options.state)?;
-            let compared = self.options.granter_phrase.is_some();
+            let compared = self.granter_phrase.is_some();
             let advice = if compared {
                 ""
             } else {
@@ -444,7 +453,6 @@ impl Looking<'_> {
     }
 }
 
-/// In any case, with any white space.
 /// One that is none would be somebody whom nobody is.
 fn phrase_typed(typed: &str) -> Result<String> {
     fingerprint_typed(typed).map_err(|error| {
@@ -455,10 +463,6 @@ fn phrase_typed(typed: &str) -> Result<String> {
     })
 }
 
-fn same_words(typed: &str, phrase: &str) -> bool {
-    typed.split_whitespace().map(str::to_lowercase).eq(phrase.split_whitespace().map(str::to_owned))
-}
-
 /// What others typed may not steer the terminal.
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
@@ -467,12 +471,6 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn phrases_are_compared_as_people_type_them() {
-        assert!(same_words(" Abandon  ability\nable ", "abandon ability able"));
-        assert!(!same_words("abandon able", "abandon ability able") && !same_words("", "abandon"));
-    }
 
     #[test]
     fn what_is_no_phrase_is_said_before_anything_is_done() {

@@ -68,11 +68,9 @@ pub(super) async fn counts(signed_in: &SignedIn, chosen: Option<AccountState>) -
     let found = accounts.count_accounts(signed_in.call(request)).await?.into_inner().counts;
     let count = |state: AccountState| {
         let users = found.iter().find(|count| count.state() == state).map(|count| count.users).unwrap_or_default();
-        let (name, _, mut means) = words(state);
-        if state == AccountState::Provisioned {
-            // Of them the list has who is active: counted apart, it would be a look at every user.
-            means = "never signed in, active or not";
-        }
+        let (name, _, means) = words(state);
+        // The list has those who are active; to count them apart would be a look at every user.
+        let means = if state == AccountState::Provisioned { "never signed in, active or not" } else { means };
         Count { name, means, users: grouped(users), chosen: chosen == Some(state) }
     };
     Ok(STATES.into_iter().map(count).collect())
